@@ -1,0 +1,214 @@
+//! DynamoDB with streams, embedded: `dynoxide`, in memory, behind its HTTP server.
+
+use std::io;
+use std::net::SocketAddr;
+use std::thread::{self, JoinHandle};
+
+use aws_sdk_dynamodb::config::{Credentials, Region};
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, StreamSpecification,
+    StreamViewType, TimeToLiveSpecification,
+};
+use dynoxide::Database;
+use tokio::net::{TcpListener, ToSocketAddrs};
+use tokio::runtime;
+use tokio::sync::oneshot;
+
+/// The shop's own table: `orderId`, with a stream of new and old images.
+pub const ORDERS: &str = "Orders";
+
+/// The log of each order that the projector keeps: `order`, `seq`, and a time to live on `expiresAt`.
+pub const FEED: &str = "OrderFeed";
+
+/// What can go wrong with the embedded DynamoDB.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DynamoError {
+    /// The address cannot be listened on.
+    #[error("the embedded DynamoDB cannot listen")]
+    Listen(#[source] io::Error),
+    /// The database itself failed.
+    #[error("the embedded DynamoDB failed")]
+    Database(#[from] dynoxide::DynoxideError),
+    /// A table could not be created.
+    #[error("table {table} was not created")]
+    Table {
+        /// The table's name.
+        table: &'static str,
+        /// What the SDK says.
+        source: Box<aws_sdk_dynamodb::Error>,
+    },
+    /// The orders table was created without the stream that was asked for.
+    #[error("table {ORDERS} has no stream")]
+    NoStream,
+}
+
+/// A running DynamoDB, gone when dropped: its port is free and its connections are closed when `drop` returns.
+///
+/// It has a thread of its own: a test's paused clock and a caller's busy runtime leave it alone.
+pub struct Dynamo {
+    address: SocketAddr,
+    database: Database,
+    /// Its end is what stops the server.
+    stop: Option<oneshot::Sender<()>>,
+    server: Option<JoinHandle<()>>,
+}
+
+impl Dynamo {
+    /// Serves an empty database at `address`; port 0 takes a free one.
+    ///
+    /// # Errors
+    ///
+    /// [`DynamoError::Listen`] where the address is taken or the server's thread cannot start.
+    pub async fn start(address: impl ToSocketAddrs) -> Result<Self, DynamoError> {
+        let listener = TcpListener::bind(address).await.map_err(DynamoError::Listen)?;
+        let address = listener.local_addr().map_err(DynamoError::Listen)?;
+        let listener = listener.into_std().map_err(DynamoError::Listen)?;
+        let database = Database::memory()?;
+        let (stop, stopped) = oneshot::channel();
+        let served = database.clone();
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(DynamoError::Listen)?;
+        let server = thread::Builder::new()
+            .name("dynamo".to_owned())
+            .spawn(move || runtime.block_on(serve(listener, served, stopped)))
+            .map_err(DynamoError::Listen)?;
+        Ok(Self { address, database, stop: Some(stop), server: Some(server) })
+    }
+
+    /// Where clients find it, such as `http://127.0.0.1:8000`.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// A client of its tables.
+    #[must_use]
+    pub fn client(&self) -> aws_sdk_dynamodb::Client {
+        let config = aws_sdk_dynamodb::Config::builder()
+            .region(region())
+            .credentials_provider(credentials())
+            .endpoint_url(self.endpoint())
+            .build();
+        aws_sdk_dynamodb::Client::from_conf(config)
+    }
+
+    /// A client of its streams.
+    #[must_use]
+    pub fn streams(&self) -> aws_sdk_dynamodbstreams::Client {
+        let config = aws_sdk_dynamodbstreams::Config::builder()
+            .region(region())
+            .credentials_provider(credentials())
+            .endpoint_url(self.endpoint())
+            .build();
+        aws_sdk_dynamodbstreams::Client::from_conf(config)
+    }
+
+    /// Deletes what has outlived its time to live, as DynamoDB does within a few days, and says how many items it was.
+    ///
+    /// # Errors
+    ///
+    /// [`DynamoError::Database`] where the database fails.
+    pub fn sweep(&self) -> Result<usize, DynamoError> {
+        Ok(self.database.sweep_ttl()?)
+    }
+}
+
+impl Drop for Dynamo {
+    fn drop(&mut self) {
+        self.stop.take();
+        if let Some(server) = self.server.take() {
+            // A panic of the server was printed by its thread; there is nobody left to tell.
+            let _ = server.join();
+        }
+    }
+}
+
+/// Ends when `stopped` does. The runtime goes with it, and with that every connection.
+async fn serve(listener: std::net::TcpListener, database: Database, stopped: oneshot::Receiver<()>) {
+    let listener = match TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!(%error, "the embedded DynamoDB cannot listen"),
+    };
+    tokio::select! {
+        served = dynoxide::server::serve_with_shutdown(listener, database, std::future::pending()) => {
+            tracing::error!(?served, "the embedded DynamoDB ended");
+        }
+        _ = stopped => {}
+    }
+}
+
+/// Creates [`ORDERS`] and [`FEED`], empty, and returns the ARN of the stream of orders.
+///
+/// # Errors
+///
+/// [`DynamoError::Table`] where a table exists already or the server is gone.
+pub async fn create_tables(client: &aws_sdk_dynamodb::Client) -> Result<String, DynamoError> {
+    let arn = create_orders(client).await.map_err(|source| table(ORDERS, source))?;
+    create_feed(client).await.map_err(|source| table(FEED, source))?;
+    arn.ok_or(DynamoError::NoStream)
+}
+
+async fn create_orders(client: &aws_sdk_dynamodb::Client) -> Result<Option<String>, aws_sdk_dynamodb::Error> {
+    let stream = StreamSpecification::builder()
+        .stream_enabled(true)
+        .stream_view_type(StreamViewType::NewAndOldImages)
+        .build()?;
+    let created = client
+        .create_table()
+        .table_name(ORDERS)
+        .billing_mode(BillingMode::PayPerRequest)
+        .attribute_definitions(attribute("orderId", ScalarAttributeType::S)?)
+        .key_schema(key("orderId", KeyType::Hash)?)
+        .stream_specification(stream)
+        .send()
+        .await?;
+    Ok(created.table_description.and_then(|table| table.latest_stream_arn))
+}
+
+async fn create_feed(client: &aws_sdk_dynamodb::Client) -> Result<(), aws_sdk_dynamodb::Error> {
+    client
+        .create_table()
+        .table_name(FEED)
+        .billing_mode(BillingMode::PayPerRequest)
+        .attribute_definitions(attribute("order", ScalarAttributeType::S)?)
+        .attribute_definitions(attribute("seq", ScalarAttributeType::N)?)
+        .key_schema(key("order", KeyType::Hash)?)
+        .key_schema(key("seq", KeyType::Range)?)
+        .send()
+        .await?;
+    let expiry = TimeToLiveSpecification::builder()
+        .enabled(true)
+        .attribute_name("expiresAt")
+        .build()?;
+    client
+        .update_time_to_live()
+        .table_name(FEED)
+        .time_to_live_specification(expiry)
+        .send()
+        .await?;
+    Ok(())
+}
+
+fn attribute(name: &str, kind: ScalarAttributeType) -> Result<AttributeDefinition, aws_sdk_dynamodb::Error> {
+    Ok(AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build()?)
+}
+
+fn key(name: &str, kind: KeyType) -> Result<KeySchemaElement, aws_sdk_dynamodb::Error> {
+    Ok(KeySchemaElement::builder().attribute_name(name).key_type(kind).build()?)
+}
+
+fn table(table: &'static str, source: aws_sdk_dynamodb::Error) -> DynamoError {
+    DynamoError::Table { table, source: Box::new(source) }
+}
+
+fn region() -> Region {
+    Region::from_static("us-east-1")
+}
+
+/// Any will do: the embedded DynamoDB asks for a signature and does not verify it.
+fn credentials() -> Credentials {
+    Credentials::new("local", "local", None, None, "local")
+}

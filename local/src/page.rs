@@ -1,0 +1,130 @@
+//! The demo page and the shop's JSON API behind it, on loopback.
+//!
+//! | request | answer |
+//! | --- | --- |
+//! | `GET /config.json` | `{"streamUrl": "…"}` |
+//! | `GET /orders` | `{"orders": [{"orderId": "…", "status": "…"}]}`, newest first, at most [`LISTED`] |
+//! | `POST /orders` | 201, the new order |
+//! | `POST /orders/{id}/advance`, `POST /orders/{id}/cancel` | 200, the order as it stands now; 404, 409 |
+//! | any other `GET` | a file of `web/` |
+//!
+//! Errors are `application/problem+json` (RFC 9457). What runs on a developer's machine can be reached by any page that
+//! the developer's browser shows: requests for another host (DNS rebinding) and writes that another origin sends are
+//! refused.
+
+use std::io;
+use std::path::PathBuf;
+
+use axum::extract::{Path, Request, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, ORIGIN};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::{get, post};
+use axum::{Router, serve as serve_http};
+use serde_json::json;
+use tokio::net::TcpListener;
+use tower_http::services::ServeDir;
+
+use crate::shop::{Order, Shop, ShopError};
+
+/// The most orders that are listed.
+pub const LISTED: usize = 12;
+
+/// What the page needs.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// The shop whose orders are shown.
+    pub shop: Shop,
+    /// Where the stream function is, such as `http://localhost:9000/lambda-url/stream`.
+    pub stream_url: String,
+    /// The page's files.
+    pub files: PathBuf,
+}
+
+impl Page {
+    /// Serves the page until the future is dropped.
+    ///
+    /// # Errors
+    ///
+    /// Where `listener` fails.
+    pub async fn serve(self, listener: TcpListener) -> io::Result<()> {
+        serve_http(listener, self.router()).await
+    }
+
+    fn router(self) -> Router {
+        let files = ServeDir::new(&self.files);
+        Router::new()
+            .route("/config.json", get(config))
+            .route("/orders", get(list).post(place))
+            .route("/orders/{order_id}/advance", post(advance))
+            .route("/orders/{order_id}/cancel", post(cancel))
+            .fallback_service(files)
+            .layer(middleware::from_fn(guard))
+            .with_state(self)
+    }
+}
+
+async fn config(State(page): State<Page>) -> Response {
+    Json(json!({"streamUrl": page.stream_url})).into_response()
+}
+
+async fn list(State(page): State<Page>) -> Result<Response, ShopError> {
+    let orders = page.shop.newest(LISTED).await?;
+    Ok(Json(json!({"orders": orders})).into_response())
+}
+
+async fn place(State(page): State<Page>) -> Result<(StatusCode, Json<Order>), ShopError> {
+    Ok((StatusCode::CREATED, Json(page.shop.place().await?)))
+}
+
+async fn advance(State(page): State<Page>, Path(order_id): Path<String>) -> Result<Json<Order>, ShopError> {
+    Ok(Json(page.shop.advance(&order_id).await?))
+}
+
+async fn cancel(State(page): State<Page>, Path(order_id): Path<String>) -> Result<Json<Order>, ShopError> {
+    Ok(Json(page.shop.cancel(&order_id).await?))
+}
+
+impl IntoResponse for ShopError {
+    fn into_response(self) -> Response {
+        let status = match self {
+            Self::Unknown(_) => StatusCode::NOT_FOUND,
+            Self::Finished { .. } => StatusCode::CONFLICT,
+            Self::Table(_) => StatusCode::BAD_GATEWAY,
+        };
+        problem(status, &self.to_string())
+    }
+}
+
+/// Refuses what is not the page's own request, and lets nothing be cached: the files change while one works on them.
+async fn guard(request: Request, next: Next) -> Response {
+    let refusal = refusal(request.method(), request.uri(), request.headers());
+    let mut response = match refusal {
+        Some(reason) => problem(StatusCode::FORBIDDEN, reason),
+        None => next.run(request).await,
+    };
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn refusal(method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<&'static str> {
+    let header = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    // HTTP/1.1 clients send the host as a header, proxies and HTTP/2 as part of the URI.
+    let host = uri.authority().map(|authority| authority.as_str()).or_else(|| header(HOST)).unwrap_or_default();
+    let (name, port) = host.rsplit_once(':').unwrap_or((host, ""));
+    if !matches!(name, "localhost" | "127.0.0.1") || !port.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some("this page is served to localhost only");
+    }
+    let own = format!("http://{host}");
+    if !method.is_safe() && header(ORIGIN).is_some_and(|origin| origin != own) {
+        return Some("another origin may not change orders");
+    }
+    None
+}
+
+fn problem(status: StatusCode, detail: &str) -> Response {
+    let title = status.canonical_reason().unwrap_or_default();
+    let body = json!({"title": title, "status": status.as_u16(), "detail": detail}).to_string();
+    (status, [(CONTENT_TYPE, "application/problem+json")], body).into_response()
+}

@@ -1,0 +1,209 @@
+//! A shop to watch: it places orders, moves them on and calls them off, in the orders table alone.
+//!
+//! It knows nothing of the feed. Besides what customers may see it writes what they must never see ([`EMAIL`], [`NOTE`],
+//! [`PLACED_AT`]), so that whoever watches a stream can check that it does not show.
+
+mod simulation;
+mod status;
+
+use std::collections::HashMap;
+use std::time::SystemTime;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde::Serialize;
+
+use crate::dynamo::ORDERS;
+pub use simulation::Simulation;
+pub use status::Status;
+use status::{Setting, rfc3339};
+
+/// Private: whose order it is.
+pub const EMAIL: &str = "customerEmail";
+
+/// Private: what the staff tell each other.
+pub const NOTE: &str = "internalNote";
+
+/// Private: when the order was placed, RFC 3339. Orders of other writers have none.
+pub const PLACED_AT: &str = "placedAt";
+
+/// Letters and digits that nobody mistakes for another.
+const ID_ALPHABET: &[u8] = b"23456789ABCDEFGHJKMNPQRSTUVWXYZ";
+
+/// An order as lists show it. Its status is any string: the shop is not the table's only writer.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Order {
+    /// The table's key.
+    pub order_id: String,
+    /// Where it stands.
+    pub status: String,
+}
+
+/// Why the shop did not do as it was told.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ShopError {
+    /// There is no such order.
+    #[error("there is no order {0}")]
+    Unknown(String),
+    /// Nothing comes after this status.
+    #[error("order {order_id} is {status}, nothing comes after that")]
+    Finished {
+        /// The order.
+        order_id: String,
+        /// Where it stands.
+        status: String,
+    },
+    /// The table did not answer, after the SDK's own retries.
+    #[error("the orders table failed")]
+    Table(#[source] Box<aws_sdk_dynamodb::Error>),
+}
+
+impl<E: Into<aws_sdk_dynamodb::Error>> From<E> for ShopError {
+    fn from(error: E) -> Self {
+        Self::Table(Box::new(error.into()))
+    }
+}
+
+/// The shop's counter. Cloned freely; the state is the table's.
+#[derive(Clone, Debug)]
+pub struct Shop {
+    table: Client,
+}
+
+impl Shop {
+    /// `table` is a client of the endpoint that has the orders table.
+    #[must_use]
+    pub fn new(table: Client) -> Self {
+        Self { table }
+    }
+
+    /// Places an order.
+    ///
+    /// # Errors
+    ///
+    /// [`ShopError::Table`] alone.
+    pub async fn place(&self) -> Result<Order, ShopError> {
+        let order_id: String = (0..6).filter_map(|_| fastrand::choice(ID_ALPHABET)).copied().map(char::from).collect();
+        let now = SystemTime::now();
+        let mut settings = Status::Placed.settings(&order_id, now);
+        settings.extend([
+            (PLACED_AT, rfc3339(now)),
+            (EMAIL, format!("{}@customer.example", order_id.to_lowercase())),
+            (NOTE, "leave at the back door".to_owned()),
+        ]);
+        let mut item: HashMap<_, _> =
+            settings.into_iter().map(|(name, value)| (name.to_owned(), AttributeValue::S(value))).collect();
+        item.insert("orderId".to_owned(), AttributeValue::S(order_id.clone()));
+        self.table.put_item().table_name(ORDERS).set_item(Some(item)).send().await?;
+        Ok(Order { order_id, status: Status::Placed.as_str().to_owned() })
+    }
+
+    /// Moves an order to its next status.
+    ///
+    /// # Errors
+    ///
+    /// [`ShopError::Unknown`], [`ShopError::Finished`] or [`ShopError::Table`].
+    pub async fn advance(&self, order_id: &str) -> Result<Order, ShopError> {
+        self.change(order_id, Status::next).await
+    }
+
+    /// Cancels an order that is not finished.
+    ///
+    /// # Errors
+    ///
+    /// [`ShopError::Unknown`], [`ShopError::Finished`] or [`ShopError::Table`].
+    pub async fn cancel(&self, order_id: &str) -> Result<Order, ShopError> {
+        self.change(order_id, |status| status.next().map(|_| Status::Cancelled)).await
+    }
+
+    /// Writes a private attribute and nothing else: customers must not notice.
+    ///
+    /// # Errors
+    ///
+    /// [`ShopError::Table`] alone.
+    pub async fn remark(&self, order_id: &str, note: &str) -> Result<(), ShopError> {
+        self.table
+            .update_item()
+            .table_name(ORDERS)
+            .key("orderId", AttributeValue::S(order_id.to_owned()))
+            .update_expression("SET #note = :note")
+            .expression_attribute_names("#note", NOTE)
+            .expression_attribute_values(":note", AttributeValue::S(note.to_owned()))
+            .send()
+            .await?;
+        Ok(())
+    }
+
+    /// The newest orders, at most `limit`, newest first.
+    ///
+    /// # Errors
+    ///
+    /// [`ShopError::Table`] alone.
+    pub async fn newest(&self, limit: usize) -> Result<Vec<Order>, ShopError> {
+        let mut pages = self.table.scan().table_name(ORDERS).into_paginator().items().send();
+        let mut orders = Vec::new();
+        while let Some(item) = pages.next().await {
+            let item = item?;
+            let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned();
+            if let (Some(order_id), Some(status)) = (text("orderId"), text("status")) {
+                let placed = text(PLACED_AT).or_else(|| text("updatedAt"));
+                orders.push((placed, Order { order_id, status }));
+            }
+        }
+        orders.sort_by(|(left, _), (right, _)| right.cmp(left));
+        Ok(orders.into_iter().take(limit).map(|(_, order)| order).collect())
+    }
+
+    /// Moves an order from where it stands to where `next` says. Where another writer was faster, it is asked again.
+    async fn change(&self, order_id: &str, next: impl Fn(Status) -> Option<Status>) -> Result<Order, ShopError> {
+        loop {
+            let status = self.status(order_id).await?;
+            let Some(to) = Status::parse(&status).and_then(&next) else {
+                return Err(ShopError::Finished { order_id: order_id.to_owned(), status });
+            };
+            if self.write(order_id, &status, to.settings(order_id, SystemTime::now())).await? {
+                return Ok(Order { order_id: order_id.to_owned(), status: to.as_str().to_owned() });
+            }
+        }
+    }
+
+    async fn status(&self, order_id: &str) -> Result<String, ShopError> {
+        let found = self
+            .table
+            .get_item()
+            .table_name(ORDERS)
+            .key("orderId", AttributeValue::S(order_id.to_owned()))
+            .consistent_read(true)
+            .send()
+            .await?;
+        let item = found.item.ok_or_else(|| ShopError::Unknown(order_id.to_owned()))?;
+        Ok(item.get("status").and_then(|status| status.as_s().ok()).cloned().unwrap_or_default())
+    }
+
+    /// Whether the order still stood at `from`, and so was written.
+    async fn write(&self, order_id: &str, from: &str, settings: Vec<Setting>) -> Result<bool, ShopError> {
+        let assignments: Vec<_> = settings.iter().map(|(name, _)| format!("#{name} = :{name}")).collect();
+        let mut update = self
+            .table
+            .update_item()
+            .table_name(ORDERS)
+            .key("orderId", AttributeValue::S(order_id.to_owned()))
+            .update_expression(format!("SET {}", assignments.join(", ")))
+            .condition_expression("#status = :from")
+            .expression_attribute_values(":from", AttributeValue::S(from.to_owned()));
+        for (name, value) in settings {
+            update = update
+                .expression_attribute_names(format!("#{name}"), name)
+                .expression_attribute_values(format!(":{name}"), AttributeValue::S(value));
+        }
+        match update.send().await {
+            Ok(_) => Ok(true),
+            Err(error) if error.as_service_error().is_some_and(|error| error.is_conditional_check_failed_exception()) => {
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}

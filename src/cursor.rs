@@ -1,0 +1,229 @@
+//! How far a client has seen: the event id it sends back.
+//!
+//! ```text
+//! cursor = mark *( "." mark )                      one mark an order, in the URL's order
+//! mark   = "0" / seq [ "-" 4HEXDIG ] [ "~" ]       "~": the order's end was told
+//! ```
+
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+
+use crate::order::Seq;
+
+/// Four hex digits that tie an entry's number to the history it stands in: the first two bytes of the SHA-256 of the
+/// entry's position. A restored feed, a recreated order or a reordered URL is noticed by them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tie(u16);
+
+impl Tie {
+    /// The tie of the entry at a position.
+    pub fn of(position: &str) -> Self {
+        let hash = Sha256::digest(position.as_bytes());
+        Self(u16::from_be_bytes([hash[0], hash[1]]))
+    }
+}
+
+/// How far a client has seen one order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// The last entry it has seen.
+    pub seq: Seq,
+    /// Of that entry; `None` where the client named a bare number, which is taken at its word.
+    pub tie: Option<Tie>,
+    /// It was told that the order is finished.
+    pub ended: bool,
+}
+
+impl Mark {
+    /// Nothing seen yet.
+    pub const START: Self = Self {
+        seq: Seq::ZERO,
+        tie: None,
+        ended: false,
+    };
+
+    fn parse(text: &str) -> Option<Self> {
+        if text == "0" {
+            return Some(Self::START);
+        }
+        let (text, ended) = match text.strip_suffix('~') {
+            Some(text) => (text, true),
+            None => (text, false),
+        };
+        let (seq, tie) = match text.split_once('-') {
+            Some((seq, tie)) => (seq, Some(parse_tie(tie)?)),
+            None => (text, None),
+        };
+        Some(Self {
+            seq: parse_seq(seq)?,
+            tie,
+            ended,
+        })
+    }
+}
+
+fn parse_seq(text: &str) -> Option<Seq> {
+    let canonical = text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0');
+    canonical.then(|| text.parse().ok().map(Seq)).flatten()
+}
+
+fn parse_tie(text: &str) -> Option<Tie> {
+    let canonical = text.len() == 4 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    canonical
+        .then(|| u16::from_str_radix(text, 16).ok().map(Tie))
+        .flatten()
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.seq.fmt(f)?;
+        if let Some(Tie(tie)) = self.tie {
+            write!(f, "-{tie:04x}")?;
+        }
+        f.write_str(if self.ended { "~" } else { "" })
+    }
+}
+
+/// How far a client has seen each order it watches, in the URL's order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor(pub Vec<Mark>);
+
+impl Cursor {
+    /// Nothing seen yet of so many orders.
+    pub fn start(orders: usize) -> Self {
+        Self(vec![Mark::START; orders])
+    }
+
+    /// Reads the cursor of so many orders. `None` where it is not one: the client is told `reset`.
+    pub fn parse(text: &str, orders: usize) -> Option<Self> {
+        // Each mark is at most 27 bytes: a longer text is not worth splitting.
+        if text.len() > orders * 32 {
+            return None;
+        }
+        let marks = text
+            .split('.')
+            .map(Mark::parse)
+            .collect::<Option<Vec<_>>>()?;
+        (marks.len() == orders).then_some(Self(marks))
+    }
+
+    /// Whether the client was told that every order is finished.
+    pub fn ended(&self) -> bool {
+        self.0.iter().all(|mark| mark.ended)
+    }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, mark) in self.0.iter().enumerate() {
+            f.write_str(if index > 0 { "." } else { "" })?;
+            mark.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn mark(seq: u64, tie: Option<u16>, ended: bool) -> Mark {
+        Mark {
+            seq: Seq(seq),
+            tie: tie.map(Tie),
+            ended,
+        }
+    }
+
+    #[track_caller]
+    fn check(text: &str, orders: usize, expected: Option<Vec<Mark>>) {
+        assert_eq!(
+            Cursor::parse(text, orders),
+            expected.map(Cursor),
+            "{text:?}"
+        );
+    }
+
+    #[test]
+    fn cursors() {
+        check("0", 1, Some(vec![Mark::START]));
+        check("3-9f2c", 1, Some(vec![mark(3, Some(0x9f2c), false)]));
+        check("3", 1, Some(vec![mark(3, None, false)]));
+        check("4-77aa~", 1, Some(vec![mark(4, Some(0x77aa), true)]));
+        check(
+            "3-9f2c.0.17-04ab",
+            3,
+            Some(vec![
+                mark(3, Some(0x9f2c), false),
+                Mark::START,
+                mark(17, Some(0x04ab), false),
+            ]),
+        );
+        check(
+            "18446744073709551615-0000~",
+            1,
+            Some(vec![mark(u64::MAX, Some(0), true)]),
+        );
+    }
+
+    #[test]
+    fn what_is_no_cursor() {
+        let unreadable = [
+            "",
+            "~",
+            "0~",
+            "00",
+            "03",
+            "-1",
+            "+3",
+            "3-",
+            "3-9f2",
+            "3-9F2C",
+            "3-9f2c0",
+            "3-+123",
+            "3~~",
+            "3 ",
+            " 3",
+            "x",
+            "3-9f2c~x",
+            "18446744073709551616",
+            "٣",
+        ];
+        for text in unreadable {
+            check(text, 1, None);
+        }
+        check("3-9f2c.0", 1, None);
+        check("3-9f2c", 2, None);
+        check("3-9f2c.", 2, None);
+        check(&"9".repeat(1_000_000), 1, None);
+    }
+
+    #[test]
+    fn a_tie_is_the_head_of_a_sha256() {
+        // echo -n abc | sha256sum
+        assert_eq!(Tie::of("abc"), Tie(0xba78));
+    }
+
+    prop_compose! {
+        fn any_mark()(seq in 1..=u64::MAX, tie: Option<u16>, ended: bool, start in prop::bool::weighted(0.2)) -> Mark {
+            if start { Mark::START } else { mark(seq, tie, ended) }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn written_and_read_again(marks in prop::collection::vec(any_mark(), 1..=10)) {
+            let cursor = Cursor(marks);
+            prop_assert_eq!(Cursor::parse(&cursor.to_string(), cursor.0.len()), Some(cursor));
+        }
+
+        #[test]
+        fn any_text_is_read_as_written_or_not_at_all(text in "[0-9a-f.~-]{0,20}|.*", orders in 1usize..4) {
+            if let Some(cursor) = Cursor::parse(&text, orders) {
+                prop_assert_eq!(cursor.to_string(), text);
+            }
+        }
+    }
+}

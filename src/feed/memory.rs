@@ -1,0 +1,139 @@
+//! The feed in memory, for tests and simulation. It can be told to be stale or to fail.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{Consistency, Entry, Feed, FeedError, Put};
+use crate::order::{OrderId, Seq};
+
+type Log = BTreeMap<(OrderId, Seq), Entry>;
+
+/// A feed in memory.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryFeed(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    log: Log,
+    /// What eventually consistent readings see instead of the log.
+    replica: Option<Log>,
+    faults: VecDeque<Option<Fault>>,
+}
+
+/// What the feed answers instead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// [`FeedError::Unavailable`].
+    Throttled,
+    /// [`FeedError::Refused`].
+    Refused,
+    /// The write takes place, and then [`FeedError::Unavailable`]: what a lost answer looks like.
+    AnswerLost,
+    /// Nothing, ever.
+    Hangs,
+}
+
+impl MemoryFeed {
+    /// From here on, eventually consistent readings see the log as it is now…
+    pub fn freeze_replica(&self) {
+        let mut state = self.state();
+        state.replica = Some(state.log.clone());
+    }
+
+    /// … and from here on as it is then.
+    pub fn thaw_replica(&self) {
+        self.state().replica = None;
+    }
+
+    /// What the next calls meet, one each; `None` lets one through.
+    pub fn inject(&self, faults: impl IntoIterator<Item = Option<Fault>>) {
+        self.state().faults.extend(faults);
+    }
+
+    /// Everything that is stored, expired or not.
+    pub fn entries(&self) -> Vec<Entry> {
+        self.state().log.values().cloned().collect()
+    }
+
+    /// Deletes an entry, as the table's TTL does some time after it expired.
+    pub fn delete(&self, order: &OrderId, seq: Seq) {
+        self.state().log.remove(&(order.clone(), seq));
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // The lock is never held across a panic or an await: a poisoned one holds good data.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn call<T>(&self, effect: impl FnOnce(&mut State) -> T) -> Result<T, FeedError> {
+        let fault = self.state().faults.pop_front().flatten();
+        if fault == Some(Fault::Hangs) {
+            return std::future::pending().await;
+        }
+        let mut state = self.state();
+        let error = |text: &str| (text.to_owned(), text.into());
+        match fault {
+            None => Ok(effect(&mut state)),
+            Some(Fault::Refused) => {
+                let (message, source) = error("refused on demand");
+                Err(FeedError::Refused { message, source })
+            }
+            Some(fault) => {
+                if fault == Fault::AnswerLost {
+                    effect(&mut state);
+                }
+                let (message, source) = error("throttled on demand");
+                Err(FeedError::Unavailable { message, source })
+            }
+        }
+    }
+}
+
+fn entries(log: &Log, order: &OrderId, from: Seq) -> impl DoubleEndedIterator<Item = Entry> {
+    log.range((order.clone(), from)..=(order.clone(), Seq(u64::MAX)))
+        .map(|(_, entry)| entry.clone())
+}
+
+impl Feed for MemoryFeed {
+    async fn newest(&self, order: &OrderId) -> Result<Option<Entry>, FeedError> {
+        self.call(|state| entries(&state.log, order, Seq::ZERO).next_back())
+            .await
+    }
+
+    async fn put(&self, entry: &Entry) -> Result<Put, FeedError> {
+        self.call(|state| {
+            let key = (entry.order.clone(), entry.seq);
+            if state.log.contains_key(&key) {
+                return Put::Taken;
+            }
+            state.log.insert(key, entry.clone());
+            Put::Done
+        })
+        .await
+    }
+
+    async fn expire(&self, order: &OrderId, seq: Seq, at: u64) -> Result<(), FeedError> {
+        self.call(|state| {
+            if let Some(entry) = state.log.get_mut(&(order.clone(), seq)) {
+                entry.expires_at.get_or_insert(at);
+            }
+        })
+        .await
+    }
+
+    async fn read(
+        &self,
+        order: &OrderId,
+        from: Seq,
+        consistency: Consistency,
+    ) -> Result<Vec<Entry>, FeedError> {
+        self.call(|state| {
+            let log = match (consistency, &state.replica) {
+                (Consistency::Eventual, Some(replica)) => replica,
+                _ => &state.log,
+            };
+            entries(log, order, from).collect()
+        })
+        .await
+    }
+}

@@ -1,0 +1,36 @@
+//! Live order status in the browser: Server-Sent Events from AWS Lambda, fed by a DynamoDB Stream.
+//!
+//! The modules, in the order in which a change passes them:
+//!
+//! ```text
+//!  Orders table ──stream──▶ projector ──append──▶ Feed table ──look──▶ stream ──SSE──▶ browser
+//! ```
+//!
+//! - [`order`]: what the public knows of an order.
+//! - [`change`]: a stream record, read as a change of that. Pure.
+//! - [`projector`]: a batch of records becomes entries of the feed, and the records that must come again.
+//! - [`feed`]: a log for each order, in DynamoDB or in memory.
+//! - [`cursor`]: how far a client has seen. Pure.
+//! - [`hold`]: for how long a response is held. Pure.
+//! - [`session`]: one response, from a cursor, through the feed, to a clean ending.
+//! - [`frame`]: Server-Sent Events to bytes. Pure.
+//! - [`endpoint`]: an HTTP request becomes a response.
+//!
+//! Beside the path: [`clock`] is the only place that reads one, [`settings`] the environment, [`telemetry`] the logs,
+//! [`nodelay`] a socket option. The binaries `projector` and `stream` put these together and do nothing else.
+//!
+//! Nothing here knows whether it runs on Lambda, under `cargo lambda watch` or in a test.
+
+pub mod change;
+pub mod clock;
+pub mod cursor;
+pub mod endpoint;
+pub mod feed;
+pub mod frame;
+pub mod hold;
+pub mod nodelay;
+pub mod order;
+pub mod projector;
+pub mod session;
+pub mod settings;
+pub mod telemetry;

@@ -1,0 +1,132 @@
+//! A batch of stream records becomes entries of the feed, and the records that must come again.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use aws_lambda_events::event::dynamodb::{Event, EventRecord};
+use aws_lambda_events::event::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
+use futures_util::{StreamExt, stream};
+use tokio::time::{Instant, timeout_at};
+
+use crate::change::{Change, Rules};
+use crate::clock::Clock;
+use crate::feed::{self, Feed, FeedError};
+use crate::order::OrderId;
+
+/// Orders that are worked on at once. Each waits on DynamoDB most of its time; more would only fill the connection pool.
+const CONCURRENT_ORDERS: usize = 16;
+
+/// Appends what stream records say to the feed.
+#[derive(Debug)]
+pub struct Projector<F> {
+    feed: F,
+    rules: Rules,
+    retention: Duration,
+}
+
+/// A change and the sequence number of its record.
+type Delivery = (Change, String);
+
+impl<F: Feed> Projector<F> {
+    /// A projector that reads records by these rules, and keeps a superseded or terminal entry for `retention`.
+    pub fn new(feed: F, rules: Rules, retention: Duration) -> Self {
+        Self {
+            feed,
+            rules,
+            retention,
+        }
+    }
+
+    /// Projects a batch, until `end` at the latest.
+    ///
+    /// The response names, for each order that could not be finished, the lowest sequence number from which on it must be
+    /// delivered again. What can never succeed is logged as `poison record` and passed over, so that it blocks no shard.
+    pub async fn project(
+        &self,
+        batch: &Event,
+        clock: &Clock,
+        end: Instant,
+    ) -> DynamoDbEventResponse {
+        let batch_item_failures = stream::iter(self.by_order(batch))
+            .map(|(_, deliveries)| self.append_all(deliveries, clock, end))
+            .buffer_unordered(CONCURRENT_ORDERS)
+            .filter_map(std::future::ready)
+            .map(|sequence_number| {
+                let mut failure = DynamoDbBatchItemFailure::default();
+                failure.item_identifier = Some(sequence_number);
+                failure
+            })
+            .collect()
+            .await;
+        let mut response = DynamoDbEventResponse::default();
+        response.batch_item_failures = batch_item_failures;
+        response
+    }
+
+    fn by_order(&self, batch: &Event) -> BTreeMap<OrderId, Vec<Delivery>> {
+        let mut orders: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for record in &batch.records {
+            match self.rules.read(record) {
+                Ok(Some(change)) => {
+                    let sequence_number = record.change.sequence_number.clone().unwrap_or_default();
+                    orders
+                        .entry(change.order.clone())
+                        .or_default()
+                        .push((change, sequence_number));
+                }
+                Ok(None) => {}
+                Err(poison) => log_poison(record, &poison),
+            }
+        }
+        orders
+    }
+
+    /// Appends an order's changes, one after the other. At the first that fails the order stops, for what comes after must
+    /// not overtake it; returns its sequence number.
+    async fn append_all(
+        &self,
+        deliveries: Vec<Delivery>,
+        clock: &Clock,
+        end: Instant,
+    ) -> Option<String> {
+        for (change, sequence_number) in deliveries {
+            match timeout_at(
+                end,
+                feed::append(&self.feed, &change, clock, self.retention),
+            )
+            .await
+            {
+                Ok(Ok(appended)) => {
+                    let seq = appended.map(|entry| entry.seq.0);
+                    tracing::debug!(order = %change.order, sequence_number, seq, "projected");
+                }
+                Ok(Err(refused @ FeedError::Refused { .. })) => {
+                    tracing::error!(order = %change.order, sequence_number, reason = %refused, "poison record");
+                }
+                Ok(Err(unavailable @ FeedError::Unavailable { .. })) => {
+                    tracing::warn!(order = %change.order, sequence_number, reason = %unavailable, "will be retried");
+                    return Some(sequence_number);
+                }
+                Err(_) => {
+                    tracing::warn!(order = %change.order, sequence_number, reason = "out of time", "will be retried");
+                    return Some(sequence_number);
+                }
+            }
+        }
+        None
+    }
+}
+
+fn log_poison(record: &EventRecord, reason: &dyn std::error::Error) {
+    let cause = reason
+        .source()
+        .map(|source| format!(": {source}"))
+        .unwrap_or_default();
+    tracing::error!(
+        event_id = record.event_id,
+        sequence_number = record.change.sequence_number,
+        keys = ?record.change.keys,
+        reason = format!("{reason}{cause}"),
+        "poison record"
+    );
+}

@@ -1,0 +1,305 @@
+//! One response: from a cursor, through the feed, to a clean ending.
+//!
+//! ```text
+//! Opening ──▶ CatchingUp ──▶ Live ──▶ Over
+//!  hello       (reset)        changes   rest, or end
+//!              changes        comments
+//!              ready
+//! ```
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::json;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use crate::clock::Clock;
+use crate::cursor::{Cursor, Mark};
+use crate::feed::{Consistency, Discontinuity, Entry, Feed, FeedError, Reading};
+use crate::frame::{COMMENT, Frame, FrameError};
+use crate::order::{OrderId, PublicView, Seq, Status};
+
+/// No reconnection time is shorter: a short one outlives its frame, and during an outage hammers.
+pub const MIN_RETRY: Duration = Duration::from_secs(1);
+
+/// What a client is told to wait after the feed failed.
+const RETRY_AFTER_FAILURE: Duration = Duration::from_secs(3);
+
+/// When a session looks at the feed, breathes and ends.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Between two looks at the feed.
+    pub poll_interval: Duration,
+    /// Silence after which a comment is sent.
+    pub heartbeat: Duration,
+    /// When the response is over at the latest.
+    pub end: Instant,
+}
+
+/// One response to one client.
+#[derive(Debug)]
+pub struct Session<F> {
+    feed: F,
+    watched: Vec<Watched>,
+    /// The client's cursor could not be read.
+    cursor_unreadable: bool,
+    clock: Clock,
+    pace: Pace,
+    phase: Phase,
+    next_look: Instant,
+    next_heartbeat: Instant,
+    chunks: VecDeque<Bytes>,
+    random: fastrand::Rng,
+}
+
+/// An order, and how far the client has seen it.
+#[derive(Debug)]
+struct Watched {
+    order: OrderId,
+    mark: Mark,
+    /// Set while the newest entry is terminal.
+    finished: Option<Status>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Opening,
+    CatchingUp,
+    Live,
+    Over,
+}
+
+/// A change, as the page gets it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PublicChange<'a> {
+    order_id: &'a OrderId,
+    seq: Seq,
+    status: &'a Status,
+    previous: Option<&'a Status>,
+    at: &'a str,
+    attributes: &'a PublicView,
+}
+
+impl<F: Feed> Session<F> {
+    /// A session on orders, from a cursor on; `None` stands for a cursor that could not be read.
+    pub fn new(
+        feed: F,
+        orders: Vec<OrderId>,
+        cursor: Option<Cursor>,
+        clock: Clock,
+        pace: Pace,
+        random: fastrand::Rng,
+    ) -> Self {
+        let cursor_unreadable = cursor.is_none();
+        let Cursor(marks) = cursor.unwrap_or_else(|| Cursor::start(orders.len()));
+        let watched = |(order, mark)| Watched {
+            order,
+            mark,
+            finished: None,
+        };
+        Self {
+            feed,
+            watched: orders.into_iter().zip(marks).map(watched).collect(),
+            cursor_unreadable,
+            clock,
+            pace,
+            phase: Phase::Opening,
+            next_look: clock.start(),
+            next_heartbeat: clock.start() + pace.heartbeat,
+            chunks: VecDeque::new(),
+            random,
+        }
+    }
+
+    /// The next bytes of the response; `None` at its end.
+    ///
+    /// A session never fails: a body that breaks off looks to a client like any other, so whatever happens ends in a frame.
+    pub async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some(chunk) = self.chunks.pop_front() {
+                self.next_heartbeat = self.clock.now() + self.pace.heartbeat;
+                return Some(chunk);
+            }
+            match self.phase {
+                Phase::Opening => self.open(),
+                Phase::CatchingUp => self.look_in_time().await,
+                Phase::Live => self.wait().await,
+                Phase::Over => return None,
+            }
+        }
+    }
+
+    /// The first chunk, before the feed was asked: `onopen` fires, proxies flush, and the client has a cursor. WebKit glues
+    /// a frame that was cut off to the next response: `hello`'s data, which nobody reads, takes the debris.
+    fn open(&mut self) {
+        let retry = self.jittered(MIN_RETRY);
+        self.push(
+            Frame::message("{}")
+                .event("hello")
+                .map(|hello| hello.retry(retry)),
+        );
+        if let Some(hello) = self.chunks.pop_back() {
+            self.chunks.push_back([COMMENT, hello].concat().into());
+        }
+        if self.cursor_unreadable {
+            let orders = self
+                .watched
+                .iter()
+                .map(|watched| watched.order.clone())
+                .collect();
+            self.reset(orders, Discontinuity::UnknownCursor);
+        }
+        self.phase = Phase::CatchingUp;
+    }
+
+    async fn wait(&mut self) {
+        let now = self.clock.now();
+        if now >= self.pace.end {
+            self.rest(MIN_RETRY);
+        } else if now >= self.next_look {
+            self.look_in_time().await;
+        } else if now >= self.next_heartbeat {
+            self.chunks.push_back(COMMENT);
+        } else {
+            sleep_until(self.next_look.min(self.next_heartbeat).min(self.pace.end)).await;
+        }
+    }
+
+    async fn look_in_time(&mut self) {
+        match timeout_at(self.pace.end, self.look()).await {
+            Ok(Ok(())) => self.next_look = self.clock.now() + self.pace.poll_interval,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the feed could not be read, the client is asked to come back");
+                self.rest(RETRY_AFTER_FAILURE);
+            }
+            Err(_) => self.rest(MIN_RETRY),
+        }
+    }
+
+    async fn look(&mut self) -> Result<(), FeedError> {
+        let before = self.chunks.len();
+        for index in 0..self.watched.len() {
+            if self.phase == Phase::CatchingUp || self.watched[index].finished.is_none() {
+                self.look_at(index, Consistency::Eventual).await?;
+            }
+        }
+        if self.all_finished() {
+            // `end` closes the tab: a replica that lags must not be the one to say so.
+            for index in 0..self.watched.len() {
+                self.look_at(index, Consistency::Strong).await?;
+            }
+        }
+        if self.all_finished() {
+            self.end();
+        } else if self.phase == Phase::CatchingUp {
+            self.push(Frame::message("{}").event("ready"));
+            self.phase = Phase::Live;
+        }
+        if self.chunks.len() > before {
+            // Node's clients were reported to hold a small chunk back until the next one comes.
+            self.chunks.push_back(COMMENT);
+        }
+        Ok(())
+    }
+
+    async fn look_at(&mut self, index: usize, consistency: Consistency) -> Result<(), FeedError> {
+        let Watched { order, mark, .. } = &self.watched[index];
+        let (order, mark) = (order.clone(), *mark);
+        let entries = self.feed.read(&order, mark.seq, consistency).await?;
+        let reading = Reading::new(entries, &self.clock);
+        if let Ok(entries) = reading.after(&mark) {
+            self.show(index, entries, &reading);
+            return Ok(());
+        }
+        // Perhaps only a replica that lags: `reset` is said on the strength of the whole log.
+        let entries = self
+            .feed
+            .read(&order, Seq::ZERO, Consistency::Strong)
+            .await?;
+        let reading = Reading::new(entries, &self.clock);
+        match reading.after(&mark) {
+            Ok(entries) => self.show(index, entries, &reading),
+            Err(reason) => {
+                self.watched[index].mark = Mark::START;
+                self.reset(vec![order], reason);
+                self.show(index, reading.entries(), &reading);
+            }
+        }
+        Ok(())
+    }
+
+    fn show(&mut self, index: usize, entries: &[Entry], reading: &Reading) {
+        for entry in entries {
+            self.watched[index].mark = entry.mark();
+            let change = PublicChange {
+                order_id: &entry.order,
+                seq: entry.seq,
+                status: &entry.status,
+                previous: entry.previous.as_ref(),
+                at: &entry.at,
+                attributes: &entry.view,
+            };
+            self.push(Ok(Frame::message(data(&change))));
+        }
+        let newest = reading.newest().filter(|newest| newest.terminal);
+        self.watched[index].finished = newest.map(|newest| newest.status.clone());
+    }
+
+    fn reset(&mut self, orders: Vec<OrderId>, reason: Discontinuity) {
+        self.push(
+            Frame::message(data(&json!({ "orders": orders, "reason": reason }))).event("reset"),
+        );
+    }
+
+    fn all_finished(&self) -> bool {
+        self.watched
+            .iter()
+            .all(|watched| watched.finished.is_some())
+    }
+
+    fn end(&mut self) {
+        let mut orders = serde_json::Map::new();
+        for watched in &mut self.watched {
+            watched.mark.ended = true;
+            orders.insert(watched.order.to_string(), json!(watched.finished));
+        }
+        self.push(Frame::message(data(&json!({ "orders": orders }))).event("end"));
+        self.phase = Phase::Over;
+    }
+
+    fn rest(&mut self, retry: Duration) {
+        let retry = self.jittered(retry);
+        let millis = u64::try_from(retry.as_millis()).unwrap_or(u64::MAX);
+        self.push(
+            Frame::message(data(&json!({ "retry": millis })))
+                .event("rest")
+                .map(|rest| rest.retry(retry)),
+        );
+        self.phase = Phase::Over;
+    }
+
+    /// Up to a half longer, so that clients that were cut off together do not come back together.
+    fn jittered(&mut self, retry: Duration) -> Duration {
+        retry.mul_f64(1.0 + self.random.f64() / 2.0)
+    }
+
+    fn push(&mut self, frame: Result<Frame, FrameError>) {
+        let cursor = Cursor(self.watched.iter().map(|watched| watched.mark).collect());
+        match frame.and_then(|frame| frame.id(cursor.to_string())) {
+            Ok(frame) => self.chunks.push_back(frame.encode()),
+            // Event types are literals and a cursor is digits: neither can break a line.
+            Err(error) => tracing::error!(%error, "a frame was not sent"),
+        }
+    }
+}
+
+fn data(value: &impl Serialize) -> String {
+    #[expect(
+        clippy::expect_used,
+        reason = "nothing that is sent has a key that is not text"
+    )]
+    serde_json::to_string(value).expect("JSON")
+}

@@ -1,0 +1,215 @@
+//! Promise 2: a response ends on a frame boundary, before the deadline, with a time to come back.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod support;
+
+use std::time::Duration;
+
+use order_status_stream::feed::memory::Fault;
+use support::{Connection, Stage, outline, request, within};
+use tokio::time::Instant;
+
+const A: &str = "/orders/A/events";
+
+async fn held(
+    stage: &Stage,
+    deadline: Option<Duration>,
+) -> (Duration, Vec<eventsource_stream::Event>) {
+    let start = Instant::now();
+    let mut request = request("GET", A, &[]);
+    if let Some(deadline) = deadline {
+        request = within(deadline, request);
+    }
+    let events = Connection::new(stage.respond(&request).await)
+        .finish()
+        .await;
+    (start.elapsed(), events)
+}
+
+#[track_caller]
+fn check_rest(events: &[eventsource_stream::Event], retry: std::ops::RangeInclusive<u64>) {
+    let rest = events.last().unwrap();
+    assert_eq!(rest.event, "rest");
+    let millis = u64::try_from(rest.retry.unwrap().as_millis()).unwrap();
+    assert!(retry.contains(&millis), "{millis}");
+    assert_eq!(rest.data, format!("{{\"retry\":{millis}}}"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_window_ends_with_rest() {
+    let stage = Stage::with(&[
+        ("FEED_TABLE", "in memory"),
+        ("ACCESS", "open"),
+        ("WINDOW", "20s"),
+    ]);
+    stage.change("A", "PLACED").await;
+    let (held, events) = held(&stage, None).await;
+    assert!(
+        (Duration::from_secs(16)..=Duration::from_secs(20)).contains(&held),
+        "{held:?}"
+    );
+    assert_eq!(outline(&events), ["hello", "PLACED", "ready", "rest"]);
+    assert_eq!(events[3].id, events[1].id);
+    check_rest(&events, 1000..=1500);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_before_the_windows_end_is_kept_with_a_margin() {
+    let stage = Stage::new();
+    let (held, events) = held(&stage, Some(Duration::from_secs(10))).await;
+    assert_eq!(held, Duration::from_secs(9));
+    check_rest(&events, 1000..=1500);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_that_has_passed_is_none() {
+    let stage = Stage::new();
+    let mut request = request("GET", A, &[]);
+    request.extensions_mut().insert({
+        let mut context = lambda_http::Context::default();
+        context.deadline = 600_000;
+        context
+    });
+    let start = Instant::now();
+    Connection::new(stage.respond(&request).await)
+        .finish()
+        .await;
+    assert!(start.elapsed() >= Duration::from_secs(48));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_that_comes_while_the_feed_is_read_is_kept() {
+    let stage = Stage::new();
+    stage.feed.inject([None, None, Some(Fault::Hangs)]);
+    let (held, events) = held(&stage, Some(Duration::from_secs(10))).await;
+    assert_eq!(held, Duration::from_secs(9));
+    assert_eq!(outline(&events), ["hello", "ready", "rest"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_feed_that_fails_is_tried_again_later() {
+    let stage = Stage::new();
+    stage.feed.inject([Some(Fault::Throttled)]);
+    let (held, events) = held(&stage, None).await;
+    assert_eq!(held, Duration::ZERO);
+    assert_eq!(outline(&events), ["hello", "rest"]);
+    check_rest(&events, 3000..=4500);
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_is_broken_by_a_comment() {
+    let stage = Stage::new();
+    let mut page = stage.get(A, "").await;
+    page.until("ready").await;
+    assert_eq!(page.chunk().await.unwrap(), ":\n");
+    for _ in 0..3 {
+        let silence = Instant::now();
+        assert_eq!(page.chunk().await.unwrap(), ":\n");
+        assert_eq!(silence.elapsed(), Duration::from_secs(15));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_is_shown_within_a_poll_interval_and_puts_off_the_comment() {
+    let stage = Stage::new();
+    let mut page = stage.get(A, "").await;
+    page.until("ready").await;
+    page.chunk().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(14)).await;
+    stage.change("A", "PLACED").await;
+    let written = Instant::now();
+    page.until("message").await;
+    assert!(written.elapsed() <= Duration::from_millis(500));
+    assert_eq!(page.chunk().await.unwrap(), ":\n");
+    let silence = Instant::now();
+    page.chunk().await.unwrap();
+    assert_eq!(silence.elapsed(), Duration::from_secs(15));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_finished_order_ends_and_is_not_asked_for_again() {
+    let stage = Stage::new();
+    stage.change("A", "SHIPPED").await;
+    let mut page = stage.get(A, "").await;
+    page.until("ready").await;
+    stage.change("A", "DELIVERED").await;
+    let events = page.finish().await;
+    assert_eq!(
+        outline(&events),
+        ["hello", "SHIPPED", "ready", "DELIVERED", "end"]
+    );
+    let end = events.last().unwrap();
+    assert_eq!(end.data, r#"{"orders":{"A":"DELIVERED"}}"#);
+    assert_eq!(end.id, format!("{}~", events[3].id));
+
+    let told = stage
+        .respond(&request("GET", A, &[("last-event-id", &end.id)]))
+        .await;
+    assert_eq!(told.status(), 204);
+
+    // Cut between the last change and `end`: the page must still learn of it.
+    let not_told = stage.get(A, &events[3].id).await.finish().await;
+    assert_eq!(outline(&not_told), ["hello", "end"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_after_the_end_is_shown() {
+    let stage = Stage::new();
+    stage.change("A", "DELIVERED").await;
+    let end = stage.get(A, "").await.finish().await.pop().unwrap().id;
+    stage.change("A", "RETURNED").await;
+    let events = stage.get(A, &end).await.finish().await;
+    assert_eq!(outline(&events), ["hello", "RETURNED", "end"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lagging_replica_ends_nobodys_stream() {
+    let stage = Stage::new();
+    stage.change("A", "DELIVERED").await;
+    let end = stage.get(A, "").await.finish().await.pop().unwrap().id;
+    stage.feed.freeze_replica();
+    stage.change("A", "DISPUTED").await;
+    assert_eq!(
+        outline(&stage.get(A, "").await.until("ready").await),
+        ["hello", "DELIVERED", "DISPUTED", "ready"]
+    );
+    assert_eq!(
+        outline(&stage.get(A, &end).await.until("ready").await),
+        ["hello", "DISPUTED", "ready"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_orders_end_together() {
+    let stage = Stage::new();
+    stage.change("A", "DELIVERED").await;
+    stage.change("B", "SHIPPED").await;
+    let path = "/orders/events?order=A&order=B";
+    let mut page = stage.get(path, "").await;
+    assert_eq!(
+        outline(&page.until("ready").await),
+        ["hello", "DELIVERED", "SHIPPED", "ready"]
+    );
+    stage.change("B", "DELIVERED").await;
+    let end = page.finish().await.pop().unwrap();
+    assert_eq!(end.data, r#"{"orders":{"A":"DELIVERED","B":"DELIVERED"}}"#);
+    assert_eq!(
+        stage
+            .respond(&request("GET", path, &[("last-event-id", &end.id)]))
+            .await
+            .status(),
+        204
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_that_cannot_be_verified_closes_no_tab() {
+    let stage = Stage::new();
+    stage.change("A", "DELIVERED").await;
+    let end = stage.get(A, "").await.finish().await.pop().unwrap().id;
+    stage
+        .feed
+        .inject([Some(Fault::Throttled), Some(Fault::Throttled)]);
+    let events = stage.get(A, &end).await.finish().await;
+    assert_eq!(outline(&events), ["hello", "rest"]);
+}

@@ -1,0 +1,178 @@
+//! What is asked and what is answered: routes, order ids, headers, problems.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod support;
+
+use http_body_util::BodyExt;
+use serde_json::Value;
+use support::{Stage, change_of, request};
+
+/// The status and, of a problem, what it says.
+async fn answer(method: &str, path_and_query: &str) -> (u16, Option<String>) {
+    let response = Stage::new()
+        .respond(&request(method, path_and_query, &[]))
+        .await;
+    let status = response.status().as_u16();
+    let content_type = response.headers()["content-type"].clone();
+    if status == 200 {
+        assert_eq!(content_type, "text/event-stream; charset=utf-8");
+        return (status, None);
+    }
+    assert_eq!(content_type, "application/problem+json");
+    assert_eq!(response.headers().get("allow").is_some(), status == 405);
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    let problem: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(problem["status"], status);
+    (status, Some(problem["detail"].as_str().unwrap().to_owned()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn routes() {
+    let check = async |method, path: &str, status, detail: Option<&str>| {
+        assert_eq!(
+            answer(method, path).await,
+            (status, detail.map(str::to_owned)),
+            "{method} {path}"
+        );
+    };
+    let nothing = Some(
+        "there is nothing at this path: ask for /orders/{orderId}/events or /orders/events?order=A&order=B",
+    );
+    check("GET", "/orders/A/events", 200, None).await;
+    check("GET", "/orders/a%20b%2Fc/events", 200, None).await;
+    check("GET", "/orders/events?order=A", 200, None).await;
+    check("GET", "/orders/events?order=A&order=B%2F1", 200, None).await;
+    check("GET", "/orders/events/events", 200, None).await;
+    check("GET", "/", 404, nothing).await;
+    check("GET", "/orders/A", 404, nothing).await;
+    check("GET", "/orders/A/events/", 404, nothing).await;
+    check("GET", "/x/orders/A/events", 404, nothing).await;
+    check("POST", "/orders/A", 404, nothing).await;
+    for method in ["POST", "PUT", "DELETE", "PATCH"] {
+        check(
+            method,
+            "/orders/A/events",
+            405,
+            Some("only GET is answered here"),
+        )
+        .await;
+    }
+    let length = "an order id has 1 to 128 characters, this one has";
+    check("GET", "/orders//events", 400, Some(&format!("{length} 0"))).await;
+    check(
+        "GET",
+        &format!("/orders/{}/events", "a".repeat(129)),
+        400,
+        Some(&format!("{length} 129")),
+    )
+    .await;
+    let character = "an order id has no control characters and no `%`, this one has";
+    check(
+        "GET",
+        "/orders/a%00/events",
+        400,
+        Some(&format!("{character} '\\0' as character 2")),
+    )
+    .await;
+    check(
+        "GET",
+        "/orders/a%0Ab/events",
+        400,
+        Some(&format!("{character} '\\n' as character 2")),
+    )
+    .await;
+    check(
+        "GET",
+        "/orders/a%2525/events",
+        400,
+        Some(&format!("{character} '%' as character 2")),
+    )
+    .await;
+    check(
+        "GET",
+        "/orders/%FF/events",
+        400,
+        Some("an order id is percent-encoded UTF-8"),
+    )
+    .await;
+    let count = "a stream shows 1 to 10 orders,";
+    check(
+        "GET",
+        "/orders/events",
+        400,
+        Some(&format!("{count} 0 were asked for")),
+    )
+    .await;
+    let eleven: String = (0..11).map(|n| format!("order={n}&")).collect();
+    check(
+        "GET",
+        &format!("/orders/events?{eleven}"),
+        400,
+        Some(&format!("{count} 11 were asked for")),
+    )
+    .await;
+    check(
+        "GET",
+        "/orders/events?order=A&order=A",
+        400,
+        Some("each order is named once, A was named again"),
+    )
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_path_that_was_decoded_on_the_way_names_the_same_order() {
+    let stage = Stage::new();
+    stage.change("a b/ü", "PLACED").await;
+    for path in [
+        "/orders/a%20b%2F%C3%BC/events",
+        "/orders/a b/ü/events",
+        "/orders/events?order=a+b%2F%C3%BC",
+    ] {
+        let shown = stage.get(path, "").await.until("ready").await;
+        assert_eq!(change_of(&shown[1])["orderId"], "a b/ü", "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn headers_of_a_stream() {
+    let response = Stage::new()
+        .respond(&request(
+            "GET",
+            "/orders/A/events",
+            &[("origin", "https://shop.example")],
+        ))
+        .await;
+    let headers: Vec<_> = response
+        .headers()
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_bytes()))
+        .collect();
+    // Neither `connection`, which is the platform's, nor CORS, which is the Function URL's: two owners send it twice.
+    assert_eq!(
+        headers,
+        [
+            ("content-type", &b"text/event-stream; charset=utf-8"[..]),
+            ("cache-control", b"no-cache, no-store, no-transform"),
+            ("x-accel-buffering", b"no"),
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_events_that_are_real_ones_are_answered() {
+    let check = async |name: &str, status: u16| {
+        let path = format!("{}/events/{name}.json", env!("CARGO_MANIFEST_DIR"));
+        let request =
+            lambda_http::request::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        assert_eq!(
+            Stage::new().respond(&request).await.status(),
+            status,
+            "{name}"
+        );
+    };
+    check("url-first-visit", 200).await;
+    check("url-resume", 200).await;
+    check("url-two-orders", 200).await;
+    check("url-bad-id", 400).await;
+}

@@ -1,0 +1,333 @@
+//! The feed's contract, on every implementation.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::time::Duration;
+
+use order_status_stream::change::Change;
+use order_status_stream::clock::Clock;
+use order_status_stream::feed::memory::MemoryFeed;
+use order_status_stream::feed::{Consistency, Entry, Feed, Position, Put, append};
+use order_status_stream::order::{OrderId, Seq, Status};
+use serde_json::json;
+
+const RETENTION: Duration = Duration::from_secs(1000);
+/// 2026-11-22T17:40:00Z
+const NOW: Duration = Duration::from_secs(1_795_369_200);
+
+fn order(id: &str) -> OrderId {
+    OrderId::try_from(id).unwrap()
+}
+
+fn change(id: &str, sequence_number: u64, status: &str) -> Change {
+    Change {
+        order: order(id),
+        position: Position::new("2026-11-22T00:00:00.000", &sequence_number.to_string()).unwrap(),
+        status: Status::new(status).unwrap(),
+        view: BTreeMap::from([
+            ("eta".to_owned(), json!("18:20")),
+            (
+                "parcel".to_owned(),
+                json!({ "weight": 1.5, "items": [1, 2, null, true], "huge": 1e30 }),
+            ),
+        ]),
+        at: Some("2026-11-22T17:40:00.123Z".to_owned()),
+        terminal: status == "DELIVERED",
+    }
+}
+
+async fn append_all(feed: &impl Feed, changes: &[Change]) {
+    for change in changes {
+        append(feed, change, &Clock::starting_at(NOW), RETENTION)
+            .await
+            .unwrap();
+    }
+}
+
+async fn read(feed: &impl Feed, id: &str, from: u64) -> Vec<(u64, String)> {
+    let entries = feed
+        .read(&order(id), Seq(from), Consistency::Strong)
+        .await
+        .unwrap();
+    entries
+        .into_iter()
+        .map(|entry| (entry.seq.0, entry.status.as_str().to_owned()))
+        .collect()
+}
+
+fn log(statuses: &[&str]) -> Vec<(u64, String)> {
+    (1..)
+        .zip(statuses.iter().map(|status| (*status).to_owned()))
+        .collect()
+}
+
+/// Runs each test on each implementation.
+macro_rules! suite {
+    ($($test:ident)*) => {
+        mod memory {
+            $(#[tokio::test] async fn $test() { super::$test(super::MemoryFeed::default()).await })*
+        }
+        mod dynamodb {
+            $(#[tokio::test] async fn $test() { super::on_dynamodb(super::$test).await })*
+        }
+    };
+}
+
+async fn on_dynamodb<T: Future>(
+    test: impl FnOnce(order_status_stream::feed::dynamodb::DynamoDbFeed) -> T,
+) {
+    let dynamo = local::dynamo::Dynamo::start("127.0.0.1:0".parse().unwrap())
+        .await
+        .unwrap();
+    let client = dynamo.client();
+    local::dynamo::create_tables(&client).await.unwrap();
+    test(order_status_stream::feed::dynamodb::DynamoDbFeed::new(
+        client,
+        "OrderFeed",
+    ))
+    .await;
+}
+
+suite! {
+    an_unknown_order_has_no_entries
+    an_entry_is_read_as_it_was_written
+    entries_are_numbered_from_one_without_a_gap
+    orders_do_not_mix
+    reading_begins_where_it_is_told
+    a_number_is_taken_once
+    what_was_seen_before_is_skipped
+    what_the_public_cannot_tell_apart_is_no_change
+    a_new_stream_label_goes_on_where_the_old_one_ended
+    an_entry_expires_once_it_is_superseded_or_terminal
+    an_expiry_is_set_once
+    a_projector_that_died_between_its_writes_is_made_good
+    after_expiry_anything_is_a_change
+    concurrent_appenders_make_one_clean_log
+    more_than_a_page_is_read_whole
+    an_entry_that_is_too_large_is_refused
+}
+
+async fn an_unknown_order_has_no_entries(feed: impl Feed) {
+    assert_eq!(feed.newest(&order("A")).await.unwrap(), None);
+    assert_eq!(read(&feed, "A", 0).await, []);
+}
+
+async fn an_entry_is_read_as_it_was_written(feed: impl Feed) {
+    let first = append(
+        &feed,
+        &change("Ünï / 🚚", 7, "PAID"),
+        &Clock::starting_at(NOW),
+        RETENTION,
+    )
+    .await
+    .unwrap()
+    .unwrap();
+    assert_eq!(
+        feed.newest(&order("Ünï / 🚚")).await.unwrap().as_ref(),
+        Some(&first)
+    );
+    assert_eq!(
+        feed.read(&order("Ünï / 🚚"), Seq(1), Consistency::Eventual)
+            .await
+            .unwrap(),
+        [first]
+    );
+}
+
+async fn entries_are_numbered_from_one_without_a_gap(feed: impl Feed) {
+    append_all(
+        &feed,
+        &[
+            change("A", 1, "PLACED"),
+            change("A", 2, "PAID"),
+            change("A", 3, "SHIPPED"),
+        ],
+    )
+    .await;
+    assert_eq!(
+        read(&feed, "A", 0).await,
+        log(&["PLACED", "PAID", "SHIPPED"])
+    );
+    let newest = feed.newest(&order("A")).await.unwrap().unwrap();
+    assert_eq!(newest.previous, Status::new("PAID"));
+}
+
+async fn orders_do_not_mix(feed: impl Feed) {
+    append_all(
+        &feed,
+        &[
+            change("A", 1, "PLACED"),
+            change("AB", 2, "PLACED"),
+            change("A", 3, "PAID"),
+        ],
+    )
+    .await;
+    assert_eq!(read(&feed, "A", 0).await, log(&["PLACED", "PAID"]));
+    assert_eq!(read(&feed, "AB", 0).await, log(&["PLACED"]));
+}
+
+async fn reading_begins_where_it_is_told(feed: impl Feed) {
+    let statuses: Vec<_> = (1..=12).map(|n| format!("S{n}")).collect();
+    for (n, status) in (1..).zip(&statuses) {
+        append_all(&feed, &[change("A", n, status)]).await;
+    }
+    // In the order of numbers, not of digits.
+    assert_eq!(
+        read(&feed, "A", 9)
+            .await
+            .into_iter()
+            .map(|(seq, _)| seq)
+            .collect::<Vec<_>>(),
+        [9, 10, 11, 12]
+    );
+    assert_eq!(read(&feed, "A", 13).await, []);
+}
+
+async fn a_number_is_taken_once(feed: impl Feed) {
+    let clock = Clock::starting_at(NOW);
+    let entry = Entry::after(None, &change("A", 1, "PLACED"), &clock, RETENTION).unwrap();
+    let other = Entry::after(None, &change("A", 2, "STOLEN"), &clock, RETENTION).unwrap();
+    assert_eq!(feed.put(&entry).await.unwrap(), Put::Done);
+    assert_eq!(feed.put(&other).await.unwrap(), Put::Taken);
+    assert_eq!(read(&feed, "A", 0).await, log(&["PLACED"]));
+}
+
+async fn what_was_seen_before_is_skipped(feed: impl Feed) {
+    let once = [
+        change("A", 1, "PLACED"),
+        change("A", 2, "PAID"),
+        change("A", 3, "PLACED"),
+    ];
+    append_all(&feed, &once).await;
+    append_all(&feed, &once).await;
+    append_all(&feed, &once[1..]).await;
+    assert_eq!(
+        read(&feed, "A", 0).await,
+        log(&["PLACED", "PAID", "PLACED"])
+    );
+}
+
+async fn what_the_public_cannot_tell_apart_is_no_change(feed: impl Feed) {
+    let mut later = change("A", 2, "PLACED");
+    later.at = Some("2026-11-22T18:00:00.000Z".to_owned());
+    append_all(&feed, &[change("A", 1, "PLACED"), later]).await;
+    let mut other_view = change("A", 3, "PLACED");
+    other_view.view.insert("eta".to_owned(), json!("19:00"));
+    append_all(&feed, &[other_view]).await;
+    assert_eq!(read(&feed, "A", 0).await, log(&["PLACED", "PLACED"]));
+}
+
+async fn a_new_stream_label_goes_on_where_the_old_one_ended(feed: impl Feed) {
+    let mut on_a_new_stream = change("A", 1, "SHIPPED");
+    on_a_new_stream.position = Position::new("2026-11-23T00:00:00.000", "1").unwrap();
+    append_all(
+        &feed,
+        &[
+            change("A", 900, "PAID"),
+            on_a_new_stream,
+            change("A", 901, "LATE"),
+        ],
+    )
+    .await;
+    assert_eq!(read(&feed, "A", 0).await, log(&["PAID", "SHIPPED"]));
+}
+
+async fn expiries(feed: &impl Feed) -> Vec<Option<u64>> {
+    let entries = feed
+        .read(&order("A"), Seq::ZERO, Consistency::Strong)
+        .await
+        .unwrap();
+    entries.iter().map(|entry| entry.expires_at).collect()
+}
+
+async fn an_entry_expires_once_it_is_superseded_or_terminal(feed: impl Feed) {
+    let expiry = Some((NOW + RETENTION).as_secs());
+    append_all(&feed, &[change("A", 1, "PLACED"), change("A", 2, "PAID")]).await;
+    assert_eq!(expiries(&feed).await, [expiry, None]);
+    append_all(&feed, &[change("A", 3, "DELIVERED")]).await;
+    assert_eq!(expiries(&feed).await, [expiry, expiry, expiry]);
+    append_all(&feed, &[change("A", 4, "DISPUTED")]).await;
+    assert_eq!(expiries(&feed).await, [expiry, expiry, expiry, None]);
+}
+
+async fn an_expiry_is_set_once(feed: impl Feed) {
+    append_all(&feed, &[change("A", 1, "PLACED")]).await;
+    feed.expire(&order("A"), Seq(1), 5).await.unwrap();
+    feed.expire(&order("A"), Seq(1), 6).await.unwrap();
+    feed.expire(&order("A"), Seq(2), 7).await.unwrap();
+    assert_eq!(expiries(&feed).await, [Some(5)]);
+}
+
+async fn a_projector_that_died_between_its_writes_is_made_good(feed: impl Feed) {
+    append_all(&feed, &[change("A", 1, "PLACED")]).await;
+    let first = feed.newest(&order("A")).await.unwrap();
+    let died_after = Entry::after(
+        first.as_ref(),
+        &change("A", 2, "PAID"),
+        &Clock::starting_at(NOW),
+        RETENTION,
+    );
+    feed.put(&died_after.unwrap()).await.unwrap();
+    assert_eq!(expiries(&feed).await, [None, None]);
+    append_all(&feed, &[change("A", 1, "PLACED"), change("A", 2, "PAID")]).await;
+    assert_eq!(
+        expiries(&feed).await,
+        [Some((NOW + RETENTION).as_secs()), None]
+    );
+}
+
+async fn after_expiry_anything_is_a_change(feed: impl Feed) {
+    append_all(&feed, &[change("A", 1, "DELIVERED")]).await;
+    let later = Clock::starting_at(NOW + RETENTION);
+    let touched = append(&feed, &change("A", 2, "DELIVERED"), &later, RETENTION)
+        .await
+        .unwrap()
+        .unwrap();
+    // The expired entry is still there, so its number is taken.
+    assert_eq!(touched.seq, Seq(2));
+}
+
+async fn concurrent_appenders_make_one_clean_log(feed: impl Feed) {
+    let changes: Vec<_> = (1..=20).map(|n| change("A", n, &format!("S{n}"))).collect();
+    tokio::join!(
+        append_all(&feed, &changes),
+        append_all(&feed, &changes),
+        append_all(&feed, &changes),
+        append_all(&feed, &changes),
+    );
+    let expected: Vec<_> = (1..=20).map(|n| (n, format!("S{n}"))).collect();
+    assert_eq!(read(&feed, "A", 0).await, expected);
+    let expiry = Some((NOW + RETENTION).as_secs());
+    assert_eq!(
+        expiries(&feed).await,
+        [vec![expiry; 19], vec![None]].concat()
+    );
+}
+
+async fn more_than_a_page_is_read_whole(feed: impl Feed) {
+    // A page ends at 1 MB.
+    for n in 1..=8 {
+        let mut change = change("A", n, &format!("S{n}"));
+        change
+            .view
+            .insert("note".to_owned(), json!("x".repeat(300_000)));
+        append_all(&feed, &[change]).await;
+    }
+    assert_eq!(read(&feed, "A", 1).await.len(), 8);
+}
+
+async fn an_entry_that_is_too_large_is_refused(feed: impl Feed) {
+    let mut change = change("A", 1, "PLACED");
+    change
+        .view
+        .insert("note".to_owned(), json!("x".repeat(500_000)));
+    let refused = append(&feed, &change, &Clock::starting_at(NOW), RETENTION).await;
+    assert!(
+        matches!(
+            refused,
+            Err(order_status_stream::feed::FeedError::Refused { .. })
+        ),
+        "{refused:?}"
+    );
+}

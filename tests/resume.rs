@@ -1,0 +1,344 @@
+//! Promise 1: gap-free, in order, once; or `reset`, and then all that there is.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod support;
+
+use std::time::Duration;
+
+use order_status_stream::feed::Feed;
+use order_status_stream::feed::memory::Fault;
+use order_status_stream::order::Seq;
+use proptest::prelude::*;
+use support::{Stage, change_of, order, outline, parse};
+
+const A: &str = "/orders/A/events";
+
+#[tokio::test(start_paused = true)]
+async fn a_first_visit_byte_for_byte() {
+    let stage = Stage::new();
+    stage.change("A", "PAID").await;
+    let mut page = stage.get(A, "").await;
+    page.until("ready").await;
+    assert_eq!(page.chunk().await.unwrap(), ":\n");
+    stage.change("A", "SHIPPED").await;
+    page.until("message").await;
+    page.chunk().await.unwrap();
+    assert_eq!(
+        page.text(),
+        ":\n\
+         event: hello\nretry: 1111\ndata: {}\nid: 0\n\n\
+         data: {\"orderId\":\"A\",\"seq\":1,\"status\":\"PAID\",\"previous\":null,\
+         \"at\":\"2026-11-22T17:40:00.123Z\",\"attributes\":{}}\nid: 1-4273\n\n\
+         event: ready\ndata: {}\nid: 1-4273\n\n\
+         :\n\
+         data: {\"orderId\":\"A\",\"seq\":2,\"status\":\"SHIPPED\",\"previous\":\"PAID\",\
+         \"at\":\"2026-11-22T17:40:00.123Z\",\"attributes\":{}}\nid: 2-763b\n\n\
+         :\n"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn hello_comes_before_the_feed_was_asked() {
+    let stage = Stage::new();
+    stage.feed.inject([Some(Fault::Hangs)]);
+    let mut page = stage.get(A, "").await;
+    assert_eq!(outline(&page.until("hello").await), ["hello"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_without_changes_is_waited_for() {
+    let stage = Stage::new();
+    let mut page = stage.get(A, "").await;
+    assert_eq!(outline(&page.until("ready").await), ["hello", "ready"]);
+    stage.change("A", "PLACED").await;
+    assert_eq!(
+        outline(&page.until("message").await),
+        ["hello", "ready", "PLACED"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_came_after_the_cursor_is_shown() {
+    let stage = Stage::new();
+    for status in ["PLACED", "PAID", "SHIPPED"] {
+        stage.change("A", status).await;
+    }
+    let first = stage.get(A, "").await.until("ready").await;
+    for (seen, id) in first
+        .iter()
+        .map(|event| event.id.clone())
+        .enumerate()
+        .take(4)
+    {
+        let again = stage.get(A, &id).await.until("ready").await;
+        assert_eq!(
+            outline(&again),
+            [
+                &["hello"],
+                &["PLACED", "PAID", "SHIPPED", "ready"][seen.min(3)..]
+            ]
+            .concat()
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_header_is_newer_than_the_query() {
+    let stage = Stage::new();
+    stage.change("A", "PLACED").await;
+    stage.change("A", "PAID").await;
+    let by_query = stage
+        .get("/orders/A/events?lastEventId=1", "")
+        .await
+        .until("ready")
+        .await;
+    assert_eq!(outline(&by_query), ["hello", "PAID", "ready"]);
+    let by_both = stage
+        .get("/orders/A/events?lastEventId=1", "2")
+        .await
+        .until("ready")
+        .await;
+    assert_eq!(outline(&by_both), ["hello", "ready"]);
+}
+
+#[track_caller]
+fn check_reset(events: &[eventsource_stream::Event], reason: &str) {
+    assert_eq!(
+        outline(events),
+        ["hello", "reset", "PLACED", "PAID", "ready"]
+    );
+    assert_eq!(
+        events[1].data,
+        format!(r#"{{"orders":["A"],"reason":"{reason}"}}"#)
+    );
+    assert_eq!(events[1].id, "0");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cursor_that_is_not_in_the_log_is_told_so() {
+    let stage = Stage::new();
+    stage.change("A", "PLACED").await;
+    stage.change("A", "PAID").await;
+    for cursor in [
+        "3-9f2c",
+        "3",
+        "1-0000",
+        "2-0000~",
+        "rubbish",
+        "1.1",
+        "9999999999999999999",
+    ] {
+        check_reset(
+            &stage.get(A, cursor).await.until("ready").await,
+            "unknown-cursor",
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn trimmed_history_is_told_so() {
+    let stage = Stage::new();
+    for status in ["LOST", "PLACED", "PAID"] {
+        stage.change("A", status).await;
+    }
+    let seen = stage
+        .get(A, "")
+        .await
+        .until("message")
+        .await
+        .pop()
+        .unwrap()
+        .id;
+    stage.feed.delete(&order("A"), Seq(1));
+    check_reset(&stage.get(A, &seen).await.until("ready").await, "trimmed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_expired_is_not_shown_although_it_is_still_there() {
+    let stage = Stage::new();
+    for status in ["LOST", "PLACED", "PAID"] {
+        stage.change("A", status).await;
+    }
+    let now = stage.clock().epoch_seconds();
+    stage.feed.delete(&order("A"), Seq(1));
+    let page = stage.get(A, "").await.until("ready").await;
+    assert_eq!(outline(&page), ["hello", "PLACED", "PAID", "ready"]);
+    tokio::time::advance(support::RETENTION).await;
+    assert!(stage.clock().epoch_seconds() > now);
+    let later = stage.get(A, "").await.until("ready").await;
+    assert_eq!(outline(&later), ["hello", "PAID", "ready"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gap_in_the_middle_hides_what_is_before_it() {
+    let stage = Stage::new();
+    for status in ["A", "B", "C", "D"] {
+        stage.change("A", status).await;
+    }
+    stage.feed.delete(&order("A"), Seq(2));
+    let page = stage.get(A, "").await.until("ready").await;
+    assert_eq!(outline(&page), ["hello", "C", "D", "ready"]);
+    let resumed = stage.get(A, "1").await.until("ready").await;
+    assert_eq!(outline(&resumed), ["hello", "reset", "C", "D", "ready"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lagging_replica_resets_nobody() {
+    let stage = Stage::new();
+    stage.change("A", "PLACED").await;
+    stage.feed.freeze_replica();
+    stage.change("A", "PAID").await;
+    let mut page = stage.get(A, "2").await;
+    assert_eq!(outline(&page.until("ready").await), ["hello", "ready"]);
+    stage.change("A", "SHIPPED").await;
+    stage.feed.thaw_replica();
+    assert_eq!(
+        outline(&page.until("message").await),
+        ["hello", "ready", "SHIPPED"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_orders_share_a_connection_and_a_cursor() {
+    let stage = Stage::new();
+    stage.change("A", "PLACED").await;
+    stage.change("B", "PAID").await;
+    let mut page = stage
+        .get("/orders/events?order=A&order=C&order=B", "")
+        .await;
+    let seen = page.until("ready").await;
+    assert_eq!(outline(&seen), ["hello", "PLACED", "PAID", "ready"]);
+    let cursor = seen.last().unwrap().id.clone();
+    assert_eq!(
+        cursor.split('.').map(|mark| mark.len()).collect::<Vec<_>>(),
+        [6, 1, 6],
+        "{cursor}"
+    );
+    stage.change("C", "PLACED").await;
+    assert_eq!(
+        change_of(page.until("message").await.last().unwrap())["orderId"],
+        "C"
+    );
+    let again = stage
+        .get("/orders/events?order=A&order=C&order=B", &cursor)
+        .await
+        .until("ready")
+        .await;
+    assert_eq!(outline(&again), ["hello", "PLACED", "ready"]);
+
+    // In another order the marks do not fit, and each order says so for itself.
+    let reordered = stage
+        .get("/orders/events?order=B&order=C&order=A", &cursor)
+        .await
+        .until("ready")
+        .await;
+    assert_eq!(
+        outline(&reordered),
+        [
+            "hello", "reset", "PAID", "PLACED", "reset", "PLACED", "ready"
+        ]
+    );
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Change,
+    Pass(Duration),
+    /// Read so many bytes, at most, and lose the connection.
+    ReadAndCut(usize),
+    /// As before, with every eventually consistent reading as old as it was then.
+    Lag(bool),
+    Throttle,
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => Just(Step::Change),
+        1 => (1u64..3000).prop_map(|ms| Step::Pass(Duration::from_millis(ms))),
+        5 => (0usize..900).prop_map(Step::ReadAndCut),
+        1 => any::<bool>().prop_map(Step::Lag),
+        1 => Just(Step::Throttle),
+    ]
+}
+
+/// A client by the book: the last event id is that of the last whole event, and what was cut off is forgotten.
+async fn watch_with_cuts(steps: &[Step]) -> (u64, Vec<u64>) {
+    let stage = Stage::with(&[
+        ("FEED_TABLE", "in memory"),
+        ("ACCESS", "open"),
+        ("WINDOW", "2s"),
+    ]);
+    let (mut changes, mut seen, mut cursor) = (0, Vec::new(), String::new());
+    let mut take = |bytes: &[u8], cursor: &mut String| {
+        for event in parse(bytes) {
+            assert_ne!(event.event, "reset", "nothing was trimmed");
+            *cursor = event.id.clone();
+            if event.event == "message" {
+                seen.push(change_of(&event)["seq"].as_u64().unwrap());
+            }
+        }
+    };
+    for step in steps {
+        match step {
+            Step::Change => {
+                changes += 1;
+                stage.change("A", &format!("S{changes}")).await;
+            }
+            Step::Pass(time) => tokio::time::sleep(*time).await,
+            Step::ReadAndCut(bytes) => {
+                let mut page = stage.get(A, &cursor).await;
+                while page.bytes().len() < *bytes && page.chunk().await.is_some() {}
+                let read = page.bytes();
+                take(&read[..read.len().min(*bytes)], &mut cursor);
+            }
+            Step::Lag(true) => stage.feed.freeze_replica(),
+            Step::Lag(false) => stage.feed.thaw_replica(),
+            Step::Throttle => {
+                stage.feed.inject([Some(Fault::Throttled)]);
+                // Taken by a reading, or else by this one: a write must not meet it, for the shop does not retry here.
+                let mut page = stage.get(A, &cursor).await;
+                while page.chunk().await.is_some() {}
+                take(page.bytes(), &mut cursor);
+                let _ = stage.feed.newest(&order("A")).await;
+            }
+        }
+    }
+    stage.feed.thaw_replica();
+    let mut page = stage.get(A, &cursor).await;
+    page.until("ready").await;
+    take(page.bytes(), &mut cursor);
+    (changes, seen)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+    #[test]
+    fn every_change_once_and_in_order_whatever_is_cut(steps in prop::collection::vec(any_step(), 0..40)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let (changes, seen) = runtime.block_on(watch_with_cuts(&steps));
+        prop_assert_eq!(seen, (1..=changes).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn cut_at_every_byte_of_a_response() {
+    let stage = Stage::new();
+    for status in ["PLACED", "PAID", "SHIPPED"] {
+        stage.change("A", status).await;
+    }
+    let mut whole = stage.get(A, "").await;
+    whole.until("ready").await;
+    for cut in 0..=whole.bytes().len() {
+        let mut seen = parse(&whole.bytes()[..cut]);
+        let cursor = seen
+            .last()
+            .map(|event| event.id.clone())
+            .unwrap_or_default();
+        seen.extend(stage.get(A, &cursor).await.until("ready").await);
+        let changes: Vec<_> = outline(&seen)
+            .into_iter()
+            .filter(|event| event.chars().all(char::is_uppercase))
+            .collect();
+        assert_eq!(changes, ["PLACED", "PAID", "SHIPPED"], "cut at {cut}");
+    }
+}

@@ -1,0 +1,230 @@
+//! A page's side of the wire, on an endpoint in this process and a feed in memory.
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::panic,
+    missing_docs,
+    unreachable_pub,
+    reason = "shared by test files, none of which uses all of it"
+)]
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use eventsource_stream::{Event, Eventsource};
+use futures_util::{FutureExt, StreamExt, stream};
+use http::Response;
+use http_body_util::BodyExt;
+use lambda_http::{Context, Request, RequestExt};
+use order_status_stream::change::Change;
+use order_status_stream::clock::Clock;
+use order_status_stream::endpoint::{Body, Endpoint};
+use order_status_stream::feed::memory::MemoryFeed;
+use order_status_stream::feed::{Position, append};
+use order_status_stream::order::{OrderId, Status};
+use order_status_stream::settings::StreamSettings;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+/// 2026-11-22T17:40:00Z
+pub const NOW: Duration = Duration::from_secs(1_795_369_200);
+pub const RETENTION: Duration = Duration::from_secs(30 * 86_400);
+
+pub fn order(id: &str) -> OrderId {
+    OrderId::try_from(id).unwrap()
+}
+
+/// The `n`th record of the source, which brought the order to a status.
+pub fn change(id: &str, n: u64, status: &str) -> Change {
+    Change {
+        order: order(id),
+        position: Position::new("2026-11-22T00:00:00.000", &n.to_string()).unwrap(),
+        status: Status::new(status).unwrap(),
+        view: Default::default(),
+        at: Some("2026-11-22T17:40:00.123Z".to_owned()),
+        terminal: ["DELIVERED", "RETURNED"].contains(&status),
+    }
+}
+
+/// An endpoint, its feed, and the time as it began.
+pub struct Stage {
+    pub feed: MemoryFeed,
+    endpoint: Endpoint<MemoryFeed>,
+    start: Instant,
+    records: std::sync::atomic::AtomicU64,
+}
+
+impl Stage {
+    pub fn new() -> Self {
+        let settings = [
+            ("FEED_TABLE", "in memory"),
+            ("ACCESS", "open"),
+            ("WINDOW", "60s"),
+        ];
+        Self::with(&settings)
+    }
+
+    pub fn with(settings: &[(&str, &str)]) -> Self {
+        let variable = |name: &str| {
+            let found = settings.iter().rev().find(|(known, _)| *known == name);
+            found.map(|(_, value)| (*value).to_owned())
+        };
+        let feed = MemoryFeed::default();
+        Self {
+            endpoint: Endpoint::new(feed.clone(), StreamSettings::read(variable).unwrap()),
+            feed,
+            start: Instant::now(),
+            records: Default::default(),
+        }
+    }
+
+    pub fn clock(&self) -> Clock {
+        Clock::starting_at(NOW + self.start.elapsed())
+    }
+
+    /// An order changes now.
+    pub async fn change(&self, id: &str, status: &str) {
+        let n = 1 + self
+            .records
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        append(&self.feed, &change(id, n, status), &self.clock(), RETENTION)
+            .await
+            .unwrap()
+            .unwrap();
+    }
+
+    pub async fn respond(&self, request: &Request) -> Response<Body> {
+        self.endpoint
+            .respond(request, self.clock(), fastrand::Rng::with_seed(7))
+            .await
+    }
+
+    /// `GET`s a path and query, with a cursor unless that is empty.
+    pub async fn get(&self, path: &str, last_event_id: &str) -> Connection {
+        let headers: &[_] = if last_event_id.is_empty() {
+            &[]
+        } else {
+            &[("last-event-id", last_event_id)]
+        };
+        let response = self.respond(&request("GET", path, headers)).await;
+        assert_eq!(response.status(), 200);
+        Connection {
+            body: response.into_body(),
+            seen: Vec::new(),
+        }
+    }
+}
+
+/// A request as a Function URL's event brings it.
+pub fn request(method: &str, path_and_query: &str, headers: &[(&str, &str)]) -> Request {
+    let (path, query) = path_and_query
+        .split_once('?')
+        .unwrap_or((path_and_query, ""));
+    let headers: serde_json::Map<_, _> = headers
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), json!(value)))
+        .collect();
+    let event = json!({
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": path,
+        "rawQueryString": query,
+        "headers": headers,
+        "requestContext": {
+            "accountId": "anonymous",
+            "apiId": "abcdefg",
+            "domainName": "abcdefg.lambda-url.us-east-1.on.aws",
+            "http": { "method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "203.0.113.7" },
+            "requestId": "1",
+            "routeKey": "$default",
+            "stage": "$default",
+            "timeEpoch": 1,
+        },
+        "isBase64Encoded": false,
+    });
+    lambda_http::request::from_str(&event.to_string()).unwrap()
+}
+
+/// The request, to be answered within a time.
+pub fn within(deadline: Duration, request: Request) -> Request {
+    let mut context = Context::default();
+    context.deadline = (NOW + deadline).as_millis().try_into().unwrap();
+    request.with_lambda_context(context)
+}
+
+/// A response as it is being read.
+pub struct Connection {
+    body: Body,
+    seen: Vec<u8>,
+}
+
+impl Connection {
+    pub fn new(response: Response<Body>) -> Self {
+        Self {
+            body: response.into_body(),
+            seen: Vec::new(),
+        }
+    }
+
+    /// The next chunk; `None` at the response's end.
+    pub async fn chunk(&mut self) -> Option<Bytes> {
+        let chunk = self.body.frame().await?.unwrap().into_data().unwrap();
+        self.seen.extend_from_slice(&chunk);
+        Some(chunk)
+    }
+
+    /// Reads to the end.
+    pub async fn finish(mut self) -> Vec<Event> {
+        while self.chunk().await.is_some() {}
+        parse(&self.seen)
+    }
+
+    /// Reads until an event of that type came; returns all events so far.
+    pub async fn until(&mut self, event: &str) -> Vec<Event> {
+        loop {
+            let seen = parse(&self.seen);
+            if seen.last().is_some_and(|last| last.event == event) {
+                return seen;
+            }
+            assert!(
+                self.chunk().await.is_some(),
+                "ended without {event}: {}",
+                self.text()
+            );
+        }
+    }
+
+    /// Everything read so far.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.seen).into_owned()
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        &self.seen
+    }
+}
+
+/// What an independent parser makes of the bytes; an event that was cut off is not one.
+pub fn parse(bytes: &[u8]) -> Vec<Event> {
+    let chunks = stream::iter([Ok::<_, std::convert::Infallible>(bytes)]);
+    let events = chunks
+        .eventsource()
+        .collect::<Vec<_>>()
+        .now_or_never()
+        .unwrap();
+    // A character that was cut in half at the end is an error of the parser's.
+    events.into_iter().map_while(Result::ok).collect()
+}
+
+/// The types of events, with the statuses of changes in place of `message`.
+pub fn outline(events: &[Event]) -> Vec<String> {
+    let outline = events.iter().map(|event| match event.event.as_str() {
+        "message" => change_of(event)["status"].as_str().unwrap().to_owned(),
+        other => other.to_owned(),
+    });
+    outline.collect()
+}
+
+pub fn change_of(event: &Event) -> Value {
+    serde_json::from_str(&event.data).unwrap()
+}
