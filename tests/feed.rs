@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
+use local::dynamo::{Dynamo, create_tables};
 use order_status_stream::change::Change;
 use order_status_stream::clock::Clock;
+use order_status_stream::feed::dynamodb::DynamoDbFeed;
 use order_status_stream::feed::memory::MemoryFeed;
-use order_status_stream::feed::{Consistency, Entry, Feed, Position, Put, append};
+use order_status_stream::feed::{Consistency, Entry, Feed, FeedError, Position, Put, append};
 use order_status_stream::order::{OrderId, Seq, Status};
 use serde_json::json;
 
@@ -74,19 +76,11 @@ macro_rules! suite {
     };
 }
 
-async fn on_dynamodb<T: Future>(
-    test: impl FnOnce(order_status_stream::feed::dynamodb::DynamoDbFeed) -> T,
-) {
-    let dynamo = local::dynamo::Dynamo::start("127.0.0.1:0".parse().unwrap())
-        .await
-        .unwrap();
+async fn on_dynamodb<T: Future>(test: impl FnOnce(DynamoDbFeed) -> T) {
+    let dynamo = Dynamo::start("127.0.0.1:0").await.unwrap();
     let client = dynamo.client();
-    local::dynamo::create_tables(&client).await.unwrap();
-    test(order_status_stream::feed::dynamodb::DynamoDbFeed::new(
-        client,
-        "OrderFeed",
-    ))
-    .await;
+    create_tables(&client).await.unwrap();
+    test(DynamoDbFeed::new(client, "OrderFeed")).await;
 }
 
 suite! {
@@ -323,11 +317,5 @@ async fn an_entry_that_is_too_large_is_refused(feed: impl Feed) {
         .view
         .insert("note".to_owned(), json!("x".repeat(500_000)));
     let refused = append(&feed, &change, &Clock::starting_at(NOW), RETENTION).await;
-    assert!(
-        matches!(
-            refused,
-            Err(order_status_stream::feed::FeedError::Refused { .. })
-        ),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(FeedError::Refused { .. })));
 }

@@ -8,6 +8,9 @@ use crate::order::{OrderId, Seq};
 
 type Log = BTreeMap<(OrderId, Seq), Entry>;
 
+/// DynamoDB's limit. Its way of counting is not JSON's, but near enough.
+const MAX_ITEM_BYTES: usize = 400 * 1024;
+
 /// A feed in memory.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryFeed(Arc<Mutex<State>>);
@@ -71,21 +74,27 @@ impl MemoryFeed {
             return std::future::pending().await;
         }
         let mut state = self.state();
-        let error = |text: &str| (text.to_owned(), text.into());
         match fault {
             None => Ok(effect(&mut state)),
-            Some(Fault::Refused) => {
-                let (message, source) = error("refused on demand");
-                Err(FeedError::Refused { message, source })
-            }
+            Some(Fault::Refused) => Err(refused("refused on demand")),
             Some(fault) => {
                 if fault == Fault::AnswerLost {
                     effect(&mut state);
                 }
-                let (message, source) = error("throttled on demand");
-                Err(FeedError::Unavailable { message, source })
+                let message = "throttled on demand".to_owned();
+                Err(FeedError::Unavailable {
+                    source: message.clone().into(),
+                    message,
+                })
             }
         }
+    }
+}
+
+fn refused(message: &str) -> FeedError {
+    FeedError::Refused {
+        message: message.to_owned(),
+        source: message.into(),
     }
 }
 
@@ -101,6 +110,9 @@ impl Feed for MemoryFeed {
     }
 
     async fn put(&self, entry: &Entry) -> Result<Put, FeedError> {
+        if serde_json::to_string(entry).is_ok_and(|json| json.len() > MAX_ITEM_BYTES) {
+            return Err(refused("an entry is 400 KB at most"));
+        }
         self.call(|state| {
             let key = (entry.order.clone(), entry.seq);
             if state.log.contains_key(&key) {

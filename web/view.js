@@ -1,0 +1,265 @@
+/**
+ * What a customer sees of an order. Data of the stream is text here, never markup.
+ *
+ * @typedef {import("./watch.js").Change} Change
+ * @typedef {import("./watch.js").State} State
+ */
+
+import { $, arrange, clock, element, iconOf, replay, setText, showIcon, span, time } from "./dom.js";
+
+/** The usual way of an order. Any other status is shown as it is written. */
+const USUAL = {
+  PLACED: ["Placed", "We have your order."],
+  PAID: ["Paid", "The payment went through."],
+  PREPARING: ["Preparing", "Your things are being packed."],
+  SHIPPED: ["Shipped", "The parcel is with the carrier."],
+  OUT_FOR_DELIVERY: ["Out for delivery", "The driver has it on board."],
+  DELIVERED: ["Delivered", "It has arrived."],
+};
+const WAY = Object.keys(USUAL);
+const OTHER_ICONS = ["CANCELLED", "REMOVED", "RETURNED", "REFUNDED"];
+const FACTS = { eta: "Expected", carrier: "Carrier", trackingUrl: "Tracking" };
+
+/** A status in words. */
+export const label = (status) => (Object.hasOwn(USUAL, status) ? USUAL[status][0] : status);
+/** What it means to the customer, where that is known. */
+export const meaning = (status) => (Object.hasOwn(USUAL, status) ? USUAL[status][1] : "");
+const icon = (status) => (WAY.includes(status) || OTHER_ICONS.includes(status) ? status : "other");
+
+/** @typedef {{status: string, at: string, updated?: string}} Step `updated`: its details changed later, the status did not. */
+
+/**
+ * The changes of an order as steps: one for each stay in a status.
+ *
+ * @param {Change[]} changes
+ * @returns {Step[]}
+ */
+export function steps(changes) {
+  const steps = [];
+  for (const { status, at } of changes) {
+    const last = steps.at(-1);
+    if (last?.status === status) last.updated = at;
+    else steps.push({ status, at });
+  }
+  return steps;
+}
+
+/** The steps that usually follow a status; none after one that is off the usual way. */
+export function expected(status) {
+  return status === undefined ? WAY : WAY.includes(status) ? WAY.slice(WAY.indexOf(status) + 1) : [];
+}
+
+/**
+ * @param {{id: string, changes: Change[], caughtUp: boolean, finished: boolean} | undefined} order
+ * @param {boolean} moves whether what is new may draw the eye: it does not in a replay
+ */
+export function showOrder(order, moves) {
+  const past = steps(order?.changes ?? []);
+  const current = past.at(-1);
+  const [number, status] = order
+    ? [`Order ${order.id}`, current ? label(current.status) : order.caughtUp ? "Nothing yet" : "Looking it up"]
+    : ["No order yet", "Place one, and watch it move"];
+  setText($("number"), number);
+  if (setText($("status"), status) && moves) replay($("status"), "arrives");
+  $("stub").dataset.tone = tone(current?.status);
+  $("title").dataset.status = current?.status ?? "";
+  $("status").classList.toggle("raw", status === current?.status);
+  document.title = current ? `${status} · ${order.id}` : order ? order.id : "order-status-stream";
+  showIcon($("emblem"), current ? icon(current.status) : "PLACED");
+  $("trimmed").hidden = !(order?.changes[0]?.seq > 1);
+  showFacts(order?.changes.at(-1)?.attributes ?? {});
+  showTimeline(past, order?.finished ?? false, moves);
+  showSince(order);
+}
+
+/** How a status is coloured: on its way, there, or neither. */
+function tone(status) {
+  return status === "DELIVERED" ? "there" : WAY.includes(status) ? "moving" : "";
+}
+
+/** The part of an order that changes with the clock alone. */
+export function showSince(order) {
+  const current = steps(order?.changes ?? []).at(-1);
+  const since = $("since");
+  if (!current) {
+    const nothing = order ? "The first change shows here the moment it happens." : "Or choose one of the recent orders.";
+    setText(since, !order || order.caughtUp ? nothing : "");
+    return;
+  }
+  const age = Date.now() - Date.parse(current.at);
+  // A shop's clock may be ahead of this one's.
+  const ago = age < 5_000 ? "just now" : `${span(age, "long")} ago`;
+  if (since.firstElementChild?.dateTime !== current.at) {
+    since.replaceChildren("Since ", time(current.at), element("span", { className: "ago" }));
+  }
+  setText(since.lastElementChild, ago);
+}
+
+/** Keeps the element of a step from "expected" to "done", so that its colours move instead of jumping. */
+function showTimeline(past, finished, moves) {
+  const timeline = $("timeline");
+  const old = new Map([...timeline.children].map((item) => [item.dataset.key, item]));
+  const times = new Map();
+  const keyed = (status) => {
+    const nth = (times.get(status) ?? 0) + 1;
+    times.set(status, nth);
+    return `${nth} ${status}`;
+  };
+  const items = past.map((step, at) => {
+    const key = keyed(step.status);
+    const now = at === past.length - 1;
+    const item = old.get(key) ?? stepItem(key, step.status);
+    if (moves && now && item.dataset.is !== "current") replay(item, "arrives");
+    item.dataset.is = now ? "current" : "done";
+    setText(item.querySelector(".says"), meaning(step.status));
+    showWhen(item.querySelector(".when"), step, past[at - 1]);
+    setText(item.querySelector(".updated"), step.updated ? `Details updated at ${clock(step.updated)}` : "");
+    return item;
+  });
+  for (const status of finished ? [] : expected(past.at(-1)?.status)) {
+    const key = keyed(status);
+    const item = old.get(key) ?? stepItem(key, status);
+    item.dataset.is = "expected";
+    for (const part of [".says", ".when", ".updated"]) item.querySelector(part).replaceChildren();
+    items.push(item);
+  }
+  for (const item of items) {
+    item.toggleAttribute("aria-current", false);
+    setText(item.querySelector(".unseen"), item.dataset.is === "expected" ? ", not yet" : "");
+  }
+  items[past.length - 1]?.setAttribute("aria-current", "step");
+  arrange(timeline, items);
+}
+
+function stepItem(key, status) {
+  const item = element("li", { className: "step" });
+  item.dataset.key = key;
+  item.dataset.status = status;
+  item.dataset.tone = tone(status);
+  const node = element("span", { className: "node" });
+  node.append(iconOf(icon(status)));
+  const name = element("p", { className: "label" });
+  name.append(label(status), element("span", { className: "unseen" }));
+  const text = element("div", { className: "text" });
+  text.append(name, element("p", { className: "says" }), element("p", { className: "updated" }));
+  item.append(node, text, element("p", { className: "when" }));
+  return item;
+}
+
+function showWhen(when, step, before) {
+  if (when.firstElementChild?.dateTime === step.at) return;
+  when.replaceChildren(time(step.at));
+  const took = before ? Date.parse(step.at) - Date.parse(before.at) : 0;
+  if (took >= 1_000) when.append(element("span", { className: "took", textContent: `after ${span(took, "short")}` }));
+}
+
+function showFacts(attributes) {
+  const facts = Object.entries(attributes).filter(([, value]) => value !== null && value !== "");
+  $("facts").hidden = facts.length === 0;
+  const shown = JSON.stringify(facts);
+  if ($("facts").dataset.shown === shown) return; // else a focused link would lose its focus
+  $("facts").dataset.shown = shown;
+  $("facts").replaceChildren(
+    ...facts.map(([name, value]) => {
+      const fact = element("div");
+      const detail = element("dd");
+      detail.append(factValue(value));
+      fact.append(element("dt", { textContent: Object.hasOwn(FACTS, name) ? FACTS[name] : name }), detail);
+      return fact;
+    }),
+  );
+}
+
+/** Only http(s) becomes a link, and the link shows the host it really leads to. */
+function factValue(value) {
+  if (typeof value === "object") return JSON.stringify(value);
+  const text = String(value);
+  if (/^https?:\/\//i.test(text) && URL.canParse(text)) {
+    const url = new URL(text);
+    const link = element("a", { href: url.href, target: "_blank", rel: "noopener noreferrer" });
+    link.append(url.host + (url.pathname === "/" ? "" : url.pathname));
+    link.append(element("span", { className: "unseen", textContent: " (opens in a new tab)" }));
+    return link;
+  }
+  if (/^\d{4}-\d\d-\d\dT[\d:.]+(Z|[+-]\d\d:\d\d)$/.test(text) && !Number.isNaN(Date.parse(text))) return time(text);
+  return text;
+}
+
+/**
+ * The connection in the header, and what to do where it does not come about.
+ *
+ * @param {State | undefined} state
+ * @param {string} streamUrl
+ */
+export function showConnection(state, streamUrl) {
+  const pill = $("connection");
+  pill.hidden = !state;
+  document.body.dataset.connection = state?.is ?? "";
+  const left = state?.until ? Math.max(0, Math.ceil((state.until - Date.now()) / 1_000)) : 0;
+  // The first failure of a row is weather, and likely over at the next attempt: no alarm yet.
+  const is = state?.is === "refused" && state.tries === 1 ? "reconnecting" : state?.is;
+  if (state) {
+    if (pill.dataset.is !== is) showIcon(pill.querySelector("svg"), is);
+    pill.dataset.is = is;
+    setText($("connection-text"), {
+      connecting: "Connecting",
+      live: "Live",
+      resting: left ? `Resting, checking back in ${left} s` : "Checking",
+      reconnecting: "Reconnecting",
+      refused: left ? `Refused, again in ${left} s` : "Refused, trying again",
+      ended: "Ended, nothing more to come",
+    }[is]);
+  }
+  const silent = is === "reconnecting" && state.tries > 2;
+  const advice = "Nothing newer is known for now; this page goes on trying by itself.";
+  // Stays until the stream is there again: an attempt in between is no reason to take the advice away.
+  if (is === "refused" || silent) $("stream-trouble").hidden = false;
+  else if (is !== "connecting" && is !== "reconnecting") $("stream-trouble").hidden = true;
+  if (is === "refused") {
+    setText($("stream-trouble-title"), "The stream refused to open");
+    setText(
+      $("stream-trouble-text"),
+      `${advice} If it stays like this, check the order’s number in the address, and what the stream function printed.`,
+    );
+  } else if (silent) {
+    setText($("stream-trouble-title"), "The stream does not answer");
+    setText($("stream-trouble-text"), `${advice} Is ${streamUrl} up? “make run” starts it.`);
+  }
+}
+
+/**
+ * The recent orders, each a real link.
+ *
+ * @param {{orderId: string, status: string}[]} orders newest first
+ * @param {string | undefined} watched
+ */
+export function showRecent(orders, watched) {
+  const recent = $("recent");
+  const old = new Map([...recent.children].map((item) => [item.dataset.order, item]));
+  const items = orders.map(({ orderId, status }) => {
+    const item = old.get(orderId) ?? recentItem(orderId);
+    item.dataset.is = status;
+    setText(item.querySelector(".is"), label(status));
+    if (orderId === watched) item.firstElementChild.setAttribute("aria-current", "page");
+    else item.firstElementChild.removeAttribute("aria-current");
+    return item;
+  });
+  arrange(recent, items);
+  $("recent-none").hidden = items.length > 0;
+}
+
+function recentItem(orderId) {
+  const item = element("li");
+  item.dataset.order = orderId;
+  const link = element("a", { href: `?order=${encodeURIComponent(orderId)}` });
+  link.append(element("span", { className: "id", textContent: orderId }), " ", element("span", { className: "is" }));
+  item.append(link);
+  return item;
+}
+
+/** Says it to who cannot see it. Added, not replaced: of two changes in a row both are read. */
+export function say(text) {
+  const said = $("said");
+  said.append(element("p", { textContent: text }));
+  if (said.children.length > 5) said.firstElementChild.remove();
+}
