@@ -1,0 +1,332 @@
+//! The real binaries, under a Runtime API that is strict, on a real DynamoDB API: from an order's write to a client.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+#[path = "support/http.rs"]
+mod http_support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+use bytes::Bytes;
+use eventsource_stream::{Event, Eventsource};
+use futures_util::{Stream, StreamExt};
+use http_support::{Door, Shut};
+use local::dynamo::{Dynamo, create_tables};
+use local::pump::{BoxError, Invoke, Pump};
+use local::runtime_api::{Builder, Function, InvokeError};
+use order_status_stream::feed::dynamodb::DynamoDbFeed;
+use order_status_stream::feed::{Consistency, Feed};
+use order_status_stream::order::{OrderId, Seq};
+use serde_json::{Value, json};
+
+/// A table, and the functions' environment to reach it.
+struct Cloud {
+    dynamo: Dynamo,
+    client: Client,
+    stream_arn: String,
+}
+
+impl Cloud {
+    async fn new() -> Self {
+        let dynamo = Dynamo::start("127.0.0.1:0").await.unwrap();
+        let client = dynamo.client();
+        let stream_arn = create_tables(&client).await.unwrap();
+        Self {
+            dynamo,
+            client,
+            stream_arn,
+        }
+    }
+
+    fn projector(&self, endpoint: &str) -> Builder {
+        let function = Function::builder(env!("CARGO_BIN_EXE_projector"));
+        environment(function, endpoint)
+            .env("PUBLIC_ATTRIBUTES", "eta")
+            .timeout(Duration::from_secs(30))
+    }
+
+    fn stream(&self) -> Builder {
+        let function = Function::builder(env!("CARGO_BIN_EXE_stream"));
+        environment(function, &self.dynamo.endpoint())
+            .env("ACCESS", "open")
+            .timeout(Duration::from_secs(120))
+    }
+
+    async fn write(&self, id: &str, status: &str) {
+        let text = |text: &str| AttributeValue::S(text.to_owned());
+        let put = self
+            .client
+            .put_item()
+            .table_name("Orders")
+            .item("orderId", text(id))
+            .item("status", text(status));
+        put.item("eta", text("18:20"))
+            .item("customerEmail", text("a@example.com"))
+            .send()
+            .await
+            .unwrap();
+    }
+
+    /// The order's log: number, status, and whether it is going to expire.
+    async fn log(&self, id: &str) -> Vec<(u64, String, bool)> {
+        let feed = DynamoDbFeed::new(self.client.clone(), "OrderFeed");
+        let entries = feed
+            .read(
+                &OrderId::try_from(id).unwrap(),
+                Seq::ZERO,
+                Consistency::Strong,
+            )
+            .await
+            .unwrap();
+        entries
+            .iter()
+            .map(|entry| {
+                (
+                    entry.seq.0,
+                    entry.status.as_str().to_owned(),
+                    entry.expires_at.is_some(),
+                )
+            })
+            .collect()
+    }
+}
+
+fn environment(function: Builder, endpoint: &str) -> Builder {
+    function
+        .env("FEED_TABLE", "OrderFeed")
+        .env("AWS_ENDPOINT_URL_DYNAMODB", endpoint)
+        .env("AWS_REGION", "us-east-1")
+        .env("AWS_ACCESS_KEY_ID", "local")
+        .env("AWS_SECRET_ACCESS_KEY", "local")
+}
+
+struct Projector(Arc<Function>);
+
+impl Invoke for Projector {
+    async fn invoke(&self, payload: Bytes) -> Result<Bytes, BoxError> {
+        Ok(self.0.invoke(payload).await?)
+    }
+}
+
+/// Opens a stream, and yields its events until the connection ends.
+async fn watch(function: &Function, path: &str) -> impl Stream<Item = Event> + Unpin + use<> {
+    let response = reqwest::get(format!("{}{path}", function.url()))
+        .await
+        .unwrap();
+    assert_eq!(response.status(), 200);
+    assert_eq!(
+        response.headers()["content-type"],
+        "text/event-stream; charset=utf-8"
+    );
+    response
+        .bytes_stream()
+        .eventsource()
+        .map(Result::unwrap)
+        .boxed()
+}
+
+/// Reads until an event of that type; returns its data.
+async fn until(events: &mut (impl Stream<Item = Event> + Unpin), event: &str) -> Value {
+    loop {
+        let next = events
+            .next()
+            .await
+            .unwrap_or_else(|| panic!("ended before {event}"));
+        if next.event == event {
+            return serde_json::from_str(&next.data).unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_to_an_order_reaches_its_watcher() {
+    let cloud = Cloud::new().await;
+    let projector = Arc::new(
+        cloud
+            .projector(&cloud.dynamo.endpoint())
+            .start()
+            .await
+            .unwrap(),
+    );
+    let stream = cloud.stream().start().await.unwrap();
+    let pump = Pump {
+        streams: cloud.dynamo.streams(),
+        stream_arn: cloud.stream_arn.clone(),
+        function: Projector(Arc::clone(&projector)),
+        settings: Default::default(),
+    };
+    let pump = tokio::spawn(pump.run(std::future::pending()));
+
+    let mut page = watch(&stream, "/orders/A/events").await;
+    until(&mut page, "ready").await;
+    cloud.write("A", "PLACED").await;
+    let placed = until(&mut page, "message").await;
+    assert_eq!(placed["status"], "PLACED");
+    assert_eq!(
+        placed["attributes"],
+        json!({ "eta": "18:20" }),
+        "and nothing private"
+    );
+    cloud.write("A", "DELIVERED").await;
+    assert_eq!(until(&mut page, "message").await["previous"], "PLACED");
+    assert_eq!(
+        until(&mut page, "end").await,
+        json!({ "orders": { "A": "DELIVERED" } })
+    );
+    assert!(page.next().await.is_none());
+    stream
+        .wait_for(|stats| stats.completed == 1 && stats.in_flight() == 0)
+        .await;
+    pump.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_goodbye_comes_before_the_deadline() {
+    let cloud = Cloud::new().await;
+    let stream = cloud
+        .stream()
+        .timeout(Duration::from_secs(3))
+        .start()
+        .await
+        .unwrap();
+    let mut page = watch(&stream, "/orders/A/events").await;
+    let rest = until(&mut page, "rest").await;
+    assert!(rest["retry"].as_u64().unwrap() >= 1000);
+    assert!(page.next().await.is_none(), "a clean end");
+    let stats = stream.wait_for(|stats| stats.in_flight() == 0).await;
+    assert_eq!((stats.completed, stats.timed_out), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_is_gone_ends_the_session_where_the_platform_tells() {
+    let cloud = Cloud::new().await;
+    let stream = cloud
+        .stream()
+        .env("HEARTBEAT", "1s")
+        .propagate_disconnect(true)
+        .start()
+        .await
+        .unwrap();
+    let mut page = watch(&stream, "/orders/A/events").await;
+    until(&mut page, "ready").await;
+    drop(page);
+    let stats = stream.wait_for(|stats| stats.in_flight() == 0).await;
+    assert_eq!(stats.disconnected, 1);
+    let mut page = watch(&stream, "/orders/A/events").await;
+    until(&mut page, "ready").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_environment_is_named_in_the_log() {
+    let function = Function::builder(env!("CARGO_BIN_EXE_stream"))
+        .env("WINDOW", "soon")
+        .start()
+        .await
+        .unwrap();
+    let response = reqwest::get(format!("{}/orders/A/events", function.url()))
+        .await
+        .unwrap();
+    assert_eq!(response.status(), 502);
+    let line = function.wait_for_log("the environment is not right").await;
+    for name in ["FEED_TABLE is required", "WINDOW is", "ACCESS must be open"] {
+        assert!(line.contains(name), "{line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_feed_that_cannot_be_reached_is_an_early_end_and_no_error() {
+    let cloud = Cloud::new().await;
+    let function = Function::builder(env!("CARGO_BIN_EXE_stream")).env("ACCESS", "open");
+    // The port of a server that has gone.
+    let gone = http_support::serve(async |_| unreachable!())
+        .await
+        .url
+        .clone();
+    let stream = environment(function, &gone)
+        .timeout(Duration::from_secs(60))
+        .start()
+        .await
+        .unwrap();
+    let mut page = watch(&stream, "/orders/A/events").await;
+    assert!(until(&mut page, "rest").await["retry"].as_u64().unwrap() >= 3000);
+    assert!(page.next().await.is_none());
+    drop(cloud);
+}
+
+/// A batch as Lambda delivers it: several orders, which change in turn.
+fn batch(orders: &[&str], records: u64) -> Value {
+    let record = |n: u64| {
+        let id = orders[usize::try_from(n).unwrap() % orders.len()];
+        json!({
+            "eventID": format!("{n:032x}"),
+            "eventName": "MODIFY",
+            "eventVersion": "1.1",
+            "eventSource": "aws:dynamodb",
+            "awsRegion": "us-east-1",
+            "eventSourceARN": "arn:aws:dynamodb:us-east-1:123456789012:table/Orders/stream/2026-11-22T00:00:00.000",
+            "dynamodb": {
+                "ApproximateCreationDateTime": 1_795_369_200,
+                "Keys": { "orderId": { "S": id } },
+                "NewImage": { "orderId": { "S": id }, "status": { "S": format!("S{n}") } },
+                "SequenceNumber": format!("7000000000000000{n:09}"),
+                "SizeBytes": 59,
+                "StreamViewType": "NEW_AND_OLD_IMAGES"
+            }
+        })
+    };
+    json!({ "Records": (0..records).map(record).collect::<Vec<_>>() })
+}
+
+/// SIGKILL, wherever it stands: between any two calls to DynamoDB, with the last one's effect or without.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_projector_killed_in_mid_batch_leaves_what_one_clean_delivery_makes() {
+    const ROUNDS: usize = 40;
+    let cloud = Cloud::new().await;
+    let door = Door::in_front_of(cloud.dynamo.endpoint()).await;
+    let projector = Arc::new(cloud.projector(door.url()).start().await.unwrap());
+    let mut killed_within = 0;
+    for round in 0..ROUNDS {
+        let orders = [
+            format!("{round}-A"),
+            format!("{round}-B"),
+            format!("{round}-C"),
+        ];
+        let orders = orders.each_ref().map(String::as_str);
+        let payload = Bytes::from(batch(&orders, 12).to_string());
+        // 12 records are a reading and a write each, and an expiry but for the first of an order.
+        door.shut(Shut {
+            at_call: fastrand::usize(1..=33),
+            after_effect: fastrand::bool(),
+        });
+        let under_way = tokio::spawn({
+            let (projector, payload) = (Arc::clone(&projector), payload.clone());
+            async move { projector.invoke(payload).await }
+        });
+        door.reached().await;
+        assert_eq!(projector.kill().await, 1);
+        let killed = under_way.await.unwrap();
+        killed_within += usize::from(matches!(killed, Err(InvokeError::Crashed { .. })));
+        door.open();
+
+        let answer = projector.invoke(payload).await.unwrap();
+        assert_eq!(
+            serde_json::from_slice::<Value>(&answer).unwrap(),
+            json!({ "batchItemFailures": [] })
+        );
+        for (first, order) in orders.iter().enumerate() {
+            let statuses = (first..12).step_by(3).map(|n| format!("S{n}"));
+            let clean: Vec<_> = (1..)
+                .zip(statuses)
+                .map(|(seq, status)| (seq, status, seq < 4))
+                .collect();
+            assert_eq!(
+                cloud.log(order).await,
+                clean,
+                "round {round}, order {order}"
+            );
+        }
+    }
+    assert_eq!(killed_within, ROUNDS, "each was killed before its answer");
+}
