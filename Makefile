@@ -1,0 +1,70 @@
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+ARCH ?= arm64
+ELF_MACHINE_arm64 := b7
+ELF_MACHINE_x86_64 := 3e
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+VENV := .tools/venv
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export SAM_CLI_TELEMETRY := 0
+
+.PHONY: help
+help: ## this list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+need = command -v $(1) >/dev/null || { echo '$(1) is missing: $(2)' >&2; exit 1; }
+
+# A file that says that the tools of a list are installed, for .tools/venv keeps those of every list.
+.tools/%.installed: tools/%.txt
+	@echo "installing the tools of $<"
+	@$(call need,python3,install Python 3)
+	@[ -x $(VENV)/bin/pip ] || python3 -m venv $(VENV)
+	@pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+RUN_TOOLS := .tools/requirements.installed
+AWS_TOOLS := .tools/requirements-aws.installed
+
+.PHONY: run
+run: $(RUN_TOOLS) ## everything on this machine: database, functions, a shop, the page; Ctrl-C ends it
+	@$(call need,cargo,install Rust with rustup)
+	@# One build for all three: the dependencies that they share are compiled once.
+	@cargo build --package order-status-stream --package local --bins --locked --target-dir $(TARGET)
+	@$(TARGET)/debug/local
+
+.PHONY: tools
+tools: $(RUN_TOOLS) ## what `make run` needs besides Rust and Python, into .tools/
+
+.PHONY: test
+test: ## every test
+	cargo test --workspace --locked
+
+.PHONY: check
+check: $(AWS_TOOLS) ## format, clippy, rustdoc, template, where dependencies come from
+	cargo fmt --all --check
+	sam validate --lint --region us-east-1
+	cfn-lint template.yaml
+	@! grep '^source' Cargo.lock | grep -v '"registry+https://github.com/rust-lang/crates.io-index"' || \
+		{ echo 'the lines above of Cargo.lock are no packages of crates.io'; exit 1; }
+	@! git grep --untracked -nIE '(^|[^[:alnum:]_./-])/(home|root|work|Users)/[[:alnum:]]' -- . || \
+		{ echo 'the lines above hold a path of one machine'; exit 1; }
+	cargo clippy --workspace --all-targets --locked -- --deny warnings
+	RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps --document-private-items --locked
+
+.PHONY: build
+build: $(RUN_TOOLS) $(AWS_TOOLS) ## both functions for Lambda, into .aws-sam/ (ARCH=arm64, or x86_64)
+	@# sam build shows no progress, takes no --locked, and finds all of this done.
+	cargo lambda build --release --locked --$(subst x86_64,x86-64,$(ARCH))
+	sam build --parameter-overrides Architecture=$(ARCH)
+	@# What sam builds where ARCH is x86_64 is what this machine is.
+	@od -An -tx1 -j18 -N1 .aws-sam/build/StreamFunction/bootstrap | grep -q $(ELF_MACHINE_$(ARCH)) || \
+		{ echo 'sam build did not build for $(ARCH): build on a machine of that architecture'; exit 1; }
+
+.PHONY: deploy
+deploy: build ## the stack into your AWS account; asks for its parameters
+	@echo 'The functions were built for $(ARCH): the parameter Architecture must say the same.'
+	@# Once answers are saved, an override would throw away all of them.
+	sam deploy --guided $(if $(wildcard samconfig.toml),,--parameter-overrides Architecture=$(ARCH))
