@@ -82,11 +82,7 @@ impl Entry {
         clock: &Clock,
         retention: Duration,
     ) -> Option<Self> {
-        let shown = newest.filter(|newest| {
-            newest
-                .expires_at
-                .is_none_or(|at| at > clock.epoch_seconds())
-        });
+        let shown = newest.filter(|newest| !newest.is_expired(clock));
         if newest.is_some_and(|newest| change.position <= newest.position) {
             return None;
         }
@@ -105,6 +101,12 @@ impl Entry {
             terminal: change.terminal,
             expires_at: change.terminal.then(|| expiry(clock, retention)),
         })
+    }
+
+    /// Whether it does not count any more, although the table may still hold it.
+    pub fn is_expired(&self, clock: &Clock) -> bool {
+        self.expires_at
+            .is_some_and(|at| at <= clock.epoch_seconds())
     }
 
     /// How far a client has seen that was shown this entry.
@@ -270,8 +272,7 @@ impl Reading {
     /// Makes a reading of what [`Feed::read`] gave. Where entries in the middle are gone, what stands before them is no
     /// use to anyone.
     pub fn new(mut entries: Vec<Entry>, clock: &Clock) -> Self {
-        let now = clock.epoch_seconds();
-        entries.retain(|entry| entry.expires_at.is_none_or(|at| at > now));
+        entries.retain(|entry| !entry.is_expired(clock));
         let gap = entries
             .windows(2)
             .rposition(|pair| pair[1].seq != pair[0].seq.next());

@@ -7,11 +7,13 @@
 //!              ready
 //! ```
 
+mod frames;
+mod weather;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::Serialize;
 use serde_json::json;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -19,13 +21,13 @@ use crate::clock::Clock;
 use crate::cursor::{Cursor, Mark};
 use crate::feed::{Consistency, Discontinuity, Entry, Feed, FeedError, Reading};
 use crate::frame::{COMMENT, Frame, FrameError};
-use crate::order::{OrderId, PublicView, Seq, Status};
+use crate::order::{OrderId, Seq, Status};
+
+pub use frames::PublicChange;
+pub use weather::Weather;
 
 /// No reconnection time is shorter: a short one outlives its frame, and during an outage hammers.
 pub const MIN_RETRY: Duration = Duration::from_secs(1);
-
-/// What a client is told to wait after the feed failed.
-const RETRY_AFTER_FAILURE: Duration = Duration::from_secs(3);
 
 /// When a session looks at the feed, breathes and ends.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +53,7 @@ pub struct Session<F> {
     next_look: Instant,
     next_heartbeat: Instant,
     chunks: VecDeque<Bytes>,
+    weather: Weather,
     random: fastrand::Rng,
 }
 
@@ -71,18 +74,6 @@ enum Phase {
     Over,
 }
 
-/// A change, as the page gets it.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct PublicChange<'a> {
-    order_id: &'a OrderId,
-    seq: Seq,
-    status: &'a Status,
-    previous: Option<&'a Status>,
-    at: &'a str,
-    attributes: &'a PublicView,
-}
-
 impl<F: Feed> Session<F> {
     /// A session on orders, from a cursor on; `None` stands for a cursor that could not be read.
     pub fn new(
@@ -91,6 +82,7 @@ impl<F: Feed> Session<F> {
         cursor: Option<Cursor>,
         clock: Clock,
         pace: Pace,
+        weather: Weather,
         random: fastrand::Rng,
     ) -> Self {
         let cursor_unreadable = cursor.is_none();
@@ -110,6 +102,7 @@ impl<F: Feed> Session<F> {
             next_look: clock.start(),
             next_heartbeat: clock.start() + pace.heartbeat,
             chunks: VecDeque::new(),
+            weather,
             random,
         }
     }
@@ -136,21 +129,14 @@ impl<F: Feed> Session<F> {
     /// a frame that was cut off to the next response: `hello`'s data, which nobody reads, takes the debris.
     fn open(&mut self) {
         let retry = self.jittered(MIN_RETRY);
-        self.push(
-            Frame::message("{}")
-                .event("hello")
-                .map(|hello| hello.retry(retry)),
-        );
+        self.push(frames::hello(retry));
         if let Some(hello) = self.chunks.pop_back() {
             self.chunks.push_back([COMMENT, hello].concat().into());
         }
         if self.cursor_unreadable {
-            let orders = self
-                .watched
-                .iter()
-                .map(|watched| watched.order.clone())
-                .collect();
-            self.reset(orders, Discontinuity::UnknownCursor);
+            let orders = self.watched.iter().map(|watched| watched.order.clone());
+            let orders: Vec<_> = orders.collect();
+            self.push(frames::reset(&orders, Discontinuity::UnknownCursor));
         }
         self.phase = Phase::CatchingUp;
     }
@@ -170,10 +156,14 @@ impl<F: Feed> Session<F> {
 
     async fn look_in_time(&mut self) {
         match timeout_at(self.pace.end, self.look()).await {
-            Ok(Ok(())) => self.next_look = self.clock.now() + self.pace.poll_interval,
+            Ok(Ok(())) => {
+                self.weather.clears_up();
+                self.next_look = self.clock.now() + self.pace.poll_interval;
+            }
             Ok(Err(error)) => {
                 tracing::warn!(%error, "the feed could not be read, the client is asked to come back");
-                self.rest(RETRY_AFTER_FAILURE);
+                let retry = self.weather.worsens();
+                self.rest(retry);
             }
             Err(_) => self.rest(MIN_RETRY),
         }
@@ -195,7 +185,7 @@ impl<F: Feed> Session<F> {
         if self.all_finished() {
             self.end();
         } else if self.phase == Phase::CatchingUp {
-            self.push(Frame::message("{}").event("ready"));
+            self.push(frames::ready());
             self.phase = Phase::Live;
         }
         if self.chunks.len() > before {
@@ -224,7 +214,7 @@ impl<F: Feed> Session<F> {
             Ok(entries) => self.show(index, entries, &reading),
             Err(reason) => {
                 self.watched[index].mark = Mark::START;
-                self.reset(vec![order], reason);
+                self.push(frames::reset(&[order], reason));
                 self.show(index, reading.entries(), &reading);
             }
         }
@@ -234,24 +224,10 @@ impl<F: Feed> Session<F> {
     fn show(&mut self, index: usize, entries: &[Entry], reading: &Reading) {
         for entry in entries {
             self.watched[index].mark = entry.mark();
-            let change = PublicChange {
-                order_id: &entry.order,
-                seq: entry.seq,
-                status: &entry.status,
-                previous: entry.previous.as_ref(),
-                at: &entry.at,
-                attributes: &entry.view,
-            };
-            self.push(Ok(Frame::message(data(&change))));
+            self.push(frames::change(entry));
         }
         let newest = reading.newest().filter(|newest| newest.terminal);
         self.watched[index].finished = newest.map(|newest| newest.status.clone());
-    }
-
-    fn reset(&mut self, orders: Vec<OrderId>, reason: Discontinuity) {
-        self.push(
-            Frame::message(data(&json!({ "orders": orders, "reason": reason }))).event("reset"),
-        );
     }
 
     fn all_finished(&self) -> bool {
@@ -266,18 +242,13 @@ impl<F: Feed> Session<F> {
             watched.mark.ended = true;
             orders.insert(watched.order.to_string(), json!(watched.finished));
         }
-        self.push(Frame::message(data(&json!({ "orders": orders }))).event("end"));
+        self.push(frames::end(orders));
         self.phase = Phase::Over;
     }
 
     fn rest(&mut self, retry: Duration) {
         let retry = self.jittered(retry);
-        let millis = u64::try_from(retry.as_millis()).unwrap_or(u64::MAX);
-        self.push(
-            Frame::message(data(&json!({ "retry": millis })))
-                .event("rest")
-                .map(|rest| rest.retry(retry)),
-        );
+        self.push(frames::rest(retry));
         self.phase = Phase::Over;
     }
 
@@ -294,12 +265,4 @@ impl<F: Feed> Session<F> {
             Err(error) => tracing::error!(%error, "a frame was not sent"),
         }
     }
-}
-
-fn data(value: &impl Serialize) -> String {
-    #[expect(
-        clippy::expect_used,
-        reason = "nothing that is sent has a key that is not text"
-    )]
-    serde_json::to_string(value).expect("JSON")
 }

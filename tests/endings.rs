@@ -213,3 +213,21 @@ async fn an_end_that_cannot_be_verified_closes_no_tab() {
     let events = stage.get(A, &end).await.finish().await;
     assert_eq!(outline(&events), ["hello", "rest"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_feed_that_goes_on_failing_is_asked_ever_less_often() {
+    let stage = Stage::new();
+    let mut expected = 3000;
+    for _ in 0..7 {
+        stage.feed.inject([Some(Fault::Throttled)]);
+        check_rest(
+            &stage.get(A, "").await.finish().await,
+            expected..=expected * 3 / 2,
+        );
+        expected = (expected * 2).min(48_000);
+    }
+    // One success, and it starts anew.
+    stage.get(A, "").await.until("ready").await;
+    stage.feed.inject([Some(Fault::Throttled)]);
+    check_rest(&stage.get(A, "").await.finish().await, 3000..=4500);
+}

@@ -4,8 +4,9 @@
 mod support;
 
 use http_body_util::BodyExt;
-use serde_json::Value;
-use support::{Stage, change_of, request};
+use order_status_stream::feed::memory::Fault;
+use serde_json::{Value, json};
+use support::{Stage, change_of, outline, request};
 
 /// The status and, of a problem, what it says.
 async fn answer(method: &str, path_and_query: &str) -> (u16, Option<String>) {
@@ -53,7 +54,7 @@ async fn routes() {
             method,
             "/orders/A/events",
             405,
-            Some("only GET is answered here"),
+            Some("only GET, HEAD and OPTIONS are answered here"),
         )
         .await;
     }
@@ -175,4 +176,97 @@ async fn the_events_that_are_real_ones_are_answered() {
     check("url-resume", 200).await;
     check("url-two-orders", 200).await;
     check("url-bad-id", 400).await;
+}
+
+async fn json_answer(stage: &Stage, path: &str, accept: &str) -> (u16, Value) {
+    let response = stage
+        .respond(&request("GET", path, &[("accept", accept)]))
+        .await;
+    let status = response.status().as_u16();
+    let retry_after = response.headers().get("retry-after").is_some();
+    assert_eq!(retry_after, status == 503);
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (status, serde_json::from_slice(&body).unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_state_once_as_json() {
+    let stage = Stage::new();
+    stage.change("A", "PLACED").await;
+    stage.change("A", "PAID").await;
+    stage.change("C", "PLACED").await;
+    let path = "/orders/events?order=A&order=B&order=C";
+    let (status, snapshot) = json_answer(&stage, path, "application/json, text/plain, */*").await;
+    assert_eq!(status, 200);
+    assert_eq!(
+        snapshot["orders"],
+        json!([
+            {
+                "orderId": "A", "seq": 2, "status": "PAID", "previous": "PLACED",
+                "at": "2026-11-22T17:40:00.123Z", "attributes": {}
+            },
+            {
+                "orderId": "C", "seq": 1, "status": "PLACED", "previous": null,
+                "at": "2026-11-22T17:40:00.123Z", "attributes": {}
+            },
+        ])
+    );
+    // A stream goes on where the answer ends.
+    let cursor = snapshot["cursor"].as_str().unwrap();
+    stage.change("A", "SHIPPED").await;
+    let resumed = stage.get(path, cursor).await.until("ready").await;
+    assert_eq!(outline(&resumed), ["hello", "SHIPPED", "ready"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_reads_the_status_is_told_of_bad_weather_by_it() {
+    let stage = Stage::new();
+    stage.feed.inject([Some(Fault::Throttled)]);
+    let (status, problem) = json_answer(&stage, "/orders/A/events", "application/json").await;
+    assert_eq!((status, &problem["status"]), (503, &json!(503)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_is_for_all_who_do_not_ask_for_json_alone() {
+    for accept in [
+        "text/event-stream",
+        "*/*",
+        "",
+        "text/html",
+        "application/json, text/event-stream",
+    ] {
+        let response = Stage::new()
+            .respond(&request("GET", "/orders/A/events", &[("accept", accept)]))
+            .await;
+        assert_eq!(
+            response.headers()["content-type"],
+            "text/event-stream; charset=utf-8",
+            "{accept}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn head_is_get_without_a_body() {
+    let stage = Stage::new();
+    for (path, status) in [
+        ("/orders/A/events", 200),
+        ("/orders//events", 400),
+        ("/", 404),
+    ] {
+        let get = stage.respond(&request("GET", path, &[])).await;
+        let head = stage.respond(&request("HEAD", path, &[])).await;
+        assert_eq!(head.status(), status);
+        assert_eq!(head.headers(), get.headers());
+        assert_eq!(head.into_body().collect().await.unwrap().to_bytes(), "");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn options_names_the_methods() {
+    let response = Stage::new()
+        .respond(&request("OPTIONS", "/orders/A/events", &[]))
+        .await;
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.headers()["allow"], "GET, HEAD, OPTIONS");
 }

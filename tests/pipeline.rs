@@ -216,6 +216,7 @@ async fn a_client_that_is_gone_ends_the_session_where_the_platform_tells() {
     assert_eq!(stats.disconnected, 1);
     let mut page = watch(&stream, "/orders/A/events").await;
     until(&mut page, "ready").await;
+    assert_eq!(stream.stats().cold_starts, 1, "by the same process");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use http_body_util::BodyExt;
 use lambda_http::http::{Response, Uri};
-use lambda_http::{Error, Request, run_with_streaming_response_concurrent, service_fn};
+use lambda_http::lambda_runtime::layers::TracingLayer;
+use lambda_http::tower::util::MapResultLayer;
+use lambda_http::{Error, Request, service_fn, streaming_runtime_concurrent};
 use order_status_stream::clock::Clock;
 use order_status_stream::endpoint::{Body, Endpoint};
 use order_status_stream::feed::dynamodb::DynamoDbFeed;
@@ -33,16 +35,29 @@ async fn run(variable: impl Fn(&str) -> Option<String>) -> Result<(), Error> {
         .and_then(address);
     let feed = DynamoDbFeed::connect(settings.feed_table.clone()).await;
     let endpoint = Arc::new(Endpoint::new(feed, settings));
-    run_with_streaming_response_concurrent(service_fn(move |request: Request| {
+    let service = service_fn(move |request: Request| {
         let endpoint = Arc::clone(&endpoint);
         async move {
-            let response = endpoint
-                .respond(&request, Clock::system(), fastrand::Rng::new())
-                .await;
+            // Boxed, for its type is deeper than the compiler likes to look.
+            let response = endpoint.respond(&request, Clock::system(), fastrand::Rng::new());
+            let response = Box::pin(response).await;
             Ok::<_, Error>(without_delay(response, runtime_api))
         }
-    }))
-    .await
+    });
+    streaming_runtime_concurrent(service)
+        .layer(MapResultLayer::new(survive))
+        .layer(TracingLayer::new())
+        .run_concurrent()
+        .await
+}
+
+/// A response that could not be sent is its client's loss alone. As an error it would end the process or, in concurrent
+/// mode, the worker that had sent it, which the runtime does not replace.
+fn survive(sent: Result<(), Error>) -> Result<(), Error> {
+    if let Err(error) = sent {
+        tracing::warn!(%error, "a response was not sent");
+    }
+    Ok(())
 }
 
 /// The Runtime API's address, where it is given by number, as Lambda does.

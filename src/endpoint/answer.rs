@@ -1,0 +1,97 @@
+//! Responses.
+
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http_body::Frame;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Empty, Full, StreamBody};
+use serde_json::{Value, json};
+
+use crate::feed::Feed;
+use crate::session::Session;
+
+/// A response's body, chunk by chunk.
+pub type Body = UnsyncBoxBody<Bytes, Infallible>;
+
+const METHODS: &str = "GET, HEAD, OPTIONS";
+
+pub(super) fn event_stream<F: Feed>(session: Session<F>) -> Response<Body> {
+    let chunks = stream::unfold(session, |mut session| async {
+        let chunk = session.next().await?;
+        Some((Ok(Frame::data(chunk)), session))
+    });
+    let mut response = Response::new(StreamBody::new(chunks.boxed()).boxed_unsync());
+    set(
+        &mut response,
+        CONTENT_TYPE,
+        "text/event-stream; charset=utf-8",
+    );
+    set(
+        &mut response,
+        CACHE_CONTROL,
+        "no-cache, no-store, no-transform",
+    );
+    // nginx and its like would hold chunks back.
+    let buffering = HeaderName::from_static("x-accel-buffering");
+    set(&mut response, buffering, "no");
+    response
+}
+
+pub(super) fn json(value: &Value) -> Response<Body> {
+    whole(StatusCode::OK, "application/json", value.to_string())
+}
+
+/// The end was told and nothing came since: whoever comes back need not do so again.
+pub(super) fn no_content() -> Response<Body> {
+    let mut response = Response::new(Empty::new().boxed_unsync());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    set(&mut response, CACHE_CONTROL, "no-store");
+    response
+}
+
+/// A preflight never comes here, for CORS is the Function URL's.
+pub(super) fn options() -> Response<Body> {
+    let mut response = whole(StatusCode::OK, "text/plain", format!("{METHODS}\n"));
+    set(&mut response, ALLOW, METHODS);
+    response
+}
+
+/// RFC 9457.
+pub(super) fn problem(status: StatusCode, detail: String) -> Response<Body> {
+    let body = json!({
+        "type": "about:blank",
+        "title": status.canonical_reason(),
+        "status": status.as_u16(),
+        "detail": detail,
+    });
+    let mut response = whole(status, "application/problem+json", body.to_string());
+    match status {
+        StatusCode::METHOD_NOT_ALLOWED => set(&mut response, ALLOW, METHODS),
+        StatusCode::SERVICE_UNAVAILABLE => set(&mut response, RETRY_AFTER, "3"),
+        _ => {}
+    }
+    response
+}
+
+/// What a GET would be answered, without its body.
+pub(super) fn without_body(response: Response<Body>) -> Response<Body> {
+    response.map(|_| Empty::new().boxed_unsync())
+}
+
+fn whole(status: StatusCode, content_type: &'static str, body: String) -> Response<Body> {
+    let mut response = Response::new(Full::new(Bytes::from(body)).boxed_unsync());
+    *response.status_mut() = status;
+    set(&mut response, CONTENT_TYPE, content_type);
+    set(&mut response, CACHE_CONTROL, "no-store");
+    response
+}
+
+fn set(response: &mut Response<Body>, name: HeaderName, value: &'static str) {
+    response
+        .headers_mut()
+        .insert(name, HeaderValue::from_static(value));
+}

@@ -1,0 +1,69 @@
+//! The frames that a session sends, less their ids. `docs/protocol.md` is their contract.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::feed::{Discontinuity, Entry};
+use crate::frame::{Frame, FrameError};
+use crate::order::{OrderId, PublicView, Seq, Status};
+
+/// A change, as the public gets it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PublicChange<'a> {
+    order_id: &'a OrderId,
+    seq: Seq,
+    status: &'a Status,
+    previous: Option<&'a Status>,
+    at: &'a str,
+    attributes: &'a PublicView,
+}
+
+impl<'a> From<&'a Entry> for PublicChange<'a> {
+    fn from(entry: &'a Entry) -> Self {
+        Self {
+            order_id: &entry.order,
+            seq: entry.seq,
+            status: &entry.status,
+            previous: entry.previous.as_ref(),
+            at: &entry.at,
+            attributes: &entry.view,
+        }
+    }
+}
+
+pub(super) fn hello(retry: Duration) -> Result<Frame, FrameError> {
+    Ok(Frame::message("{}").event("hello")?.retry(retry))
+}
+
+pub(super) fn change(entry: &Entry) -> Result<Frame, FrameError> {
+    Ok(Frame::message(data(&PublicChange::from(entry))))
+}
+
+pub(super) fn ready() -> Result<Frame, FrameError> {
+    Frame::message("{}").event("ready")
+}
+
+pub(super) fn reset(orders: &[OrderId], reason: Discontinuity) -> Result<Frame, FrameError> {
+    Frame::message(data(&json!({ "orders": orders, "reason": reason }))).event("reset")
+}
+
+pub(super) fn end(orders: Map<String, Value>) -> Result<Frame, FrameError> {
+    Frame::message(data(&json!({ "orders": orders }))).event("end")
+}
+
+pub(super) fn rest(retry: Duration) -> Result<Frame, FrameError> {
+    let millis = u64::try_from(retry.as_millis()).unwrap_or(u64::MAX);
+    let data = data(&json!({ "retry": millis }));
+    Ok(Frame::message(data).event("rest")?.retry(retry))
+}
+
+fn data(value: &impl Serialize) -> String {
+    #[expect(
+        clippy::expect_used,
+        reason = "nothing that is sent has a key that is not text"
+    )]
+    serde_json::to_string(value).expect("JSON")
+}

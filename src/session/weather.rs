@@ -1,0 +1,27 @@
+//! When clients come back to a feed that fails.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// After one failure. It doubles with each that follows…
+const FIRST_RETRY: Duration = Duration::from_secs(3);
+
+/// … up to this.
+const LONGEST_RETRY: Duration = Duration::from_secs(48);
+
+/// How often in a row the feed has failed the sessions of this process, which share it.
+#[derive(Clone, Debug, Default)]
+pub struct Weather(Arc<AtomicU32>);
+
+impl Weather {
+    pub(super) fn clears_up(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+
+    /// Returns what the client is told to wait.
+    pub(super) fn worsens(&self) -> Duration {
+        let failures_before = self.0.fetch_add(1, Ordering::Relaxed).min(16);
+        (FIRST_RETRY * 2u32.pow(failures_before)).min(LONGEST_RETRY)
+    }
+}

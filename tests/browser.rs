@@ -1,0 +1,217 @@
+//! A native `EventSource` in a real browser, with no code to help it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "tests"
+)]
+
+#[path = "support/http.rs"]
+mod http_support;
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_support::{Server, serve};
+use local::dynamo::{Dynamo, create_tables};
+use local::runtime_api::Function;
+use order_status_stream::change::Change;
+use order_status_stream::clock::Clock;
+use order_status_stream::feed::dynamodb::DynamoDbFeed;
+use order_status_stream::feed::{Position, append};
+use order_status_stream::order::{OrderId, Status};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
+
+/// A page, the browser it is open in, and what it reports.
+struct Browser {
+    reports: mpsc::UnboundedReceiver<Value>,
+    _server: Server,
+    _process: Child,
+    _profile: TempDir,
+}
+
+impl Browser {
+    /// Opens the page on a stream. `None` where there is no browser, but in CI, which must have one.
+    async fn watch(stream: &str) -> Option<Self> {
+        let (report, reports) = mpsc::unbounded_channel();
+        let server = serve(move |request: Request<Bytes>| {
+            let report = report.clone();
+            async move {
+                if request.uri().path() == "/report" {
+                    let _ = report.send(serde_json::from_slice(request.body()).unwrap());
+                }
+                let page = Bytes::from_static(include_bytes!("pages/watch.html"));
+                Response::builder()
+                    .header("content-type", "text/html")
+                    .body(page)
+                    .unwrap()
+            }
+        })
+        .await;
+        let profile = tempfile::tempdir().unwrap();
+        let url = format!("{}/?stream={stream}", server.url);
+        let process = Command::new("chromium")
+            .args([
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-quic",
+                "--no-first-run",
+            ])
+            .args([
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+            ])
+            .arg(format!("--user-data-dir={}", profile.path().display()))
+            .arg(url)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn();
+        match process {
+            Ok(process) => Some(Self {
+                reports,
+                _server: server,
+                _process: process,
+                _profile: profile,
+            }),
+            Err(error) if std::env::var_os("CI").is_some() => {
+                panic!("chromium does not start: {error}")
+            }
+            Err(error) => {
+                eprintln!("NOT TESTED: chromium does not start ({error})");
+                None
+            }
+        }
+    }
+
+    async fn next(&mut self) -> Value {
+        self.reports.recv().await.unwrap()
+    }
+
+    async fn until(&mut self, kind: &str) -> Value {
+        loop {
+            let report = self.next().await;
+            if report["type"] == kind {
+                return report;
+            }
+        }
+    }
+}
+
+/// A feed that is written directly, and the stream function that reads it.
+struct Stage {
+    feed: DynamoDbFeed,
+    stream: Function,
+    _dynamo: Dynamo,
+}
+
+impl Stage {
+    async fn new() -> Self {
+        let dynamo = Dynamo::start("127.0.0.1:0").await.unwrap();
+        create_tables(&dynamo.client()).await.unwrap();
+        let stream = Function::builder(env!("CARGO_BIN_EXE_stream"))
+            .env("FEED_TABLE", "OrderFeed")
+            .env("ACCESS", "open")
+            .env("WINDOW", "2s")
+            .env("AWS_ENDPOINT_URL_DYNAMODB", dynamo.endpoint())
+            .env("AWS_REGION", "us-east-1")
+            .env("AWS_ACCESS_KEY_ID", "local")
+            .env("AWS_SECRET_ACCESS_KEY", "local")
+            .timeout(Duration::from_secs(60))
+            .cors("*");
+        let feed = DynamoDbFeed::new(dynamo.client(), "OrderFeed");
+        Self {
+            feed,
+            stream: stream.start().await.unwrap(),
+            _dynamo: dynamo,
+        }
+    }
+
+    async fn change(&self, n: u64, status: &str) {
+        let change = Change {
+            order: OrderId::try_from("A").unwrap(),
+            position: Position::new("2026-11-22T00:00:00.000", &n.to_string()).unwrap(),
+            status: Status::new(status).unwrap(),
+            view: Default::default(),
+            at: None,
+            terminal: status == "DELIVERED",
+        };
+        append(
+            &self.feed,
+            &change,
+            &Clock::system(),
+            Duration::from_secs(86_400),
+        )
+        .await
+        .unwrap()
+        .unwrap();
+    }
+
+    fn url(&self) -> String {
+        format!("{}/orders/A/events", self.stream.url())
+    }
+}
+
+fn seq(report: &Value) -> u64 {
+    serde_json::from_str::<Value>(report["data"].as_str().unwrap()).unwrap()["seq"]
+        .as_u64()
+        .unwrap()
+}
+
+/// The order changes at random times for as many connections, each of which the function ends after some 2 s. The time that
+/// passes is the browser's own; nothing here waits for it to be enough.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_change_once_and_in_order_over_twenty_connections() {
+    const CONNECTIONS: usize = 20;
+    let stage = Stage::new().await;
+    let Some(mut browser) = Browser::watch(&stage.url()).await else {
+        return;
+    };
+    let (mut written, mut seen, mut connections) = (0, Vec::new(), 0);
+    while connections < CONNECTIONS || seen.len() < usize::try_from(written).unwrap() {
+        let pause = Duration::from_millis(fastrand::u64(0..800));
+        tokio::select! {
+            report = browser.next() => match report["type"].as_str().unwrap() {
+                "hello" => connections += 1,
+                "message" => seen.push(seq(&report)),
+                "error" => assert_eq!(report["readyState"], 0, "it gave up"),
+                "reset" => panic!("nothing was lost"),
+                _ => {}
+            },
+            () = tokio::time::sleep(pause), if connections < CONNECTIONS => {
+                written += 1;
+                stage.change(written, &format!("S{written}")).await;
+            }
+        }
+    }
+    assert_eq!(seen, (1..=written).collect::<Vec<_>>());
+    assert_eq!(stage.stream.stats().timed_out, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_the_end_the_browser_stops_by_itself() {
+    let stage = Stage::new().await;
+    stage.change(1, "SHIPPED").await;
+    let Some(mut browser) = Browser::watch(&stage.url()).await else {
+        return;
+    };
+    browser.until("ready").await;
+    stage.change(2, "DELIVERED").await;
+    assert_eq!(seq(&browser.until("message").await), 2);
+    browser.until("end").await;
+    // It comes back once, is told 204, and closes.
+    let closed = loop {
+        let error = browser.until("error").await;
+        if error["readyState"] == 2 {
+            break stage.stream.stats().started;
+        }
+    };
+    assert!(closed >= 2);
+}

@@ -1,0 +1,28 @@
+//! The socket option that spares each response 40 ms.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::net::{TcpListener, TcpStream};
+
+use order_status_stream::nodelay;
+
+#[test]
+fn connections_to_the_address_are_set_and_others_are_left() {
+    let (runtime_api, other) = (
+        TcpListener::bind("127.0.0.1:0").unwrap(),
+        TcpListener::bind("127.0.0.1:0").unwrap(),
+    );
+    let address = runtime_api.local_addr().unwrap();
+    let connections = [
+        TcpStream::connect(address).unwrap(),
+        TcpStream::connect(address).unwrap(),
+    ];
+    let elsewhere = TcpStream::connect(other.local_addr().unwrap()).unwrap();
+
+    nodelay::set_on_connections_to(address);
+    assert!(
+        connections
+            .iter()
+            .all(|connection| connection.nodelay().unwrap())
+    );
+    assert!(!elsewhere.nodelay().unwrap());
+}
