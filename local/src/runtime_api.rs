@@ -28,13 +28,16 @@
 //! # }
 //! ```
 
+mod builder;
 mod connection;
+mod cors;
 mod endpoint;
 mod environment;
 mod error;
 mod event;
 mod fault;
 mod function_url;
+mod gate;
 mod head;
 mod invocation;
 mod process;
@@ -43,21 +46,23 @@ mod stats;
 
 use std::{
     io,
-    net::{Ipv4Addr, SocketAddr},
+    net::SocketAddr,
     path::PathBuf,
     sync::{Arc, MutexGuard, PoisonError, atomic::Ordering},
-    time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
-use tokio::{net::TcpSocket, sync::Mutex, task::JoinSet};
+use tokio::sync::Mutex;
 
+pub use builder::Builder;
 pub use error::{FunctionError, InvokeError, StartError};
 pub use fault::Fault;
 pub use stats::Stats;
 
+use builder::Settings;
+use gate::Gate;
 use invocation::Part;
-use shared::{Settings, Shared};
+use shared::Shared;
 
 /// A function, deployed: its Function URL listens, and processes start as requests come.
 ///
@@ -66,25 +71,6 @@ pub struct Function {
     shared: Arc<Shared>,
     address: SocketAddr,
     gate: Mutex<Gate>,
-}
-
-/// Connections that may wait to be accepted.
-const BACKLOG: u32 = 1024;
-
-/// Whether clients can connect.
-#[derive(Default)]
-struct Gate {
-    /// The task that accepts them. Aborted by drop.
-    listening: JoinSet<()>,
-    /// Where there is none: a socket that is bound and does not listen. It refuses connections and keeps the port.
-    held: Option<TcpSocket>,
-}
-
-/// What a [`Function`] is started with.
-#[derive(Clone, Debug)]
-#[must_use]
-pub struct Builder {
-    settings: Settings,
 }
 
 impl Function {
@@ -174,13 +160,8 @@ impl Function {
     ///
     /// The port was lost.
     pub async fn refuse_connections(&self) -> io::Result<()> {
-        let mut gate = self.gate.lock().await;
         self.shared.refusing.store(true, Ordering::Release);
-        gate.listening.shutdown().await;
-        if gate.held.is_none() {
-            gate.held = Some(bound(self.address)?);
-        }
-        Ok(())
+        self.gate.lock().await.close().await
     }
 
     /// Ends [`refuse_connections`](Self::refuse_connections).
@@ -189,74 +170,25 @@ impl Function {
     ///
     /// The port was lost.
     pub async fn accept_connections(&self) -> io::Result<()> {
-        let mut gate = self.gate.lock().await;
-        if let Some(socket) = gate.held.take() {
-            let listener = socket.listen(BACKLOG)?;
-            gate.listening
-                .spawn(function_url::listen(self.shared.clone(), listener));
-        }
         self.shared.refusing.store(false, Ordering::Release);
-        Ok(())
-    }
-}
-
-impl Drop for Function {
-    fn drop(&mut self) {
-        self.shared.stop();
-    }
-}
-
-impl Builder {
-    /// The function's name, `AWS_LAMBDA_FUNCTION_NAME`; the file's by default.
-    pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.settings.name = name.into();
-        self
+        let shared = self.shared.clone();
+        self.gate
+            .lock()
+            .await
+            .open(|listener| function_url::listen(shared, listener))
     }
 
-    /// An environment variable for the processes, which get none of this process's but `PATH`.
-    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.settings.variables.push((name.into(), value.into()));
-        self
-    }
-
-    /// The function's timeout; Lambda's default of 3 s by default.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.settings.timeout = timeout;
-        self
-    }
-
-    /// Runs the function as on Lambda Managed Instances: up to `requests` at a time in a process. There a deadline cuts its
-    /// client and leaves the process alone, for the sake of the others.
-    pub fn max_concurrency(mut self, requests: usize) -> Self {
-        self.settings.max_concurrency = Some(requests.max(1));
-        self
-    }
-
-    /// Breaks the process's connection when a client leaves. Lambda does not; some platforms do.
-    pub fn propagate_disconnect(mut self, propagate: bool) -> Self {
-        self.settings.propagate_disconnect = propagate;
-        self
-    }
-
-    /// Makes the Function URL listen. No process is started before the first request.
-    ///
-    /// # Errors
-    ///
-    /// There is no bootstrap, or this machine refuses a port or a process.
-    pub async fn start(self) -> Result<Function, StartError> {
-        let Settings { bootstrap, .. } = &self.settings;
-        std::fs::metadata(bootstrap).map_err(|source| StartError::Bootstrap {
-            path: bootstrap.clone(),
+    async fn start(settings: Settings) -> Result<Self, StartError> {
+        std::fs::metadata(&settings.bootstrap).map_err(|source| StartError::Bootstrap {
+            path: settings.bootstrap.clone(),
             source,
         })?;
-        let socket = bound((Ipv4Addr::LOCALHOST, 0).into()).map_err(StartError::Listen)?;
-        let function = Function {
-            address: socket.local_addr().map_err(StartError::Listen)?,
-            gate: Mutex::new(Gate {
-                held: Some(socket),
-                ..Gate::default()
-            }),
-            shared: Shared::new(self.settings).map_err(StartError::Group)?,
+        let shared = Shared::new(settings).map_err(StartError::Group)?;
+        let gate = Gate::new().map_err(StartError::Listen)?;
+        let function = Self {
+            shared,
+            address: gate.address,
+            gate: Mutex::new(gate),
         };
         function
             .accept_connections()
@@ -266,12 +198,10 @@ impl Builder {
     }
 }
 
-fn bound(address: SocketAddr) -> io::Result<TcpSocket> {
-    let socket = TcpSocket::new_v4()?;
-    // Connections that were open on the port linger for a minute.
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    Ok(socket)
+impl Drop for Function {
+    fn drop(&mut self) {
+        self.shared.stop();
+    }
 }
 
 /// No code panics while it holds one of these locks; where it did, a test has failed already.

@@ -111,6 +111,11 @@ impl Environment {
     /// Kills the process with SIGKILL and returns once it is dead.
     pub(super) async fn kill(&self) {
         self.kill.notify_one();
+        self.exit().await;
+    }
+
+    /// Returns once the process has ended.
+    pub(super) async fn exit(&self) {
         // It cannot fail: the sender is this environment's own.
         let _ = self.exited.subscribe().wait_for(Option::is_some).await;
     }

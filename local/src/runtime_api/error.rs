@@ -2,6 +2,8 @@
 
 use std::{io, path::PathBuf, time::Duration};
 
+use base64::{Engine, prelude::BASE64_STANDARD};
+use http::{HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -71,5 +73,41 @@ impl Default for FunctionError {
             error_type: "Runtime.Unknown".into(),
             error_message: "Unknown application error occurred".into(),
         }
+    }
+}
+
+impl FunctionError {
+    /// The error that the trailers of a streamed response report, if they do:
+    /// <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-custom.html#runtimes-custom-response-streaming>.
+    pub(super) fn from_trailers(trailers: &HeaderMap) -> Option<Self> {
+        let error_type = trailers.get("lambda-runtime-function-error-type")?;
+        let body = trailers.get("lambda-runtime-function-error-body");
+        let message = BASE64_STANDARD.decode(body.map_or(&b""[..], HeaderValue::as_bytes));
+        Some(Self {
+            error_type: String::from_utf8_lossy(error_type.as_bytes()).into_owned(),
+            error_message: String::from_utf8_lossy(&message.unwrap_or_default()).into_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trailers_report_an_error_or_nothing() {
+        let mut trailers = HeaderMap::new();
+        assert_eq!(FunctionError::from_trailers(&trailers), None);
+
+        trailers.insert(
+            "lambda-runtime-function-error-type",
+            HeaderValue::from_static("Stream.Told"),
+        );
+        trailers.insert(
+            "lambda-runtime-function-error-body",
+            HeaderValue::from_static("YXMgdG9sZA=="),
+        );
+        let error = FunctionError::from_trailers(&trailers).map(|error| error.to_string());
+        assert_eq!(error.as_deref(), Some("Stream.Told: as told"));
     }
 }

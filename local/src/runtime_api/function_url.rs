@@ -24,6 +24,7 @@ use tokio::{
 use super::{
     Fault, Shared,
     connection::{Connection, Knife},
+    cors::is_preflight,
     event,
     invocation::Part,
     lock,
@@ -57,11 +58,33 @@ async fn serve(shared: Arc<Shared>, stream: TcpStream, client: SocketAddr) {
     // Each chunk is to leave at once. It fails only where the client has left already.
     let _ = stream.set_nodelay(true);
     let (connection, knife) = Connection::new(stream);
-    let service = service_fn(|request| respond(&shared, request, client, knife.clone()));
+    let service = service_fn(|request| answer(&shared, request, client, knife.clone()));
     // It ends with an error where the connection was cut, or the client left.
     let _ = http1::Builder::new()
         .serve_connection(TokioIo::new(connection), service)
         .await;
+}
+
+/// Adds CORS where the Function URL has it. What the function says of it stays: both owners are heard, and browsers refuse
+/// a header that is there twice.
+async fn answer(
+    shared: &Arc<Shared>,
+    request: Request<Incoming>,
+    client: SocketAddr,
+    knife: Knife,
+) -> Reply {
+    let Some(cors) = &shared.settings.cors else {
+        return respond(shared, request, client, knife).await;
+    };
+    let headers = cors.headers(&request);
+    let mut reply = match is_preflight(&request) {
+        true => Response::new(Either::Right(Full::default())),
+        false => respond(shared, request, client, knife).await?,
+    };
+    for (name, value) in &headers {
+        reply.headers_mut().append(name, value.clone());
+    }
+    Ok(reply)
 }
 
 async fn respond(

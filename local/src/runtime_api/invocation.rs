@@ -2,9 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode};
 use http_body_util::{BodyExt, combinators::BoxBody};
 use tokio::{
     sync::{mpsc, oneshot},
@@ -169,9 +168,13 @@ impl Invocation {
     async fn respond(&self, taken: &mut Taken) -> Result<(), InvokeError> {
         match (&mut taken.answer).await {
             Ok(Answer::Response(posted)) => {
-                self.relay(taken.posted.insert(posted)).await?;
-                taken.finish(StatusCode::ACCEPTED);
-                Ok(())
+                let end = self
+                    .relay(&taken.environment, taken.posted.insert(posted))
+                    .await;
+                if let Ok(()) | Err(InvokeError::FunctionError(_)) = end {
+                    taken.finish(StatusCode::ACCEPTED);
+                }
+                end
             }
             Ok(Answer::Error(error)) => Err(InvokeError::FunctionError(error)),
             Err(_) => Err(taken.environment.failure()),
@@ -180,7 +183,11 @@ impl Invocation {
 
     /// Passes the response on, chunk by chunk. A caller that has left is no reason to stop, unless the function is to be
     /// told.
-    async fn relay(&self, posted: &mut Posted) -> Result<(), InvokeError> {
+    async fn relay(
+        &self,
+        environment: &Environment,
+        posted: &mut Posted,
+    ) -> Result<(), InvokeError> {
         let (head, mut chunk) = self.head(posted).await?;
         let _ = self.caller.send(Part::Begin(head)).await;
         loop {
@@ -189,7 +196,10 @@ impl Invocation {
                 let _ = self.caller.send(Part::Chunk(chunk)).await;
             }
             match self.bytes_per_second {
-                Some(0) => std::future::pending().await,
+                Some(0) => {
+                    environment.exit().await;
+                    return Err(environment.failure());
+                }
                 Some(rate) => sleep(Duration::from_secs_f64(length as f64 / f64::from(rate))).await,
                 None => {}
             }
@@ -228,7 +238,9 @@ impl Invocation {
             Some(Ok(Ok(chunk))) => Ok(Some(chunk)),
             Some(Ok(Err(frame))) => frame
                 .into_trailers()
-                .map_or(Ok(None), |trailers| stream_error(&trailers)),
+                .ok()
+                .and_then(|trailers| FunctionError::from_trailers(&trailers))
+                .map_or(Ok(None), |error| Err(InvokeError::FunctionError(error))),
             Some(Err(error)) => Err(InvokeError::Crashed {
                 status: format!("response broken off: {error}"),
             }),
@@ -261,22 +273,4 @@ impl Taken {
             }
         }
     }
-}
-
-/// The error that a response's trailers report, if they do:
-/// <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-custom.html#runtimes-custom-response-streaming>.
-fn stream_error(trailers: &HeaderMap) -> Result<Option<Bytes>, InvokeError> {
-    let Some(error_type) = trailers.get("lambda-runtime-function-error-type") else {
-        return Ok(None);
-    };
-    let error_type = String::from_utf8_lossy(error_type.as_bytes()).into_owned();
-    let body = trailers
-        .get("lambda-runtime-function-error-body")
-        .map_or(&b""[..], HeaderValue::as_bytes);
-    let error_message = BASE64_STANDARD.decode(body).unwrap_or_default();
-    let error_message = String::from_utf8_lossy(&error_message).into_owned();
-    Err(InvokeError::FunctionError(FunctionError {
-        error_type,
-        error_message,
-    }))
 }

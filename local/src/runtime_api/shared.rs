@@ -4,9 +4,7 @@ use std::{
     collections::VecDeque,
     io,
     net::SocketAddr,
-    path::PathBuf,
     sync::{Arc, Mutex, atomic::AtomicBool},
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -17,22 +15,14 @@ use tokio::{
 };
 
 use super::{
-    Fault, Stats, environment,
+    Fault, Stats,
+    builder::Settings,
+    environment,
     environment::Environment,
     invocation::{Invocation, Part},
     lock,
     process::{Group, Log},
 };
-
-#[derive(Clone, Debug)]
-pub(super) struct Settings {
-    pub(super) bootstrap: PathBuf,
-    pub(super) name: String,
-    pub(super) variables: Vec<(String, String)>,
-    pub(super) timeout: Duration,
-    pub(super) max_concurrency: Option<usize>,
-    pub(super) propagate_disconnect: bool,
-}
 
 pub(super) struct Shared {
     pub(super) settings: Settings,
@@ -45,24 +35,6 @@ pub(super) struct Shared {
     group: Group,
     /// `None` once the function was dropped. The tasks hold this struct, so it cannot be its drop that ends them.
     tasks: Mutex<Option<JoinSet<()>>>,
-}
-
-impl Settings {
-    pub(super) fn new(bootstrap: PathBuf) -> Self {
-        let name = bootstrap
-            .file_stem()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        Self {
-            bootstrap,
-            name,
-            variables: Vec::new(),
-            timeout: Duration::from_secs(3),
-            max_concurrency: None,
-            propagate_disconnect: false,
-        }
-    }
 }
 
 impl Shared {

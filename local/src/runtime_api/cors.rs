@@ -1,0 +1,56 @@
+//! CORS as the platform does it for a Function URL, so that the function need not:
+//! <https://docs.aws.amazon.com/lambda/latest/dg/urls-configuration.html#urls-cors>.
+
+use http::{
+    HeaderMap, HeaderValue, Method, Request,
+    header::{
+        ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+        ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
+    },
+};
+
+/// The Function URL's `Cors`, with methods, headers and age as `template.yaml` has them.
+#[derive(Clone, Debug)]
+pub(super) struct Cors {
+    /// `*`, or one origin.
+    pub(super) allow_origin: String,
+}
+
+impl Cors {
+    /// What the answer to this request gets, whatever it is: nothing where the request names no origin, or another.
+    ///
+    /// Whether the platform's own refusals carry it is not documented. Here they do, so that a page can tell them apart.
+    pub(super) fn headers<B>(&self, request: &Request<B>) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        let is_allowed =
+            |origin: &&HeaderValue| self.allow_origin == "*" || **origin == self.allow_origin;
+        if request.headers().get(ORIGIN).filter(is_allowed).is_none() {
+            return headers;
+        }
+        if let Ok(origin) = HeaderValue::from_str(&self.allow_origin) {
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        }
+        headers.insert(VARY, HeaderValue::from_static("Origin"));
+        if is_preflight(request) {
+            headers.insert(
+                ACCESS_CONTROL_ALLOW_METHODS,
+                HeaderValue::from_static("GET"),
+            );
+            headers.insert(
+                ACCESS_CONTROL_ALLOW_HEADERS,
+                HeaderValue::from_static("authorization,last-event-id"),
+            );
+            headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
+        }
+        headers
+    }
+}
+
+/// Whether it asks for leave to send another, <https://fetch.spec.whatwg.org/#cors-preflight-request>.
+pub(super) fn is_preflight<B>(request: &Request<B>) -> bool {
+    request.method() == Method::OPTIONS
+        && request.headers().contains_key(ORIGIN)
+        && request
+            .headers()
+            .contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+}

@@ -1,0 +1,222 @@
+//! Behind the Function URL.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use local::runtime_api::Fault;
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+
+use crate::stage::{Client, Ended, How, Stage, closed, function};
+
+#[tokio::test]
+async fn a_request_becomes_an_event_of_format_2() {
+    let function = function().env("INVOKE", "1").start().await.unwrap();
+    let request = "POST /a%2Fb?x=1&x=2 HTTP/1.1\r\nHost: example\r\nX-Two: a\r\nx-two: b\r\nCookie: k=v; l=w\r\n\
+                   User-Agent: me\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi";
+    let Ended { head, body, how } = Client::send(&function, request).await.end().await;
+
+    assert_eq!(how, How::Whole);
+    assert!(
+        head.starts_with("HTTP/1.1 200 OK\r\ncontent-type: application/octet-stream"),
+        "{head}"
+    );
+    let mut event = serde_json::from_str::<Value>(&body).unwrap()["event"].take();
+    let context = event["requestContext"].take();
+    assert_eq!(
+        event,
+        json!({
+            "version": "2.0",
+            "routeKey": "$default",
+            "rawPath": "/a%2Fb",
+            "rawQueryString": "x=1&x=2",
+            "cookies": ["k=v", "l=w"],
+            "headers": {
+                "host": "example",
+                "x-two": "a,b",
+                "user-agent": "me",
+                "content-length": "2",
+                "connection": "close",
+                "x-forwarded-for": "127.0.0.1",
+                "x-forwarded-proto": "http",
+            },
+            "requestContext": null,
+            "body": "hi",
+            "isBase64Encoded": false,
+        })
+    );
+    let http = json!({
+        "method": "POST",
+        "path": "/a%2Fb",
+        "protocol": "HTTP/1.1",
+        "sourceIp": "127.0.0.1",
+        "userAgent": "me",
+    });
+    assert_eq!(context["http"], http);
+    assert_eq!(
+        (&context["stage"], &context["domainName"]),
+        (&json!("$default"), &json!("example"))
+    );
+}
+
+#[tokio::test]
+async fn the_prelude_becomes_status_headers_and_cookies() {
+    let function = function().start().await.unwrap();
+    let Ended { head, body, how } = Client::get(&function, "/").await.end().await;
+
+    assert_eq!((body.as_str(), how), ("nothing here", How::Whole));
+    assert!(head.starts_with("HTTP/1.1 404 Not Found\r\n"), "{head}");
+    for line in ["vary: a", "vary: b", "set-cookie: k=v"] {
+        assert!(head.lines().any(|other| other == line), "{line} in {head}");
+    }
+}
+
+#[tokio::test]
+async fn cors_is_the_function_urls_own() {
+    let function = function().cors("http://a.example").start().await.unwrap();
+    let ask = async |request: &str, origin: &str| {
+        let request =
+            format!("{request} HTTP/1.1\r\nhost: x\r\nconnection: close\r\norigin: {origin}");
+        let request = format!("{request}\r\naccess-control-request-method: GET\r\n\r\n");
+        let Ended { head, .. } = Client::send(&function, &request).await.end().await;
+        let lines = head
+            .lines()
+            .filter(|line| line.starts_with("access-control-"));
+        (
+            head[..12].to_owned(),
+            lines.map(str::to_owned).collect::<Vec<_>>(),
+        )
+    };
+    let allow_origin = "access-control-allow-origin: http://a.example";
+    let preflight = [
+        allow_origin,
+        "access-control-allow-methods: GET",
+        "access-control-allow-headers: authorization,last-event-id",
+        "access-control-max-age: 86400",
+    ];
+
+    function.inject([Fault::Refuse(StatusCode::TOO_MANY_REQUESTS)]);
+    let (status, headers) = ask("OPTIONS /", "http://a.example").await;
+    assert_eq!(
+        (status.as_str(), headers),
+        ("HTTP/1.1 200", preflight.map(str::to_owned).to_vec())
+    );
+    for status in ["HTTP/1.1 429", "HTTP/1.1 404"] {
+        let answer = ask("GET /", "http://a.example").await;
+        assert_eq!(answer, (status.to_owned(), vec![allow_origin.to_owned()]));
+    }
+    assert_eq!(
+        ask("OPTIONS /", "http://b.example").await.1,
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        ask("GET /", "http://b.example").await.1,
+        Vec::<String>::new()
+    );
+    // The two that were no preflight, and not refused.
+    assert_eq!(function.stats().started, 2);
+}
+
+#[tokio::test]
+async fn each_chunk_leaves_before_the_next_is_written() {
+    let (function, stage) = (function().start().await.unwrap(), Stage::new().await);
+    let (mut client, mut ear) = stage.open(&function).await;
+    for chunk in ["one", "two", "three"] {
+        ear.write_all(chunk.as_bytes()).await.unwrap();
+        client.until(chunk).await;
+    }
+    ear.shutdown().await.unwrap();
+    let Ended { body, how, .. } = client.end().await;
+    assert_eq!((body.as_str(), how), ("!onetwothree", How::Whole));
+    assert_eq!(function.stats().completed, 1);
+}
+
+#[tokio::test]
+async fn at_the_deadline_the_process_dies_and_the_client_is_cut() {
+    let (function, stage) = (
+        function()
+            .timeout(Duration::from_secs(1))
+            .start()
+            .await
+            .unwrap(),
+        Stage::new().await,
+    );
+    let (client, ear) = stage.open(&function).await;
+
+    let Ended { body, how, .. } = client.end().await;
+    assert_eq!((body.as_str(), how), ("!", How::Cut));
+    assert!(closed(ear).await);
+    let stats = function.stats();
+    assert_eq!((stats.timed_out, stats.processes), (1, 0));
+    assert!(stats.billed_ms >= 1000, "{stats:?}");
+}
+
+#[tokio::test]
+async fn what_goes_wrong_before_the_response_is_a_502() {
+    for path in ["/fail", "/exit", "/hang"] {
+        let function = function()
+            .timeout(Duration::from_secs(1))
+            .start()
+            .await
+            .unwrap();
+        let Ended { head, body, how } = Client::get(&function, path).await.end().await;
+        assert!(
+            head.starts_with("HTTP/1.1 502 Bad Gateway\r\ncontent-type: application/json"),
+            "{path}: {head}"
+        );
+        assert_eq!(
+            (body.as_str(), how),
+            (r#"{"Message":"Internal Server Error"}"#, How::Whole)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_process_that_exits_in_mid_response_cuts_its_client_and_is_replaced() {
+    let (function, stage) = (function().start().await.unwrap(), Stage::new().await);
+    let (client, mut ear) = stage.open(&function).await;
+    ear.write_all(b"exit").await.unwrap();
+    let Ended { body, how, .. } = client.end().await;
+    assert_eq!((body.as_str(), how), ("!", How::Cut));
+
+    assert_eq!(
+        Client::get(&function, "/").await.end().await.how,
+        How::Whole
+    );
+    let stats = function.stats();
+    assert_eq!(
+        (stats.crashed, stats.completed, stats.cold_starts),
+        (1, 1, 2)
+    );
+}
+
+#[tokio::test]
+async fn the_function_is_not_told_that_its_client_left() {
+    let (function, stage) = (function().start().await.unwrap(), Stage::new().await);
+    let (client, mut ear) = stage.open(&function).await;
+    drop(client);
+    // Had it been told, it would have hung up on one of these.
+    for _ in 0..100 {
+        ear.write_all(b"more").await.unwrap();
+    }
+    ear.shutdown().await.unwrap();
+    let stats = function.wait_for(|stats| stats.in_flight() == 0).await;
+    assert_eq!(
+        (stats.completed, stats.disconnected, stats.processes),
+        (1, 0, 1)
+    );
+    assert!(stats.billed_ms > 0);
+}
+
+#[tokio::test]
+async fn unless_it_is_to_be_told() {
+    let (function, stage) = (
+        function().propagate_disconnect(true).start().await.unwrap(),
+        Stage::new().await,
+    );
+    let (client, ear) = stage.open(&function).await;
+    drop(client);
+    assert!(closed(ear).await);
+    let stats = function.wait_for(|stats| stats.in_flight() == 0).await;
+    assert_eq!((stats.completed, stats.disconnected), (0, 1));
+}
