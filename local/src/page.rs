@@ -15,13 +15,13 @@
 use std::io;
 use std::path::PathBuf;
 
+use axum::Router;
 use axum::extract::{Path, Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, ORIGIN};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
-use axum::{Router, serve as serve_http};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tower_http::services::ServeDir;
@@ -49,7 +49,7 @@ impl Page {
     ///
     /// Where `listener` fails.
     pub async fn serve(self, listener: TcpListener) -> io::Result<()> {
-        serve_http(listener, self.router()).await
+        axum::serve(listener, self.router()).await
     }
 
     fn router(self) -> Router {
@@ -78,11 +78,17 @@ async fn place(State(page): State<Page>) -> Result<(StatusCode, Json<Order>), Sh
     Ok((StatusCode::CREATED, Json(page.shop.place().await?)))
 }
 
-async fn advance(State(page): State<Page>, Path(order_id): Path<String>) -> Result<Json<Order>, ShopError> {
+async fn advance(
+    State(page): State<Page>,
+    Path(order_id): Path<String>,
+) -> Result<Json<Order>, ShopError> {
     Ok(Json(page.shop.advance(&order_id).await?))
 }
 
-async fn cancel(State(page): State<Page>, Path(order_id): Path<String>) -> Result<Json<Order>, ShopError> {
+async fn cancel(
+    State(page): State<Page>,
+    Path(order_id): Path<String>,
+) -> Result<Json<Order>, ShopError> {
     Ok(Json(page.shop.cancel(&order_id).await?))
 }
 
@@ -104,16 +110,27 @@ async fn guard(request: Request, next: Next) -> Response {
         Some(reason) => problem(StatusCode::FORBIDDEN, reason),
         None => next.run(request).await,
     };
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+        .headers_mut()
+        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
 fn refusal(method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<&'static str> {
-    let header = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let header = |name| {
+        headers
+            .get(name)
+            .and_then(|value: &HeaderValue| value.to_str().ok())
+    };
     // HTTP/1.1 clients send the host as a header, proxies and HTTP/2 as part of the URI.
-    let host = uri.authority().map(|authority| authority.as_str()).or_else(|| header(HOST)).unwrap_or_default();
+    let host = uri
+        .authority()
+        .map(|authority| authority.as_str())
+        .or_else(|| header(HOST))
+        .unwrap_or_default();
     let (name, port) = host.rsplit_once(':').unwrap_or((host, ""));
-    if !matches!(name, "localhost" | "127.0.0.1") || !port.bytes().all(|byte| byte.is_ascii_digit()) {
+    if !matches!(name, "localhost" | "127.0.0.1") || !port.bytes().all(|byte| byte.is_ascii_digit())
+    {
         return Some("this page is served to localhost only");
     }
     let own = format!("http://{host}");
