@@ -18,7 +18,7 @@ use serde_json::json;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::clock::Clock;
-use crate::cursor::{Cursor, Mark};
+use crate::cursor::{Cursor, Mark, UNREADABLE};
 use crate::feed::{Consistency, Discontinuity, Entry, Feed, FeedError, Reading};
 use crate::frame::{COMMENT, Frame, FrameError};
 use crate::order::{OrderId, Seq, Status};
@@ -129,7 +129,12 @@ impl<F: Feed> Session<F> {
     /// a frame that was cut off to the next response: `hello`'s data, which nobody reads, takes the debris.
     fn open(&mut self) {
         let retry = self.jittered(MIN_RETRY);
-        self.push(frames::hello(retry));
+        let hello = frames::hello(retry);
+        match self.cursor_unreadable {
+            // Whoever is cut off before `reset` must be told it the next time.
+            true => self.push_at(hello, UNREADABLE.to_owned()),
+            false => self.push(hello),
+        }
         if let Some(hello) = self.chunks.pop_back() {
             self.chunks.push_back([COMMENT, hello].concat().into());
         }
@@ -259,7 +264,11 @@ impl<F: Feed> Session<F> {
 
     fn push(&mut self, frame: Result<Frame, FrameError>) {
         let cursor = Cursor(self.watched.iter().map(|watched| watched.mark).collect());
-        match frame.and_then(|frame| frame.id(cursor.to_string())) {
+        self.push_at(frame, cursor.to_string());
+    }
+
+    fn push_at(&mut self, frame: Result<Frame, FrameError>, id: String) {
+        match frame.and_then(|frame| frame.id(id)) {
             Ok(frame) => self.chunks.push_back(frame.encode()),
             // Event types are literals and a cursor is digits: neither can break a line.
             Err(error) => tracing::error!(%error, "a frame was not sent"),
