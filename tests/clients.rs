@@ -29,7 +29,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
 /// Orders that a client in this process follows at a time.
-const AT_A_TIME: usize = 200;
+const AT_A_TIME: usize = 48;
 
 fn pages(stage: &Stage) -> Vec<browser_support::Page> {
     let html = Bytes::from_static(include_bytes!("clients/stories.html"));

@@ -15,10 +15,10 @@ use order_status_stream::order::{OrderId, Status};
 use serde_json::{Value, json};
 
 /// A browser opens no more than six connections to one of them.
-const FUNCTIONS: usize = 4;
+const FUNCTIONS: usize = 6;
 
 /// More than a client has at a time, with those that it was cut off from and that go on unread.
-const REQUESTS_PER_PROCESS: usize = 64;
+const REQUESTS_PER_PROCESS: usize = 32;
 
 /// Characters of two bytes, of three and of four; one of them is a line's end to some, but not to Server-Sent Events.
 const NOTE: &str = "Käse\u{2028}🚚";
@@ -118,7 +118,7 @@ async fn function(dynamo: &Dynamo) -> Function {
     Function::builder(env!("CARGO_BIN_EXE_stream"))
         .env("FEED_TABLE", "OrderFeed")
         .env("ACCESS", "open")
-        .env("WINDOW", "1s")
+        .env("WINDOW", "2s")
         .env("AWS_ENDPOINT_URL_DYNAMODB", dynamo.endpoint())
         .env("AWS_REGION", "us-east-1")
         .env("AWS_ACCESS_KEY_ID", "local")

@@ -1,6 +1,6 @@
 // What every JavaScript client is tested with, in pages and in Node.
 
-const AT_A_TIME = 200;
+const AT_A_TIME = 48;
 
 /**
  * Has a client follow each order that the test names, many at a time, and reports what each has come to show.
