@@ -3,10 +3,14 @@
 mod answer;
 mod question;
 
-use futures_util::{StreamExt, TryStreamExt, stream};
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use http::{Method, Response, StatusCode};
 use lambda_http::{Request, RequestExt};
 use serde_json::json;
+use tokio::time::timeout;
 
 use crate::clock::Clock;
 use crate::cursor::{Cursor, Mark};
@@ -18,6 +22,9 @@ use crate::settings::StreamSettings;
 
 pub use answer::Body;
 use question::{Question, QuestionError};
+
+/// A response must have begun before its client, or a proxy, loses patience.
+const LONGEST_READING: Duration = Duration::from_secs(3);
 
 /// Serves `GET /orders/{orderId}/events` and `GET /orders/events?order=A&order=B`.
 #[derive(Debug)]
@@ -45,16 +52,16 @@ impl<F: Feed> Endpoint<F> {
         clock: Clock,
         random: fastrand::Rng,
     ) -> Response<Body> {
+        let deadline = request
+            .lambda_context_ref()
+            .map_or(0, |context| context.deadline);
         let response = match Question::read(request) {
             Err(error) => answer::problem(status(&error), error.to_string()),
             Ok(_) if request.method() == Method::OPTIONS => answer::options(),
-            Ok(question) if question.as_json => self.snapshot(&question.orders, &clock).await,
-            Ok(question) => {
-                let deadline = request
-                    .lambda_context_ref()
-                    .map_or(0, |context| context.deadline);
-                self.stream(question, deadline, clock, random).await
+            Ok(question) if question.as_json => {
+                self.snapshot(&question.orders, deadline, &clock).await
             }
+            Ok(question) => self.stream(question, deadline, clock, random).await,
         };
         match *request.method() {
             Method::HEAD => answer::without_body(response),
@@ -71,7 +78,12 @@ impl<F: Feed> Endpoint<F> {
         mut random: fastrand::Rng,
     ) -> Response<Body> {
         if let Some(ended) = cursor.as_ref().filter(|cursor| cursor.ended()) {
-            match self.nothing_since(&orders, ended, &clock).await {
+            match calmly(
+                clock.remaining(deadline),
+                self.nothing_since(&orders, ended, &clock),
+            )
+            .await
+            {
                 Ok(true) => return answer::no_content(),
                 Ok(false) => {}
                 Err(error) => tracing::warn!(%error, "not seen whether the orders are finished"),
@@ -113,9 +125,9 @@ impl<F: Feed> Endpoint<F> {
     }
 
     /// The newest change of each order, and the cursor from which a stream goes on.
-    async fn snapshot(&self, orders: &[OrderId], clock: &Clock) -> Response<Body> {
+    async fn snapshot(&self, orders: &[OrderId], deadline: u64, clock: &Clock) -> Response<Body> {
         let newest = stream::iter(orders).then(|order| self.feed.newest(order));
-        let newest = match newest.try_collect::<Vec<_>>().await {
+        let newest = match calmly(clock.remaining(deadline), newest.try_collect::<Vec<_>>()).await {
             Ok(newest) => newest
                 .into_iter()
                 .map(|entry| entry.filter(|entry| !entry.is_expired(clock))),
@@ -133,6 +145,27 @@ impl<F: Feed> Endpoint<F> {
         let cursor = Cursor(marks.collect()).to_string();
         let changes: Vec<_> = newest.iter().flatten().map(PublicChange::from).collect();
         answer::json(&json!({ "orders": changes, "cursor": cursor }))
+    }
+}
+
+/// What is read before a response begins: within a time, and where it panics it has failed. The platform would make a 502 of
+/// either, for which browsers give up.
+async fn calmly<T>(
+    remaining: Option<Duration>,
+    reading: impl Future<Output = Result<T, FeedError>>,
+) -> Result<T, FeedError> {
+    let limit = remaining.map_or(LONGEST_READING, |left| LONGEST_READING.min(left / 2));
+    let reading = AssertUnwindSafe(reading).catch_unwind();
+    let failed = |message: &str| {
+        Err(FeedError::Unavailable {
+            message: message.to_owned(),
+            source: message.into(),
+        })
+    };
+    match timeout(limit, reading).await {
+        Ok(Ok(read)) => read,
+        Ok(Err(_)) => failed("the reading panicked"),
+        Err(_) => failed("the reading took too long"),
     }
 }
 

@@ -15,6 +15,7 @@
 //! - [`session`]: one response, from a cursor, through the feed, to a clean ending.
 //! - [`frame`]: Server-Sent Events to bytes. Pure.
 //! - [`endpoint`]: an HTTP request becomes a response.
+//! - [`delivery`]: which is brought to Lambda, or given up.
 //!
 //! Beside the path: [`clock`] is the only place that reads one, [`settings`] the environment, [`telemetry`] the logs,
 //! [`nodelay`] a socket option. The binaries `projector` and `stream` put these together and do nothing else.
@@ -24,6 +25,7 @@
 pub mod change;
 pub mod clock;
 pub mod cursor;
+pub mod delivery;
 pub mod endpoint;
 pub mod feed;
 pub mod frame;
