@@ -20,7 +20,7 @@ use serde_json::json;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::clock::Clock;
-use crate::cursor::{Cursor, Mark};
+use crate::cursor::{Cursor, Mark, UNREADABLE};
 use crate::feed::{Consistency, Discontinuity, Entry, Feed, FeedError, Reading};
 use crate::frame::{COMMENT, Frame, FrameError};
 use crate::order::{OrderId, Seq, Status};
@@ -34,10 +34,6 @@ pub const MIN_RETRY: Duration = Duration::from_secs(1);
 /// How long after its end a session goes on sending what it has: a reader that takes longer gets the rest of it next time.
 /// It is a part of what `hold` leaves before the deadline.
 const OVERTIME: Duration = Duration::from_millis(100);
-
-/// The id of `hello` where the client's own could not be read. It cannot be read either: a client that is cut off before
-/// `reset` must be told `reset` again.
-const UNREADABLE: &str = "?";
 
 /// When a session looks at the feed, breathes and ends.
 #[derive(Clone, Copy, Debug)]
@@ -184,6 +180,7 @@ impl<F: Feed> Session<F> {
         let retry = self.jittered(MIN_RETRY);
         let hello = frames::hello(retry);
         match self.cursor_unreadable {
+            // Whoever is cut off before `reset` must be told it the next time.
             true => self.push_with(UNREADABLE.to_owned(), hello),
             false => self.push(hello),
         }
