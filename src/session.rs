@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Opening ──▶ CatchingUp ──▶ Live ──▶ Over
-//!  hello       (reset)        changes   rest, or end
+//!  hello       (reset)        changes   rest, expired or end
 //!              changes        comments
 //!              ready
 //! ```
@@ -44,6 +44,8 @@ pub struct Pace {
     pub heartbeat: Duration,
     /// When the response is over at the latest.
     pub end: Instant,
+    /// When the client's token expires, which is not before `end`.
+    pub expiry: Option<Instant>,
 }
 
 /// One response to one client.
@@ -85,6 +87,8 @@ struct Chunk {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Opening,
+    /// As `Opening`, and `Over` comes next.
+    Postponed,
     CatchingUp,
     Live,
     Over,
@@ -124,6 +128,13 @@ impl<F: Feed> Session<F> {
         }
     }
 
+    /// A session that ends before it looks at the feed, for it cannot be told now whether the client may see it.
+    #[must_use]
+    pub fn postponed(mut self) -> Self {
+        self.phase = Phase::Postponed;
+        self
+    }
+
     /// The next bytes of the response; `None` at its end.
     ///
     /// A session never fails: a body that breaks off looks to a client like any other, so whatever happens ends in a frame.
@@ -153,6 +164,11 @@ impl<F: Feed> Session<F> {
             }
             match self.phase {
                 Phase::Opening => self.open(),
+                Phase::Postponed => {
+                    self.open();
+                    let retry = self.weather.worsens();
+                    self.rest(retry);
+                }
                 Phase::CatchingUp => self.look_in_time().await,
                 Phase::Live => self.wait().await,
                 Phase::Over => return None,
@@ -198,7 +214,7 @@ impl<F: Feed> Session<F> {
     async fn wait(&mut self) {
         let now = self.clock.now();
         if now >= self.pace.end {
-            self.rest(MIN_RETRY);
+            self.end_of_window();
         } else if now >= self.next_look {
             self.look_in_time().await;
         } else if now >= self.next_heartbeat {
@@ -219,7 +235,7 @@ impl<F: Feed> Session<F> {
                 let retry = self.weather.worsens();
                 self.rest(retry);
             }
-            Err(_) => self.rest(MIN_RETRY),
+            Err(_) => self.end_of_window(),
         }
     }
 
@@ -298,6 +314,16 @@ impl<F: Feed> Session<F> {
         }
         self.push(frames::end(orders));
         self.phase = Phase::Over;
+    }
+
+    fn end_of_window(&mut self) {
+        let now = self.clock.now();
+        if self.pace.expiry.is_some_and(|expiry| now >= expiry) {
+            self.push(frames::expired());
+            self.phase = Phase::Over;
+        } else {
+            self.rest(MIN_RETRY);
+        }
     }
 
     fn rest(&mut self, retry: Duration) {
