@@ -11,6 +11,7 @@ use http_body_util::BodyExt;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use lambda_http::Request;
 use local::issuer::Issuer;
+use local::runtime_api::Function;
 use serde_json::{Value, json};
 use support::{NOW, Stage, change_of, outline, parse, request};
 
@@ -451,4 +452,33 @@ async fn no_header_is_made_of_what_was_sent() {
             assert!(!name.as_str().contains("evil") && !value.contains("evil"));
         }
     }
+}
+
+/// `lambda_http` panics at an event whose query is no part of a URI, or is longer than one may be. No HTTP server passes such
+/// a query on; were one to, it would cost its sender alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_is_no_request_ends_no_process() {
+    let issuer = Issuer::new(Algorithm::EdDSA, "k").unwrap();
+    let stream = Function::builder(env!("CARGO_BIN_EXE_stream"))
+        .env("FEED_TABLE", "OrderFeed")
+        .env("AWS_REGION", "us-east-1")
+        .env("JWKS", issuer.jwks().unwrap())
+        .start()
+        .await
+        .unwrap();
+    let event = |query: &str| {
+        let event = json!({
+            "version": "2.0", "rawPath": A, "rawQueryString": query, "headers": {}, "isBase64Encoded": false,
+            "requestContext": { "http": { "method": "GET", "path": A }, "timeEpoch": 1 },
+        });
+        event.to_string().into()
+    };
+    for query in ["a b", "\u{0}", "a\r\nb: c", &"x".repeat(1_000_000)] {
+        assert!(stream.invoke(event(query)).await.is_err());
+    }
+    let denied = reqwest::get(format!("{}{A}", stream.url())).await.unwrap();
+    assert_eq!(denied.status(), 401);
+    assert_eq!(denied.headers()["www-authenticate"], "Bearer");
+    let stats = stream.stats();
+    assert_eq!((stats.cold_starts, stats.crashed), (1, 0), "{stats:?}");
 }
