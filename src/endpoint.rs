@@ -3,12 +3,14 @@
 mod answer;
 mod question;
 
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use http::{Method, Response, StatusCode};
 use lambda_http::{Request, RequestExt};
 use serde_json::json;
+use tokio::time::timeout;
 
 use crate::access::{Access, AccessError, Pass};
 use crate::clock::Clock;
@@ -21,6 +23,9 @@ use crate::settings::StreamSettings;
 
 pub use answer::Body;
 use question::{Question, QuestionError};
+
+/// A response must have begun before its client, or a proxy, loses patience.
+const LONGEST_READING: Duration = Duration::from_secs(3);
 
 /// Serves `GET /orders/{orderId}/events` and `GET /orders/events?order=A&order=B`.
 #[derive(Debug)]
@@ -73,7 +78,7 @@ impl<F: Feed> Endpoint<F> {
             .lambda_context_ref()
             .map_or(0, |context| context.deadline);
         match self.access.check(request, &question.orders, &clock).await {
-            Ok(_) if question.as_json => self.snapshot(&question.orders, &clock).await,
+            Ok(_) if question.as_json => self.snapshot(&question.orders, deadline, &clock).await,
             Ok(pass) => self.stream(question, pass, deadline, clock, random).await,
             Err(AccessError::KeysUnavailable) if !question.as_json => {
                 let pace = self.pace(Duration::ZERO, Pass { lasts: None }, &clock);
@@ -94,7 +99,8 @@ impl<F: Feed> Endpoint<F> {
     ) -> Response<Body> {
         let cursor = question.cursor.as_ref();
         if let Some(ended) = cursor.filter(|cursor| cursor.ended()) {
-            match self.nothing_since(&question.orders, ended, &clock).await {
+            let reading = self.nothing_since(&question.orders, ended, &clock);
+            match calmly(clock.remaining(deadline), reading).await {
                 Ok(true) => return answer::no_content(),
                 Ok(false) => {}
                 Err(error) => tracing::warn!(%error, "not seen whether the orders are finished"),
@@ -152,9 +158,9 @@ impl<F: Feed> Endpoint<F> {
     }
 
     /// The newest change of each order, and the cursor from which a stream goes on.
-    async fn snapshot(&self, orders: &[OrderId], clock: &Clock) -> Response<Body> {
+    async fn snapshot(&self, orders: &[OrderId], deadline: u64, clock: &Clock) -> Response<Body> {
         let newest = stream::iter(orders).then(|order| self.feed.newest(order));
-        let newest = match newest.try_collect::<Vec<_>>().await {
+        let newest = match calmly(clock.remaining(deadline), newest.try_collect::<Vec<_>>()).await {
             Ok(newest) => newest
                 .into_iter()
                 .map(|entry| entry.filter(|entry| !entry.is_expired(clock))),
@@ -172,6 +178,27 @@ impl<F: Feed> Endpoint<F> {
         let cursor = Cursor(marks.collect()).to_string();
         let changes: Vec<_> = newest.iter().flatten().map(PublicChange::from).collect();
         answer::json(&json!({ "orders": changes, "cursor": cursor }))
+    }
+}
+
+/// What is read before a response begins: within a time, and where it panics it has failed. The platform would make a 502 of
+/// either, for which browsers give up.
+async fn calmly<T>(
+    remaining: Option<Duration>,
+    reading: impl Future<Output = Result<T, FeedError>>,
+) -> Result<T, FeedError> {
+    let limit = remaining.map_or(LONGEST_READING, |left| LONGEST_READING.min(left / 2));
+    let reading = AssertUnwindSafe(reading).catch_unwind();
+    let failed = |message: &str| {
+        Err(FeedError::Unavailable {
+            message: message.to_owned(),
+            source: message.into(),
+        })
+    };
+    match timeout(limit, reading).await {
+        Ok(Ok(read)) => read,
+        Ok(Err(_)) => failed("the reading panicked"),
+        Err(_) => failed("the reading took too long"),
     }
 }
 

@@ -16,6 +16,7 @@
 //! - [`frame`]: Server-Sent Events to bytes. Pure.
 //! - [`access`]: a token becomes the orders that it opens.
 //! - [`endpoint`]: an HTTP request becomes a response.
+//! - [`delivery`]: which is brought to Lambda, or given up.
 //!
 //! Beside the path: [`clock`] is the only place that reads one, [`settings`] the environment, [`telemetry`] the logs,
 //! [`nodelay`] a socket option. The binaries `projector` and `stream` put these together and do nothing else.
@@ -26,6 +27,7 @@ pub mod access;
 pub mod change;
 pub mod clock;
 pub mod cursor;
+pub mod delivery;
 pub mod endpoint;
 pub mod feed;
 pub mod frame;
