@@ -16,6 +16,7 @@ mod keys;
 
 use std::time::Duration;
 
+use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Header, Validation, decode, decode_header};
 use lambda_http::Request;
 use serde_json::{Map, Value};
@@ -170,9 +171,12 @@ impl Verifier {
         signature_alone.validate_exp = false;
         signature_alone.validate_aud = false;
         signature_alone.required_spec_claims.clear();
-        let genuine = key
-            .decoding()
-            .and_then(|key| decode(token, &key, &signature_alone));
-        Ok(genuine.map_err(|_| TokenError::Signature)?.claims)
+        let key = key.decoding().map_err(|_| TokenError::Signature)?;
+        let genuine = decode(token, &key, &signature_alone).map_err(|error| match error.kind() {
+            // Claims are read after the signature was found to be right.
+            ErrorKind::Json(_) => TokenError::Claims,
+            _ => TokenError::Signature,
+        });
+        Ok(genuine?.claims)
     }
 }
