@@ -90,7 +90,7 @@ impl Access {
             } => Some(Verifier {
                 keys: match keys {
                     KeySource::Inline(keys) => Keys::Fixed(keys),
-                    KeySource::Url(url) => Keys::Fetched(Cache::new(Https::new(url))),
+                    KeySource::Url(url) => Keys::Fetched(Box::new(Cache::new(Https::new(url)))),
                 },
                 expected: Expected { issuer, audience },
             }),
@@ -130,7 +130,7 @@ struct Verifier {
 #[derive(Debug)]
 enum Keys {
     Fixed(KeySet),
-    Fetched(Cache<Https>),
+    Fetched(Box<Cache<Https>>),
 }
 
 impl Verifier {
