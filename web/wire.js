@@ -1,7 +1,7 @@
 /**
- * The panel for the curious: each frame as the browser was sent it.
+ * The panel for the curious: each frame as the browser was sent it, and what became of the connection.
  *
- * @typedef {import("./watch.js").Frame} Frame
+ * @typedef {import("./order-stream.js").Frame} Frame
  */
 
 import { $, element, setText } from "./dom.js";
@@ -24,9 +24,9 @@ export function startWire(url) {
 }
 
 /** @param {Frame} frame */
-export function showFrame({ event, id, data, note }) {
-  if (event === "open") connections += 1;
-  if (event === "message" && !note) changes += 1;
+export function showFrame({ event, id, data }) {
+  if (event === "hello") connections += 1;
+  if (event === "message") changes += 1;
   showCounts();
   const row = element("li", { className: "frame" });
   row.dataset.event = event;
@@ -36,7 +36,6 @@ export function showFrame({ event, id, data, note }) {
     element("span", { className: "frame-id", textContent: id }),
     element("span", { className: "data", textContent: data }),
   );
-  if (note) row.append(element("span", { className: "note", textContent: note }));
   $("frames").prepend(row);
   if ($("frames").children.length > KEPT) $("frames").lastElementChild.remove();
 }
