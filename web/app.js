@@ -54,10 +54,7 @@ function start() {
     announce();
     refresh();
   });
-  watching.on("reset", () => {
-    order.changes = [];
-    order.caughtUp = false;
-  });
+  watching.on("reset", () => (order.changes = []));
   watching.on("end", () => {
     order.caughtUp = true;
     order.finished = true;

@@ -110,7 +110,6 @@ class OrderStream {
   }
 
   #reset({ orders, reason }) {
-    this.#caughtUp = false;
     const known = orders.filter((id) => this.#seen.has(id));
     for (const id of known) {
       this.#seen.set(id, 0);

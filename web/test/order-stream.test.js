@@ -61,6 +61,17 @@ test("a check-in that takes long is not live", async (t) => {
   assert.deepEqual(log, ["live", "stale", "live"]);
 });
 
+test("a check-in that was in time is live for as long as it is held", async (t) => {
+  const stage = play(t);
+  const { log } = await watch(stage);
+  await stage.last.open(hello(), ready("0"), rest(1_000, "0"));
+  await stage.pass(1_000);
+  await stage.pass(4_999);
+  await stage.last.open(hello(), ready("0"));
+  await stage.pass(10_000);
+  assert.deepEqual(log, ["live"]);
+});
+
 test("a goodbye before the response has caught up is not live", async (t) => {
   const stage = play(t);
   const { orders, log } = await watch(stage);
@@ -93,7 +104,7 @@ const FAILURES = {
   "503": (request) => request.status(503),
   "408": (request) => request.status(408),
   "a refused connection": (request) => request.refuse(),
-  "a captive portal": (request) => request.status(200, "<html>", "text/html"),
+  "a captive portal": (request) => request.status(200, end("1-0000~"), "text/html"),
   "an end without goodbye": async (request) => (await request.open(hello()), request.cut()),
   "a reset": async (request) => (await request.open(hello()), request.cut(new Error("reset by peer"))),
   "an empty body": async (request) => (await request.open(), request.cut()),
@@ -123,6 +134,24 @@ for (const [name, fail] of Object.entries(FAILURES)) {
     assert.equal(stage.requests.length, 8, "it went well in between: it starts anew");
   });
 }
+
+test("a frame that cannot be read is asked for again", async (t) => {
+  const stage = play(t);
+  await watch(stage);
+  await stage.last.open(hello(), change(1), "data: {\nid: 2-0000\n\n");
+  await stage.pass(1_500);
+  assert.equal(stage.last.headers["last-event-id"], "1-0000");
+});
+
+test("how long a rest was says nothing of the failure after it", async (t) => {
+  const stage = play(t);
+  await watch(stage);
+  await stage.last.open(hello(), ready("0"), rest(60_000, "0"));
+  await stage.pass(60_000);
+  await stage.last.status(429);
+  await stage.pass(1_500);
+  assert.equal(stage.requests.length, 3);
+});
 
 test("clients that failed together do not come back together", async (t) => {
   const delays = [];
@@ -239,6 +268,14 @@ test("a reset that was cut off is made good by the next response", async (t) => 
   assert.deepEqual([log, orders.get("A").seq], [["reset A", 1, "stale", 2, "live"], 2]);
 });
 
+test("a reset while it is live is shown as it comes, for no ready follows", async (t) => {
+  const stage = play(t);
+  const { orders } = await watch(stage);
+  await stage.last.open(hello(), change(7), ready("7-0000"));
+  await stage.last.send(reset(["A"]), change(1));
+  assert.equal(orders.get("A").seq, 1);
+});
+
 test("the end is the end", async (t) => {
   const stage = play(t);
   const { orders, log } = await watch(stage);
@@ -286,12 +323,19 @@ test("a snapshot is the same object until it is another", async (t) => {
   await stage.last.open(hello("1-0000.1-0000"), ready("1-0000.1-0000"));
   assert.equal(seen.length, 3, "a check-in that brings nothing renders nothing");
   const before = orders.get("B");
-  await stage.last.send(change(2, "2-0000.1-0000"));
+  await stage.last.send(change(2, "2-0000.1-0000"), rest(1_000, "2-0000.1-0000"));
   assert.equal(seen.length, 4);
+  await stage.pass(1_000);
+  await stage.last.open(hello("2-0000.1-0000"), change(3, "3-0000.1-0000"), change(4, "4-0000.1-0000"), ready("4-0000.1-0000"));
+  assert.equal(seen.length, 5, "nor does what is caught up with render more than once");
+  await stage.last.send(rest(1_000, "4-ffff.1-0000"));
+  assert.equal(seen[5].cursor, "4-ffff.1-0000");
+  assert.equal(seen[5].orders, seen[4].orders, "only the cursor is another");
   assert.equal(orders.get("B"), before);
   unsubscribe();
-  await stage.last.send(change(3, "3-0000.1-0000"));
-  assert.equal(seen.length, 4);
+  await stage.pass(1_000);
+  await stage.last.open(hello(), change(5, "5-0000.1-0000"), ready("5-0000.1-0000"));
+  assert.equal(seen.length, 6);
 });
 
 test("ids, URLs and how many", async (t) => {

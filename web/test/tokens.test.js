@@ -65,6 +65,16 @@ test("on expired it is exchanged, and the page stays live", async (t) => {
   assert.deepEqual(log, [1, "live"]);
 });
 
+test("a token that is exchanged in time was not rejected, whatever was before it", async (t) => {
+  const stage = play(t);
+  const { asked } = await watchWith(stage, "first", jwt(29), "third");
+  await stage.last.open(hello(), ready("0"), expired("0"));
+  await stage.pass(1_180);
+  await stage.last.open(hello(), ready("0"), rest(1_000, "0"));
+  await stage.pass(1_000);
+  assert.deepEqual(asked, [undefined, "first", undefined]);
+});
+
 test("tokens that expire at once are no endless loop", async (t) => {
   const stage = play(t);
   const { asked } = await watchWith(stage, ..."abcdefgh");
