@@ -41,6 +41,8 @@ tools: $(RUN_TOOLS) ## what `make run` needs besides Rust and Python, into .tool
 .PHONY: test
 test: ## every test
 	cargo test --workspace --locked
+	@$(call need,node,install Node.js 18 or later)
+	node --test web/test/*.test.js
 
 .PHONY: check
 check: $(AWS_TOOLS) ## format, clippy, rustdoc, template, where dependencies come from
