@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Opening ──▶ CatchingUp ──▶ Live ──▶ Over
-//!  hello       (reset)        changes   rest, or end
+//!  hello       (reset)        changes   rest, expired or end
 //!              changes        comments
 //!              ready
 //! ```
@@ -11,14 +11,16 @@ mod frames;
 mod weather;
 
 use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use serde_json::json;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::clock::Clock;
-use crate::cursor::{Cursor, Mark};
+use crate::cursor::{Cursor, Mark, UNREADABLE};
 use crate::feed::{Consistency, Discontinuity, Entry, Feed, FeedError, Reading};
 use crate::frame::{COMMENT, Frame, FrameError};
 use crate::order::{OrderId, Seq, Status};
@@ -29,6 +31,10 @@ pub use weather::Weather;
 /// No reconnection time is shorter: a short one outlives its frame, and during an outage hammers.
 pub const MIN_RETRY: Duration = Duration::from_secs(1);
 
+/// How long after its end a session goes on sending what it has: a reader that takes longer gets the rest of it next time.
+/// It is a part of what `hold` leaves before the deadline.
+const OVERTIME: Duration = Duration::from_millis(100);
+
 /// When a session looks at the feed, breathes and ends.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
@@ -38,6 +44,8 @@ pub struct Pace {
     pub heartbeat: Duration,
     /// When the response is over at the latest.
     pub end: Instant,
+    /// When the client's token expires, which is not before `end`.
+    pub expiry: Option<Instant>,
 }
 
 /// One response to one client.
@@ -52,7 +60,9 @@ pub struct Session<F> {
     phase: Phase,
     next_look: Instant,
     next_heartbeat: Instant,
-    chunks: VecDeque<Bytes>,
+    chunks: VecDeque<Chunk>,
+    /// The id of the last frame that was sent; `None` before `hello`.
+    sent: Option<String>,
     weather: Weather,
     random: fastrand::Rng,
 }
@@ -66,9 +76,19 @@ struct Watched {
     finished: Option<Status>,
 }
 
+/// What waits to be sent, and the id that the client then has.
+#[derive(Debug)]
+struct Chunk {
+    bytes: Bytes,
+    /// `None` of a comment.
+    id: Option<String>,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Opening,
+    /// As `Opening`, and `Over` comes next.
+    Postponed,
     CatchingUp,
     Live,
     Over,
@@ -102,22 +122,53 @@ impl<F: Feed> Session<F> {
             next_look: clock.start(),
             next_heartbeat: clock.start() + pace.heartbeat,
             chunks: VecDeque::new(),
+            sent: None,
             weather,
             random,
         }
+    }
+
+    /// A session that ends before it looks at the feed, for it cannot be told now whether the client may see it.
+    #[must_use]
+    pub fn postponed(mut self) -> Self {
+        self.phase = Phase::Postponed;
+        self
     }
 
     /// The next bytes of the response; `None` at its end.
     ///
     /// A session never fails: a body that breaks off looks to a client like any other, so whatever happens ends in a frame.
     pub async fn next(&mut self) -> Option<Bytes> {
+        // After a panic, nothing is used but what was sent before.
+        let next = AssertUnwindSafe(self.proceed()).catch_unwind().await;
+        if next.is_err() {
+            tracing::error!("a session panicked, the client is asked to come back");
+            let retry = self.weather.worsens();
+            self.break_off(retry);
+        }
+        match next {
+            Ok(chunk) => chunk,
+            Err(_) => self.chunks.pop_front().map(|rest| rest.bytes),
+        }
+    }
+
+    async fn proceed(&mut self) -> Option<Bytes> {
         loop {
-            if let Some(chunk) = self.chunks.pop_front() {
+            if self.sent.is_some() && self.chunks.len() > 1 && self.is_overdue() {
+                self.break_off(MIN_RETRY);
+            }
+            if let Some(Chunk { bytes, id }) = self.chunks.pop_front() {
                 self.next_heartbeat = self.clock.now() + self.pace.heartbeat;
-                return Some(chunk);
+                self.sent = id.or(self.sent.take());
+                return Some(bytes);
             }
             match self.phase {
                 Phase::Opening => self.open(),
+                Phase::Postponed => {
+                    self.open();
+                    let retry = self.weather.worsens();
+                    self.rest(retry);
+                }
                 Phase::CatchingUp => self.look_in_time().await,
                 Phase::Live => self.wait().await,
                 Phase::Over => return None,
@@ -125,13 +176,32 @@ impl<F: Feed> Session<F> {
         }
     }
 
+    fn is_overdue(&self) -> bool {
+        self.clock.now() >= self.pace.end + OVERTIME
+    }
+
+    /// Says `rest` in place of all that waits: the client goes on from what it was sent.
+    fn break_off(&mut self, retry: Duration) {
+        self.chunks.clear();
+        self.phase = Phase::Over;
+        if let Some(id) = self.sent.clone() {
+            let frame = frames::rest(self.jittered(retry));
+            self.push_with(id, frame);
+        }
+    }
+
     /// The first chunk, before the feed was asked: `onopen` fires, proxies flush, and the client has a cursor. WebKit glues
     /// a frame that was cut off to the next response: `hello`'s data, which nobody reads, takes the debris.
     fn open(&mut self) {
         let retry = self.jittered(MIN_RETRY);
-        self.push(frames::hello(retry));
-        if let Some(hello) = self.chunks.pop_back() {
-            self.chunks.push_back([COMMENT, hello].concat().into());
+        let hello = frames::hello(retry);
+        match self.cursor_unreadable {
+            // Whoever is cut off before `reset` must be told it the next time.
+            true => self.push_with(UNREADABLE.to_owned(), hello),
+            false => self.push(hello),
+        }
+        if let Some(hello) = self.chunks.front_mut() {
+            hello.bytes = [&COMMENT[..], &hello.bytes].concat().into();
         }
         if self.cursor_unreadable {
             let orders = self.watched.iter().map(|watched| watched.order.clone());
@@ -144,11 +214,11 @@ impl<F: Feed> Session<F> {
     async fn wait(&mut self) {
         let now = self.clock.now();
         if now >= self.pace.end {
-            self.rest(MIN_RETRY);
+            self.end_of_window();
         } else if now >= self.next_look {
             self.look_in_time().await;
         } else if now >= self.next_heartbeat {
-            self.chunks.push_back(COMMENT);
+            self.push_comment();
         } else {
             sleep_until(self.next_look.min(self.next_heartbeat).min(self.pace.end)).await;
         }
@@ -165,7 +235,7 @@ impl<F: Feed> Session<F> {
                 let retry = self.weather.worsens();
                 self.rest(retry);
             }
-            Err(_) => self.rest(MIN_RETRY),
+            Err(_) => self.end_of_window(),
         }
     }
 
@@ -190,7 +260,7 @@ impl<F: Feed> Session<F> {
         }
         if self.chunks.len() > before {
             // Node's clients were reported to hold a small chunk back until the next one comes.
-            self.chunks.push_back(COMMENT);
+            self.push_comment();
         }
         Ok(())
     }
@@ -246,6 +316,16 @@ impl<F: Feed> Session<F> {
         self.phase = Phase::Over;
     }
 
+    fn end_of_window(&mut self) {
+        let now = self.clock.now();
+        if self.pace.expiry.is_some_and(|expiry| now >= expiry) {
+            self.push(frames::expired());
+            self.phase = Phase::Over;
+        } else {
+            self.rest(MIN_RETRY);
+        }
+    }
+
     fn rest(&mut self, retry: Duration) {
         let retry = self.jittered(retry);
         self.push(frames::rest(retry));
@@ -259,8 +339,20 @@ impl<F: Feed> Session<F> {
 
     fn push(&mut self, frame: Result<Frame, FrameError>) {
         let cursor = Cursor(self.watched.iter().map(|watched| watched.mark).collect());
-        match frame.and_then(|frame| frame.id(cursor.to_string())) {
-            Ok(frame) => self.chunks.push_back(frame.encode()),
+        self.push_with(cursor.to_string(), frame);
+    }
+
+    fn push_comment(&mut self) {
+        let bytes = COMMENT;
+        self.chunks.push_back(Chunk { bytes, id: None });
+    }
+
+    fn push_with(&mut self, id: String, frame: Result<Frame, FrameError>) {
+        match frame.and_then(|frame| frame.id(&id)) {
+            Ok(frame) => self.chunks.push_back(Chunk {
+                bytes: frame.encode(),
+                id: Some(id),
+            }),
             // Event types are literals and a cursor is digits: neither can break a line.
             Err(error) => tracing::error!(%error, "a frame was not sent"),
         }

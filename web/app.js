@@ -3,7 +3,7 @@
 import { $, setText } from "./dom.js";
 import { watchOrders } from "./order-stream.js";
 import { label, meaning, say, showConnection, showOrder, showRecent, showSince } from "./view.js";
-import { showFrame, startWire } from "./wire.js";
+import { showCurl, showFrame, startWire } from "./wire.js";
 
 const RECENT = 8;
 const SHOP_LOOK = 5_000;
@@ -41,7 +41,6 @@ function show() {
 
 function start() {
   if (!order || !streamUrl || watching) return;
-  startWire(`${streamUrl}/orders/${encodeURIComponent(order.id)}/events`);
   watching = watchOrders(streamUrl, [order.id], { token });
   watching.on("frame", (frame) => {
     showFrame(frame);
@@ -73,10 +72,11 @@ function ready() {
 
 /** A token from the page's own server, which gives one to whoever asks: it is a demo. */
 async function token() {
-  const response = await fetch(`token?orders=${encodeURIComponent(order.id)}`);
-  if (response.status === 404) return undefined; // the stream is open to all
-  if (!response.ok) throw new Error(`no token: ${response.status}`);
-  return (await response.json()).token;
+  const { id } = order;
+  const token = (await ask("GET", `/token?orders=${encodeURIComponent(id)}`))?.token;
+  if (!token) throw new Error("no token");
+  if (order?.id === id) showCurl(`${streamUrl}/orders/${encodeURIComponent(id)}/events?access_token=${token}`);
+  return token;
 }
 
 /** @param {{state: import("./order-stream.js").State, reason?: string, retryAt?: number}} now */

@@ -12,15 +12,21 @@ const KEPT = 200;
 let connections = 0;
 let changes = 0;
 
-/** Starts the panel anew, for an order's events at `url`, or for none. */
-export function startWire(url) {
+/** Starts the panel anew. */
+export function startWire() {
   connections = 0;
   changes = 0;
   $("frames").replaceChildren();
-  // Single quotes keep a shell away from the URL; encodeURIComponent leaves them as they are.
-  setText($("curl"), url ? `curl -N '${url.replaceAll("'", "%27")}'` : "curl -N …");
-  $("copy").disabled = !url;
+  setText($("curl"), "curl -N …");
+  $("copy").disabled = true;
   showCounts();
+}
+
+/** Shows how to get the events at `url` without a browser. */
+export function showCurl(url) {
+  // Single quotes keep a shell away from the URL; encodeURIComponent leaves them as they are.
+  setText($("curl"), `curl -N '${url.replaceAll("'", "%27")}'`);
+  $("copy").disabled = false;
 }
 
 /** @param {Frame} frame */
