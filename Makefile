@@ -65,6 +65,8 @@ CLIENTS := .tools/requirements-clients.installed $(NPM_CLIENTS)
 .PHONY: test
 test: $(CLIENTS) ## every test
 	cargo test --workspace --locked
+	@$(call need,node,install Node.js 18 or later)
+	node --test web/test/*.test.js
 
 .PHONY: clients
 clients: $(CLIENTS) ## of all tests only those of clients that others wrote, cut at every byte
