@@ -81,6 +81,7 @@ impl World {
             // … and as on Managed Instances.
             stream()
                 .env("WINDOW", "8s")
+                .timeout(Duration::from_secs(12))
                 .max_concurrency(16)
                 .propagate_disconnect(true)
                 .start()
@@ -126,6 +127,7 @@ async fn nothing_is_lost_doubled_or_out_of_order() {
         stream_arn: world.cloud.stream_arn.clone(),
         function: Chaos::new(Arc::clone(&world)),
         settings: Settings {
+            batch_size: 10,
             shortest_backoff: Duration::from_millis(50),
             longest_backoff: Duration::from_millis(500),
             ..Settings::default()
