@@ -35,6 +35,10 @@ run: $(RUN_TOOLS) ## everything on this machine: database, functions, a shop, th
 	@cargo build --package order-status-stream --package local --bins --locked --target-dir $(TARGET)
 	@$(TARGET)/debug/local
 
+.PHONY: token
+token: ## a token that opens orders at what `make run` started: make token ORDERS=A,B
+	@$(TARGET)/debug/local token '$(ORDERS)'
+
 .PHONY: tools
 tools: $(RUN_TOOLS) ## what `make run` needs besides Rust and Python, into .tools/
 

@@ -12,6 +12,7 @@ use lambda_http::{Request, RequestExt};
 use serde_json::json;
 use tokio::time::timeout;
 
+use crate::access::{Access, AccessError, Pass};
 use crate::clock::Clock;
 use crate::cursor::{Cursor, Mark};
 use crate::feed::{Consistency, Entry, Feed, FeedError, Reading};
@@ -30,6 +31,7 @@ const LONGEST_READING: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub struct Endpoint<F> {
     feed: F,
+    access: Access,
     settings: StreamSettings,
     weather: Weather,
 }
@@ -39,6 +41,7 @@ impl<F: Feed> Endpoint<F> {
     pub fn new(feed: F, settings: StreamSettings) -> Self {
         Self {
             feed,
+            access: Access::new(settings.access.clone()),
             settings,
             weather: Weather::default(),
         }
@@ -52,16 +55,10 @@ impl<F: Feed> Endpoint<F> {
         clock: Clock,
         random: fastrand::Rng,
     ) -> Response<Body> {
-        let deadline = request
-            .lambda_context_ref()
-            .map_or(0, |context| context.deadline);
         let response = match Question::read(request) {
             Err(error) => answer::problem(status(&error), error.to_string()),
             Ok(_) if request.method() == Method::OPTIONS => answer::options(),
-            Ok(question) if question.as_json => {
-                self.snapshot(&question.orders, deadline, &clock).await
-            }
-            Ok(question) => self.stream(question, deadline, clock, random).await,
+            Ok(question) => self.answer(request, question, clock, random).await,
         };
         match *request.method() {
             Method::HEAD => answer::without_body(response),
@@ -69,36 +66,72 @@ impl<F: Feed> Endpoint<F> {
         }
     }
 
+    /// The feed is asked after access alone: what a client is denied does not depend on what is there.
+    async fn answer(
+        &self,
+        request: &Request,
+        question: Question,
+        clock: Clock,
+        random: fastrand::Rng,
+    ) -> Response<Body> {
+        let deadline = request
+            .lambda_context_ref()
+            .map_or(0, |context| context.deadline);
+        match self.access.check(request, &question.orders, &clock).await {
+            Ok(_) if question.as_json => self.snapshot(&question.orders, deadline, &clock).await,
+            Ok(pass) => self.stream(question, pass, deadline, clock, random).await,
+            Err(AccessError::KeysUnavailable) if !question.as_json => {
+                let pace = self.pace(Duration::ZERO, Pass { lasts: None }, &clock);
+                answer::event_stream(self.session(question, clock, pace, random).postponed())
+            }
+            Err(error) => answer::denied(&error),
+        }
+    }
+
     /// `deadline`: of the function, in milliseconds since the Unix epoch.
     async fn stream(
         &self,
-        Question { orders, cursor, .. }: Question,
+        question: Question,
+        pass: Pass,
         deadline: u64,
         clock: Clock,
         mut random: fastrand::Rng,
     ) -> Response<Body> {
-        if let Some(ended) = cursor.as_ref().filter(|cursor| cursor.ended()) {
-            match calmly(
-                clock.remaining(deadline),
-                self.nothing_since(&orders, ended, &clock),
-            )
-            .await
-            {
+        let cursor = question.cursor.as_ref();
+        if let Some(ended) = cursor.filter(|cursor| cursor.ended()) {
+            let reading = self.nothing_since(&question.orders, ended, &clock);
+            match calmly(clock.remaining(deadline), reading).await {
                 Ok(true) => return answer::no_content(),
                 Ok(false) => {}
                 Err(error) => tracing::warn!(%error, "not seen whether the orders are finished"),
             }
         }
-        let settings = &self.settings;
-        let held = held_for(settings.window, clock.remaining(deadline), random.f64());
-        let pace = Pace {
-            poll_interval: settings.poll_interval,
-            heartbeat: settings.heartbeat,
-            end: clock.now() + held,
-        };
+        let remaining = clock.remaining(deadline);
+        let held = held_for(self.settings.window, remaining, random.f64());
+        let pace = self.pace(held, pass, &clock);
+        answer::event_stream(self.session(question, clock, pace, random))
+    }
+
+    fn pace(&self, held: Duration, pass: Pass, clock: &Clock) -> Pace {
+        let now = clock.now();
+        Pace {
+            poll_interval: self.settings.poll_interval,
+            heartbeat: self.settings.heartbeat,
+            end: now + pass.lasts.map_or(held, |lasts| lasts.min(held)),
+            // A token for longer than time can be told is one for ever.
+            expiry: pass.lasts.and_then(|lasts| now.checked_add(lasts)),
+        }
+    }
+
+    fn session(
+        &self,
+        Question { orders, cursor, .. }: Question,
+        clock: Clock,
+        pace: Pace,
+        random: fastrand::Rng,
+    ) -> Session<F> {
         let (feed, weather) = (self.feed.clone(), self.weather.clone());
-        let session = Session::new(feed, orders, cursor, clock, pace, weather, random);
-        answer::event_stream(session)
+        Session::new(feed, orders, cursor, clock, pace, weather, random)
     }
 
     /// Whether the client, which was told that its orders are finished, has missed nothing since.

@@ -14,6 +14,7 @@
 //! - [`hold`]: for how long a response is held. Pure.
 //! - [`session`]: one response, from a cursor, through the feed, to a clean ending.
 //! - [`frame`]: Server-Sent Events to bytes. Pure.
+//! - [`access`]: a token becomes the orders that it opens.
 //! - [`endpoint`]: an HTTP request becomes a response.
 //! - [`delivery`]: which is brought to Lambda, or given up.
 //!
@@ -22,6 +23,7 @@
 //!
 //! Nothing here knows whether it runs on Lambda, under `cargo lambda watch` or in a test.
 
+pub mod access;
 pub mod change;
 pub mod clock;
 pub mod cursor;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Opening ──▶ CatchingUp ──▶ Live ──▶ Over
-//!  hello       (reset)        changes   rest, or end
+//!  hello       (reset)        changes   rest, expired or end
 //!              changes        comments
 //!              ready
 //! ```
@@ -20,7 +20,7 @@ use serde_json::json;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::clock::Clock;
-use crate::cursor::{Cursor, Mark};
+use crate::cursor::{Cursor, Mark, UNREADABLE};
 use crate::feed::{Consistency, Discontinuity, Entry, Feed, FeedError, Reading};
 use crate::frame::{COMMENT, Frame, FrameError};
 use crate::order::{OrderId, Seq, Status};
@@ -35,10 +35,6 @@ pub const MIN_RETRY: Duration = Duration::from_secs(1);
 /// It is a part of what `hold` leaves before the deadline.
 const OVERTIME: Duration = Duration::from_millis(100);
 
-/// The id of `hello` where the client's own could not be read. It cannot be read either: a client that is cut off before
-/// `reset` must be told `reset` again.
-const UNREADABLE: &str = "?";
-
 /// When a session looks at the feed, breathes and ends.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
@@ -48,6 +44,8 @@ pub struct Pace {
     pub heartbeat: Duration,
     /// When the response is over at the latest.
     pub end: Instant,
+    /// When the client's token expires, which is not before `end`.
+    pub expiry: Option<Instant>,
 }
 
 /// One response to one client.
@@ -89,6 +87,8 @@ struct Chunk {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Opening,
+    /// As `Opening`, and `Over` comes next.
+    Postponed,
     CatchingUp,
     Live,
     Over,
@@ -128,6 +128,13 @@ impl<F: Feed> Session<F> {
         }
     }
 
+    /// A session that ends before it looks at the feed, for it cannot be told now whether the client may see it.
+    #[must_use]
+    pub fn postponed(mut self) -> Self {
+        self.phase = Phase::Postponed;
+        self
+    }
+
     /// The next bytes of the response; `None` at its end.
     ///
     /// A session never fails: a body that breaks off looks to a client like any other, so whatever happens ends in a frame.
@@ -137,7 +144,8 @@ impl<F: Feed> Session<F> {
         if next.is_err() {
             tracing::error!("a session panicked, the client is asked to come back");
             let retry = self.weather.worsens();
-            self.break_off(retry);
+            let rest = frames::rest(self.jittered(retry));
+            self.break_off(rest);
         }
         match next {
             Ok(chunk) => chunk,
@@ -148,7 +156,8 @@ impl<F: Feed> Session<F> {
     async fn proceed(&mut self) -> Option<Bytes> {
         loop {
             if self.sent.is_some() && self.chunks.len() > 1 && self.is_overdue() {
-                self.break_off(MIN_RETRY);
+                let goodbye = self.goodbye();
+                self.break_off(goodbye);
             }
             if let Some(Chunk { bytes, id }) = self.chunks.pop_front() {
                 self.next_heartbeat = self.clock.now() + self.pace.heartbeat;
@@ -157,6 +166,11 @@ impl<F: Feed> Session<F> {
             }
             match self.phase {
                 Phase::Opening => self.open(),
+                Phase::Postponed => {
+                    self.open();
+                    let retry = self.weather.worsens();
+                    self.rest(retry);
+                }
                 Phase::CatchingUp => self.look_in_time().await,
                 Phase::Live => self.wait().await,
                 Phase::Over => return None,
@@ -168,13 +182,12 @@ impl<F: Feed> Session<F> {
         self.clock.now() >= self.pace.end + OVERTIME
     }
 
-    /// Says `rest` in place of all that waits: the client goes on from what it was sent.
-    fn break_off(&mut self, retry: Duration) {
+    /// Says goodbye in place of all that waits: the client goes on from what it was sent.
+    fn break_off(&mut self, goodbye: Result<Frame, FrameError>) {
         self.chunks.clear();
         self.phase = Phase::Over;
         if let Some(id) = self.sent.clone() {
-            let frame = frames::rest(self.jittered(retry));
-            self.push_with(id, frame);
+            self.push_with(id, goodbye);
         }
     }
 
@@ -184,6 +197,7 @@ impl<F: Feed> Session<F> {
         let retry = self.jittered(MIN_RETRY);
         let hello = frames::hello(retry);
         match self.cursor_unreadable {
+            // Whoever is cut off before `reset` must be told it the next time.
             true => self.push_with(UNREADABLE.to_owned(), hello),
             false => self.push(hello),
         }
@@ -201,7 +215,7 @@ impl<F: Feed> Session<F> {
     async fn wait(&mut self) {
         let now = self.clock.now();
         if now >= self.pace.end {
-            self.rest(MIN_RETRY);
+            self.end_of_window();
         } else if now >= self.next_look {
             self.look_in_time().await;
         } else if now >= self.next_heartbeat {
@@ -222,7 +236,7 @@ impl<F: Feed> Session<F> {
                 let retry = self.weather.worsens();
                 self.rest(retry);
             }
-            Err(_) => self.rest(MIN_RETRY),
+            Err(_) => self.end_of_window(),
         }
     }
 
@@ -301,6 +315,20 @@ impl<F: Feed> Session<F> {
         }
         self.push(frames::end(orders));
         self.phase = Phase::Over;
+    }
+
+    fn end_of_window(&mut self) {
+        let goodbye = self.goodbye();
+        self.push(goodbye);
+        self.phase = Phase::Over;
+    }
+
+    fn goodbye(&mut self) -> Result<Frame, FrameError> {
+        let now = self.clock.now();
+        match self.pace.expiry.is_some_and(|expiry| now >= expiry) {
+            true => frames::expired(),
+            false => frames::rest(self.jittered(MIN_RETRY)),
+        }
     }
 
     fn rest(&mut self, retry: Duration) {

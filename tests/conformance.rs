@@ -16,6 +16,8 @@ use conformance::Options;
 use conformance::evidence::{Evidence, gather};
 use conformance::exchange::{End, Exchange};
 use conformance::rules::{Finding, Verdict, judge};
+use jsonwebtoken::Algorithm;
+use local::issuer::Issuer;
 use local::page::Page;
 use local::shop::Shop;
 use tokio::net::TcpListener;
@@ -67,6 +69,7 @@ async fn the_real_function_passes_all_of_it() {
         shop: Shop::new(cloud.client.clone()),
         stream_url: stream.url(),
         files: "web".into(),
+        issuer: Issuer::new(Algorithm::ES256, "unused").unwrap(),
     };
     tasks.spawn(async move { page.serve(listener).await.unwrap() });
     for (order, status) in [

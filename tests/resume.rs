@@ -128,10 +128,11 @@ async fn a_cursor_that_is_not_in_the_log_is_told_so() {
         "1.1",
         "9999999999999999999",
     ] {
-        check_reset(
-            &stage.get(A, cursor).await.until("ready").await,
-            "unknown-cursor",
-        );
+        let events = stage.get(A, cursor).await.until("ready").await;
+        check_reset(&events, "unknown-cursor");
+        // Whoever was cut off after `hello` has not been told yet.
+        let again = stage.get(A, &events[0].id).await.until("ready").await;
+        check_reset(&again, "unknown-cursor");
     }
 }
 

@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::thread::{self, JoinHandle};
 
 use aws_sdk_dynamodb::config::{Credentials, Region};
+use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, StreamSpecification,
-    StreamViewType, TimeToLiveSpecification,
+    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
+    StreamSpecification, StreamViewType, TimeToLiveSpecification,
 };
 use dynoxide::Database;
 use tokio::net::{TcpListener, ToSocketAddrs};
@@ -61,7 +62,9 @@ impl Dynamo {
     ///
     /// [`DynamoError::Listen`] where the address is taken or the server's thread cannot start.
     pub async fn start(address: impl ToSocketAddrs) -> Result<Self, DynamoError> {
-        let listener = TcpListener::bind(address).await.map_err(DynamoError::Listen)?;
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(DynamoError::Listen)?;
         let address = listener.local_addr().map_err(DynamoError::Listen)?;
         let listener = listener.into_std().map_err(DynamoError::Listen)?;
         let database = Database::memory()?;
@@ -75,7 +78,12 @@ impl Dynamo {
             .name("dynamo".to_owned())
             .spawn(move || runtime.block_on(serve(listener, served, stopped)))
             .map_err(DynamoError::Listen)?;
-        Ok(Self { address, database, stop: Some(stop), server: Some(server) })
+        Ok(Self {
+            address,
+            database,
+            stop: Some(stop),
+            server: Some(server),
+        })
     }
 
     /// Where clients find it, such as `http://127.0.0.1:8000`.
@@ -127,7 +135,11 @@ impl Drop for Dynamo {
 }
 
 /// Ends when `stopped` does. The runtime goes with it, and with that every connection.
-async fn serve(listener: std::net::TcpListener, database: Database, stopped: oneshot::Receiver<()>) {
+async fn serve(
+    listener: std::net::TcpListener,
+    database: Database,
+    stopped: oneshot::Receiver<()>,
+) {
     let listener = match TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "the embedded DynamoDB cannot listen"),
@@ -146,12 +158,18 @@ async fn serve(listener: std::net::TcpListener, database: Database, stopped: one
 ///
 /// [`DynamoError::Table`] where a table exists already or the server is gone.
 pub async fn create_tables(client: &aws_sdk_dynamodb::Client) -> Result<String, DynamoError> {
-    let arn = create_orders(client).await.map_err(|source| table(ORDERS, source))?;
-    create_feed(client).await.map_err(|source| table(FEED, source))?;
+    let arn = create_orders(client)
+        .await
+        .map_err(|source| table(ORDERS, source))?;
+    create_feed(client)
+        .await
+        .map_err(|source| table(FEED, source))?;
     arn.ok_or(DynamoError::NoStream)
 }
 
-async fn create_orders(client: &aws_sdk_dynamodb::Client) -> Result<Option<String>, aws_sdk_dynamodb::Error> {
+async fn create_orders(
+    client: &aws_sdk_dynamodb::Client,
+) -> Result<Option<String>, aws_sdk_dynamodb::Error> {
     let stream = StreamSpecification::builder()
         .stream_enabled(true)
         .stream_view_type(StreamViewType::NewAndOldImages)
@@ -165,7 +183,9 @@ async fn create_orders(client: &aws_sdk_dynamodb::Client) -> Result<Option<Strin
         .stream_specification(stream)
         .send()
         .await?;
-    Ok(created.table_description.and_then(|table| table.latest_stream_arn))
+    Ok(created
+        .table_description
+        .and_then(|table| table.latest_stream_arn))
 }
 
 async fn create_feed(client: &aws_sdk_dynamodb::Client) -> Result<(), aws_sdk_dynamodb::Error> {
@@ -192,16 +212,25 @@ async fn create_feed(client: &aws_sdk_dynamodb::Client) -> Result<(), aws_sdk_dy
     Ok(())
 }
 
-fn attribute(name: &str, kind: ScalarAttributeType) -> Result<AttributeDefinition, aws_sdk_dynamodb::Error> {
-    Ok(AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build()?)
+fn attribute(name: &str, kind: ScalarAttributeType) -> Result<AttributeDefinition, BuildError> {
+    AttributeDefinition::builder()
+        .attribute_name(name)
+        .attribute_type(kind)
+        .build()
 }
 
-fn key(name: &str, kind: KeyType) -> Result<KeySchemaElement, aws_sdk_dynamodb::Error> {
-    Ok(KeySchemaElement::builder().attribute_name(name).key_type(kind).build()?)
+fn key(name: &str, kind: KeyType) -> Result<KeySchemaElement, BuildError> {
+    KeySchemaElement::builder()
+        .attribute_name(name)
+        .key_type(kind)
+        .build()
 }
 
 fn table(table: &'static str, source: aws_sdk_dynamodb::Error) -> DynamoError {
-    DynamoError::Table { table, source: Box::new(source) }
+    DynamoError::Table {
+        table,
+        source: Box::new(source),
+    }
 }
 
 fn region() -> Region {

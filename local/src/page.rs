@@ -3,6 +3,7 @@
 //! | request | answer |
 //! | --- | --- |
 //! | `GET /config.json` | `{"streamUrl": "…"}` |
+//! | `GET /token?orders=A,B` | `{"token": "…", "expiresAt": 1795372800000}`: opens those orders until then (epoch ms) |
 //! | `GET /orders` | `{"orders": [{"orderId": "…", "status": "…"}]}`, newest first, at most [`LISTED`] |
 //! | `POST /orders` | 201, the new order |
 //! | `POST /orders/{id}/advance`, `POST /orders/{id}/cancel` | 200, the order as it stands now; 404, 409 |
@@ -14,22 +15,28 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use axum::extract::{Path, Request, State};
+use axum::Router;
+use axum::extract::{Path, Query, Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, ORIGIN};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
-use axum::{Router, serve as serve_http};
+use serde::Deserialize;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tower_http::services::ServeDir;
 
+use crate::issuer::{Issuer, IssuerError};
 use crate::shop::{Order, Shop, ShopError};
 
 /// The most orders that are listed.
 pub const LISTED: usize = 12;
+
+/// How long a token opens its orders.
+const TOKEN_LASTS: Duration = Duration::from_secs(60 * 60);
 
 /// What the page needs.
 #[derive(Clone, Debug)]
@@ -38,6 +45,8 @@ pub struct Page {
     pub shop: Shop,
     /// Where the stream function is, such as `http://localhost:9000/lambda-url/stream`.
     pub stream_url: String,
+    /// Makes the tokens that open orders. A shop would ask whose they are: here they are everyone's.
+    pub issuer: Issuer,
     /// The page's files.
     pub files: PathBuf,
 }
@@ -49,13 +58,14 @@ impl Page {
     ///
     /// Where `listener` fails.
     pub async fn serve(self, listener: TcpListener) -> io::Result<()> {
-        serve_http(listener, self.router()).await
+        axum::serve(listener, self.router()).await
     }
 
     fn router(self) -> Router {
         let files = ServeDir::new(&self.files);
         Router::new()
             .route("/config.json", get(config))
+            .route("/token", get(token))
             .route("/orders", get(list).post(place))
             .route("/orders/{order_id}/advance", post(advance))
             .route("/orders/{order_id}/cancel", post(cancel))
@@ -69,6 +79,28 @@ async fn config(State(page): State<Page>) -> Response {
     Json(json!({"streamUrl": page.stream_url})).into_response()
 }
 
+#[derive(Deserialize)]
+struct Wanted {
+    /// Separated by commas.
+    orders: String,
+}
+
+async fn token(
+    State(page): State<Page>,
+    Query(wanted): Query<Wanted>,
+) -> Result<Response, IssuerError> {
+    let orders: Vec<_> = wanted.orders.split(',').collect();
+    let (token, expires) = page.issuer.token(&orders, TOKEN_LASTS)?;
+    let expires = u64::try_from(expires.as_millis()).unwrap_or(u64::MAX);
+    Ok(Json(json!({"token": token, "expiresAt": expires})).into_response())
+}
+
+impl IntoResponse for IssuerError {
+    fn into_response(self) -> Response {
+        problem(StatusCode::INTERNAL_SERVER_ERROR, &self.to_string())
+    }
+}
+
 async fn list(State(page): State<Page>) -> Result<Response, ShopError> {
     let orders = page.shop.newest(LISTED).await?;
     Ok(Json(json!({"orders": orders})).into_response())
@@ -78,11 +110,17 @@ async fn place(State(page): State<Page>) -> Result<(StatusCode, Json<Order>), Sh
     Ok((StatusCode::CREATED, Json(page.shop.place().await?)))
 }
 
-async fn advance(State(page): State<Page>, Path(order_id): Path<String>) -> Result<Json<Order>, ShopError> {
+async fn advance(
+    State(page): State<Page>,
+    Path(order_id): Path<String>,
+) -> Result<Json<Order>, ShopError> {
     Ok(Json(page.shop.advance(&order_id).await?))
 }
 
-async fn cancel(State(page): State<Page>, Path(order_id): Path<String>) -> Result<Json<Order>, ShopError> {
+async fn cancel(
+    State(page): State<Page>,
+    Path(order_id): Path<String>,
+) -> Result<Json<Order>, ShopError> {
     Ok(Json(page.shop.cancel(&order_id).await?))
 }
 
@@ -104,16 +142,27 @@ async fn guard(request: Request, next: Next) -> Response {
         Some(reason) => problem(StatusCode::FORBIDDEN, reason),
         None => next.run(request).await,
     };
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+        .headers_mut()
+        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
 fn refusal(method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<&'static str> {
-    let header = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let header = |name| {
+        headers
+            .get(name)
+            .and_then(|value: &HeaderValue| value.to_str().ok())
+    };
     // HTTP/1.1 clients send the host as a header, proxies and HTTP/2 as part of the URI.
-    let host = uri.authority().map(|authority| authority.as_str()).or_else(|| header(HOST)).unwrap_or_default();
+    let host = uri
+        .authority()
+        .map(|authority| authority.as_str())
+        .or_else(|| header(HOST))
+        .unwrap_or_default();
     let (name, port) = host.rsplit_once(':').unwrap_or((host, ""));
-    if !matches!(name, "localhost" | "127.0.0.1") || !port.bytes().all(|byte| byte.is_ascii_digit()) {
+    if !matches!(name, "localhost" | "127.0.0.1") || !port.bytes().all(|byte| byte.is_ascii_digit())
+    {
         return Some("this page is served to localhost only");
     }
     let own = format!("http://{host}");

@@ -63,7 +63,9 @@ impl Settings {
     /// The wait after the `failures`th failure in a row, counted from 1.
     fn backoff(&self, failures: u32) -> Duration {
         let doubled = 2_u32.saturating_pow(failures.saturating_sub(1));
-        self.shortest_backoff.saturating_mul(doubled).min(self.longest_backoff)
+        self.shortest_backoff
+            .saturating_mul(doubled)
+            .min(self.longest_backoff)
     }
 }
 
@@ -114,8 +116,16 @@ impl<I: Invoke> Pump<I> {
     }
 
     async fn follow_all(&self) -> Result<(), PumpError> {
-        let stream = self.streams.describe_stream().stream_arn(&self.stream_arn).send().await?;
-        let shards = stream.stream_description.and_then(|stream| stream.shards).unwrap_or_default();
+        let stream = self
+            .streams
+            .describe_stream()
+            .stream_arn(&self.stream_arn)
+            .send()
+            .await?;
+        let shards = stream
+            .stream_description
+            .and_then(|stream| stream.shards)
+            .unwrap_or_default();
         let shards = shards.into_iter().filter_map(|shard| shard.shard_id);
         try_join_all(shards.map(|shard| self.follow(shard))).await?;
         Ok(())
@@ -132,15 +142,23 @@ impl<I: Invoke> Pump<I> {
             .await?;
         let mut iterator = start.shard_iterator;
         while let Some(position) = iterator {
-            let page =
-                self.streams.get_records().shard_iterator(position).limit(self.settings.batch_size).send().await?;
+            let page = self
+                .streams
+                .get_records()
+                .shard_iterator(position)
+                .limit(self.settings.batch_size)
+                .send()
+                .await?;
             iterator = page.next_shard_iterator;
             let records = page.records.unwrap_or_default();
             if records.is_empty() {
                 time::sleep(self.settings.poll_interval).await;
                 continue;
             }
-            let events = records.into_iter().map(|record| Event::new(record, &self.stream_arn)).collect();
+            let events = records
+                .into_iter()
+                .map(|record| Event::new(record, &self.stream_arn))
+                .collect();
             deliver(Batch::new(events), &self.function, &self.settings).await;
         }
         Err(PumpError::ShardClosed(shard))
@@ -157,7 +175,12 @@ async fn deliver<I: Invoke>(mut batch: Batch, function: &I, settings: &Settings)
         let from = match batch.judge(answer) {
             Verdict::Taken => return,
             Verdict::Again { from, reason } => {
-                tracing::warn!(taken = from, of = batch.len(), reason, "the batch is delivered again");
+                tracing::warn!(
+                    taken = from,
+                    of = batch.len(),
+                    reason,
+                    "the batch is delivered again"
+                );
                 from
             }
         };
@@ -169,6 +192,8 @@ async fn deliver<I: Invoke>(mut batch: Batch, function: &I, settings: &Settings)
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
     use std::sync::Mutex;
     use std::time::Duration;
 
@@ -196,12 +221,20 @@ mod tests {
     }
 
     /// When, in milliseconds from the start, a batch of two records is delivered to a function that gives `answers`.
-    async fn deliveries(answers: impl IntoIterator<Item = Result<&'static str, &'static str>>) -> Vec<u128> {
-        let answers = answers.into_iter().map(|answer| answer.map(Bytes::from).map_err(BoxError::from));
+    async fn deliveries(
+        answers: impl IntoIterator<Item = Result<&'static str, &'static str>>,
+    ) -> Vec<u128> {
+        let answers = answers
+            .into_iter()
+            .map(|answer| answer.map(Bytes::from).map_err(BoxError::from));
         let mut answers: Vec<_> = answers.collect();
         answers.reverse();
         let (invoked, start) = (Mutex::default(), Instant::now());
-        let function = Failing { answers: Mutex::new(answers), invoked, start };
+        let function = Failing {
+            answers: Mutex::new(answers),
+            invoked,
+            start,
+        };
         let settings = Settings {
             timeout: Duration::from_secs(30),
             shortest_backoff: Duration::from_millis(100),
@@ -210,7 +243,13 @@ mod tests {
         };
         let batch = Batch::new(vec![Event::numbered("1"), Event::numbered("2")]);
         deliver(batch, &function, &settings).await;
-        function.invoked.into_inner().unwrap().iter().map(Duration::as_millis).collect()
+        function
+            .invoked
+            .into_inner()
+            .unwrap()
+            .iter()
+            .map(Duration::as_millis)
+            .collect()
     }
 
     const SECOND_FAILED: &str = r#"{"batchItemFailures":[{"itemIdentifier":"2"}]}"#;

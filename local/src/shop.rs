@@ -85,19 +85,36 @@ impl Shop {
     ///
     /// [`ShopError::Table`] alone.
     pub async fn place(&self) -> Result<Order, ShopError> {
-        let order_id: String = (0..6).filter_map(|_| fastrand::choice(ID_ALPHABET)).copied().map(char::from).collect();
+        let order_id: String = (0..6)
+            .filter_map(|_| fastrand::choice(ID_ALPHABET))
+            .copied()
+            .map(char::from)
+            .collect();
         let now = SystemTime::now();
         let mut settings = Status::Placed.settings(&order_id, now);
         settings.extend([
             (PLACED_AT, rfc3339(now)),
-            (EMAIL, format!("{}@customer.example", order_id.to_lowercase())),
+            (
+                EMAIL,
+                format!("{}@customer.example", order_id.to_lowercase()),
+            ),
             (NOTE, "leave at the back door".to_owned()),
         ]);
-        let mut item: HashMap<_, _> =
-            settings.into_iter().map(|(name, value)| (name.to_owned(), AttributeValue::S(value))).collect();
+        let mut item: HashMap<_, _> = settings
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), AttributeValue::S(value)))
+            .collect();
         item.insert("orderId".to_owned(), AttributeValue::S(order_id.clone()));
-        self.table.put_item().table_name(ORDERS).set_item(Some(item)).send().await?;
-        Ok(Order { order_id, status: Status::Placed.as_str().to_owned() })
+        self.table
+            .put_item()
+            .table_name(ORDERS)
+            .set_item(Some(item))
+            .send()
+            .await?;
+        Ok(Order {
+            order_id,
+            status: Status::Placed.as_str().to_owned(),
+        })
     }
 
     /// Moves an order to its next status.
@@ -115,7 +132,8 @@ impl Shop {
     ///
     /// [`ShopError::Unknown`], [`ShopError::Finished`] or [`ShopError::Table`].
     pub async fn cancel(&self, order_id: &str) -> Result<Order, ShopError> {
-        self.change(order_id, |status| status.next().map(|_| Status::Cancelled)).await
+        self.change(order_id, |status| status.next().map(|_| Status::Cancelled))
+            .await
     }
 
     /// Writes a private attribute and nothing else: customers must not notice.
@@ -142,7 +160,13 @@ impl Shop {
     ///
     /// [`ShopError::Table`] alone.
     pub async fn newest(&self, limit: usize) -> Result<Vec<Order>, ShopError> {
-        let mut pages = self.table.scan().table_name(ORDERS).into_paginator().items().send();
+        let mut pages = self
+            .table
+            .scan()
+            .table_name(ORDERS)
+            .into_paginator()
+            .items()
+            .send();
         let mut orders = Vec::new();
         while let Some(item) = pages.next().await {
             let item = item?;
@@ -153,18 +177,35 @@ impl Shop {
             }
         }
         orders.sort_by(|(left, _), (right, _)| right.cmp(left));
-        Ok(orders.into_iter().take(limit).map(|(_, order)| order).collect())
+        Ok(orders
+            .into_iter()
+            .take(limit)
+            .map(|(_, order)| order)
+            .collect())
     }
 
     /// Moves an order from where it stands to where `next` says. Where another writer was faster, it is asked again.
-    async fn change(&self, order_id: &str, next: impl Fn(Status) -> Option<Status>) -> Result<Order, ShopError> {
+    async fn change(
+        &self,
+        order_id: &str,
+        next: impl Fn(Status) -> Option<Status>,
+    ) -> Result<Order, ShopError> {
         loop {
             let status = self.status(order_id).await?;
             let Some(to) = Status::parse(&status).and_then(&next) else {
-                return Err(ShopError::Finished { order_id: order_id.to_owned(), status });
+                return Err(ShopError::Finished {
+                    order_id: order_id.to_owned(),
+                    status,
+                });
             };
-            if self.write(order_id, &status, to.settings(order_id, SystemTime::now())).await? {
-                return Ok(Order { order_id: order_id.to_owned(), status: to.as_str().to_owned() });
+            if self
+                .write(order_id, &status, to.settings(order_id, SystemTime::now()))
+                .await?
+            {
+                return Ok(Order {
+                    order_id: order_id.to_owned(),
+                    status: to.as_str().to_owned(),
+                });
             }
         }
     }
@@ -178,13 +219,27 @@ impl Shop {
             .consistent_read(true)
             .send()
             .await?;
-        let item = found.item.ok_or_else(|| ShopError::Unknown(order_id.to_owned()))?;
-        Ok(item.get("status").and_then(|status| status.as_s().ok()).cloned().unwrap_or_default())
+        let item = found
+            .item
+            .ok_or_else(|| ShopError::Unknown(order_id.to_owned()))?;
+        Ok(item
+            .get("status")
+            .and_then(|status| status.as_s().ok())
+            .cloned()
+            .unwrap_or_default())
     }
 
     /// Whether the order still stood at `from`, and so was written.
-    async fn write(&self, order_id: &str, from: &str, settings: Vec<Setting>) -> Result<bool, ShopError> {
-        let assignments: Vec<_> = settings.iter().map(|(name, _)| format!("#{name} = :{name}")).collect();
+    async fn write(
+        &self,
+        order_id: &str,
+        from: &str,
+        settings: Vec<Setting>,
+    ) -> Result<bool, ShopError> {
+        let assignments: Vec<_> = settings
+            .iter()
+            .map(|(name, _)| format!("#{name} = :{name}"))
+            .collect();
         let mut update = self
             .table
             .update_item()
@@ -200,7 +255,11 @@ impl Shop {
         }
         match update.send().await {
             Ok(_) => Ok(true),
-            Err(error) if error.as_service_error().is_some_and(|error| error.is_conditional_check_failed_exception()) => {
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|error| error.is_conditional_check_failed_exception()) =>
+            {
                 Ok(false)
             }
             Err(error) => Err(error.into()),

@@ -1,11 +1,12 @@
 //! The feed in a DynamoDB table: partition key `order` (S), sort key `seq` (N), TTL attribute `expiresAt`.
 
+use std::error::Error as _;
 use std::time::Duration;
 
 use aws_config::BehaviorVersion;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
 
@@ -146,8 +147,15 @@ fn unavailable<E>(error: SdkError<E>) -> FeedError
 where
     E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
 {
+    // The SDK's own way to show all of an error shows the answer's body too: what the feed holds of an order.
+    let mut message = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        message = format!("{message}: {error}");
+        cause = error.source();
+    }
     FeedError::Unavailable {
-        message: DisplayErrorContext(&error).to_string(),
+        message,
         source: error.into(),
     }
 }

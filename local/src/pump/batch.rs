@@ -55,7 +55,10 @@ impl Batch {
 
     /// The JSON that the function is invoked with.
     pub(super) fn payload(&self) -> Bytes {
-        #[expect(clippy::expect_used, reason = "strings, numbers and maps with string keys are all JSON")]
+        #[expect(
+            clippy::expect_used,
+            reason = "strings, numbers and maps with string keys are all JSON"
+        )]
         serde_json::to_vec(self).expect("a batch is JSON").into()
     }
 
@@ -68,32 +71,57 @@ impl Batch {
         let body = match answer {
             Ok(body) if body.is_empty() => return Verdict::Taken,
             Ok(body) => body,
-            Err(error) => return Verdict::Again { from: 0, reason: error.to_string() },
+            Err(error) => {
+                return Verdict::Again {
+                    from: 0,
+                    reason: error.to_string(),
+                };
+            }
         };
         let failures = match serde_json::from_slice::<Option<Answer>>(&body) {
-            Ok(answer) => answer.unwrap_or_default().batch_item_failures.unwrap_or_default(),
-            Err(error) => return Verdict::Again { from: 0, reason: format!("unreadable answer: {error}") },
+            Ok(answer) => answer
+                .unwrap_or_default()
+                .batch_item_failures
+                .unwrap_or_default(),
+            Err(error) => {
+                return Verdict::Again {
+                    from: 0,
+                    reason: format!("unreadable answer: {error}"),
+                };
+            }
         };
         match failures.iter().map(|failure| self.index_of(failure)).min() {
             None => Verdict::Taken,
-            Some(from) => Verdict::Again { from, reason: "reported by the function".to_owned() },
+            Some(from) => Verdict::Again {
+                from,
+                reason: "reported by the function".to_owned(),
+            },
         }
     }
 
     /// Where the failed record stands; at the start, where the identifier is none of the batch's.
     fn index_of(&self, failure: &Failure) -> usize {
         let id = failure.item_identifier.as_deref();
-        self.events.iter().position(|event| Some(event.sequence_number()) == id).unwrap_or(0)
+        self.events
+            .iter()
+            .position(|event| Some(event.sequence_number()) == id)
+            .unwrap_or(0)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
 
     /// Four records with the sequence numbers 100 to 103.
     fn batch() -> Batch {
-        Batch::new((100..104).map(|number| Event::numbered(&number.to_string())).collect())
+        Batch::new(
+            (100..104)
+                .map(|number| Event::numbered(&number.to_string()))
+                .collect(),
+        )
     }
 
     #[track_caller]
@@ -118,17 +146,32 @@ mod tests {
 
     #[test]
     fn delivery_goes_on_from_the_lowest_number_reported() {
-        check(r#"{"batchItemFailures":[{"itemIdentifier":"102"}]}"#, Some(2));
-        check(r#"{"batchItemFailures":[{"itemIdentifier":"103"},{"itemIdentifier":"101"}]}"#, Some(1));
-        check(r#"{"batchItemFailures":[{"itemIdentifier":"100"}]}"#, Some(0));
+        check(
+            r#"{"batchItemFailures":[{"itemIdentifier":"102"}]}"#,
+            Some(2),
+        );
+        check(
+            r#"{"batchItemFailures":[{"itemIdentifier":"103"},{"itemIdentifier":"101"}]}"#,
+            Some(1),
+        );
+        check(
+            r#"{"batchItemFailures":[{"itemIdentifier":"100"}]}"#,
+            Some(0),
+        );
     }
 
     #[test]
     fn an_identifier_that_names_no_record_stands_for_all() {
         check(r#"{"batchItemFailures":[{"itemIdentifier":""}]}"#, Some(0));
-        check(r#"{"batchItemFailures":[{"itemIdentifier":null}]}"#, Some(0));
+        check(
+            r#"{"batchItemFailures":[{"itemIdentifier":null}]}"#,
+            Some(0),
+        );
         check(r#"{"batchItemFailures":[{"itemId":"102"}]}"#, Some(0));
-        check(r#"{"batchItemFailures":[{"itemIdentifier":"102"},{"itemIdentifier":"999"}]}"#, Some(0));
+        check(
+            r#"{"batchItemFailures":[{"itemIdentifier":"102"},{"itemIdentifier":"999"}]}"#,
+            Some(0),
+        );
     }
 
     #[test]
@@ -136,7 +179,10 @@ mod tests {
         check("[1]", Some(0));
         check("Internal Server Error", Some(0));
         check(r#"{"batchItemFailures":"102"}"#, Some(0));
-        let again = Verdict::Again { from: 0, reason: "gone".to_owned() };
+        let again = Verdict::Again {
+            from: 0,
+            reason: "gone".to_owned(),
+        };
         assert_eq!(batch().judge(Err("gone".into())), again);
     }
 }

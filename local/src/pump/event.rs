@@ -76,8 +76,14 @@ impl Event {
 impl Event {
     /// An event of which only the number matters.
     pub(super) fn numbered(sequence_number: &str) -> Self {
-        let dynamodb = Change { sequence_number: sequence_number.to_owned(), ..Change::default() };
-        Self { dynamodb, ..Self::default() }
+        let dynamodb = Change {
+            sequence_number: sequence_number.to_owned(),
+            ..Change::default()
+        };
+        Self {
+            dynamodb,
+            ..Self::default()
+        }
     }
 }
 
@@ -85,7 +91,9 @@ impl From<Identity> for UserIdentity {
     fn from(identity: Identity) -> Self {
         Self {
             r#type: identity.r#type.unwrap_or_else(|| "Service".to_owned()),
-            principal_id: identity.principal_id.unwrap_or_else(|| "dynamodb.amazonaws.com".to_owned()),
+            principal_id: identity
+                .principal_id
+                .unwrap_or_else(|| "dynamodb.amazonaws.com".to_owned()),
         }
     }
 }
@@ -93,7 +101,9 @@ impl From<Identity> for UserIdentity {
 impl From<StreamRecord> for Change {
     fn from(record: StreamRecord) -> Self {
         Self {
-            approximate_creation_date_time: record.approximate_creation_date_time.map(|at| at.secs()),
+            approximate_creation_date_time: record
+                .approximate_creation_date_time
+                .map(|at| at.secs()),
             keys: record.keys.map(Item::from),
             new_image: record.new_image.map(Item::from),
             old_image: record.old_image.map(Item::from),

@@ -32,7 +32,10 @@ impl HttpFunction {
     pub fn new(url: impl Into<String>) -> Result<Self, reqwest::Error> {
         // A proxy of the environment has no business on loopback.
         let client = reqwest::Client::builder().no_proxy().build()?;
-        Ok(Self { client, url: url.into() })
+        Ok(Self {
+            client,
+            url: url.into(),
+        })
     }
 }
 

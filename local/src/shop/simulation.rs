@@ -25,7 +25,10 @@ impl Simulation {
     /// A shop that is about to open.
     #[must_use]
     pub fn new(shop: Shop) -> Self {
-        Self { shop, open: Vec::new() }
+        Self {
+            shop,
+            open: Vec::new(),
+        }
     }
 
     /// Something happens every `pace` or so, for ever.
@@ -55,11 +58,18 @@ impl Simulation {
         let order_id = &self.open[index];
         let changed = match fastrand::usize(..RARE) {
             0 => self.shop.cancel(order_id).await,
-            1 => return self.shop.remark(order_id, "customer called, all is well").await,
+            1 => {
+                return self
+                    .shop
+                    .remark(order_id, "customer called, all is well")
+                    .await;
+            }
             _ => self.shop.advance(order_id).await,
         };
         let finished = match changed {
-            Ok(Order { status, .. }) => Status::parse(&status).is_none_or(|status| status.next().is_none()),
+            Ok(Order { status, .. }) => {
+                Status::parse(&status).is_none_or(|status| status.next().is_none())
+            }
             // Someone else has finished or deleted it.
             Err(ShopError::Finished { .. } | ShopError::Unknown(_)) => true,
             Err(error) => return Err(error),

@@ -69,13 +69,19 @@ impl Status {
 
     /// The attributes that change when `order_id` comes to stand here at `now`.
     pub(super) fn settings(self, order_id: &str, now: SystemTime) -> Vec<Setting> {
-        let mut settings = vec![("status", self.as_str().to_owned()), ("updatedAt", rfc3339(now))];
+        let mut settings = vec![
+            ("status", self.as_str().to_owned()),
+            ("updatedAt", rfc3339(now)),
+        ];
         match self {
             Self::Placed => settings.push(("eta", rfc3339(now + 72 * HOUR))),
             Self::Shipped => settings.extend([
                 ("eta", rfc3339(now + 24 * HOUR)),
                 ("carrier", "Swift Parcel".to_owned()),
-                ("trackingUrl", format!("https://carrier.example/track/{order_id}")),
+                (
+                    "trackingUrl",
+                    format!("https://carrier.example/track/{order_id}"),
+                ),
             ]),
             Self::OutForDelivery => settings.push(("eta", rfc3339(now + 2 * HOUR))),
             Self::Delivered => settings.push(("eta", rfc3339(now))),
@@ -87,10 +93,14 @@ impl Status {
 
 /// To the millisecond, as the shops of this world write it.
 pub(super) fn rfc3339(at: SystemTime) -> String {
-    let since_epoch = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let since_epoch = at
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
     let millis = i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX);
     // Refused are only years that DateTime's calendar does not have.
-    DateTime::from_millis(millis).fmt(DateTimeFormat::DateTimeWithOffset).unwrap_or_default()
+    DateTime::from_millis(millis)
+        .fmt(DateTimeFormat::DateTimeWithOffset)
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -99,7 +109,8 @@ mod tests {
 
     #[test]
     fn the_way_leads_from_placed_to_delivered() {
-        let way: Vec<_> = std::iter::successors(Some(Status::Placed), |status| status.next()).collect();
+        let way: Vec<_> =
+            std::iter::successors(Some(Status::Placed), |status| status.next()).collect();
         assert_eq!(way, Status::ALL[..6]);
     }
 
@@ -113,6 +124,9 @@ mod tests {
 
     #[test]
     fn timestamps_are_rfc_3339_in_utc() {
-        assert_eq!(rfc3339(SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_369_200_123)), "2026-11-22T17:40:00.123Z");
+        assert_eq!(
+            rfc3339(SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_369_200_123)),
+            "2026-11-22T17:40:00.123Z"
+        );
     }
 }

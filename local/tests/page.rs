@@ -1,0 +1,222 @@
+//! The page's server, over HTTP.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use jsonwebtoken::Algorithm;
+use local::dynamo::{Dynamo, create_tables};
+use local::issuer::Issuer;
+use local::page::{LISTED, Page};
+use local::shop::Shop;
+use reqwest::{Client, Method, RequestBuilder};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+/// A served page and the database behind it.
+struct Served {
+    address: SocketAddr,
+    client: Client,
+    dynamo: Dynamo,
+}
+
+impl Served {
+    async fn start() -> Self {
+        let dynamo = Dynamo::start("127.0.0.1:0").await.unwrap();
+        create_tables(&dynamo.client()).await.unwrap();
+        let page = Page {
+            shop: Shop::new(dynamo.client()),
+            stream_url: "http://localhost:9000/lambda-url/stream".to_owned(),
+            issuer: Issuer::new(Algorithm::ES256, "local").unwrap(),
+            files: PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src")),
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(page.serve(listener));
+        let client = Client::builder().no_proxy().build().unwrap();
+        Self {
+            address,
+            client,
+            dynamo,
+        }
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client
+            .request(method, format!("http://{}{path}", self.address))
+    }
+
+    async fn get(&self, path: &str) -> (u16, Value) {
+        answer(self.request(Method::GET, path)).await
+    }
+
+    async fn post(&self, path: &str) -> (u16, Value) {
+        answer(self.request(Method::POST, path)).await
+    }
+}
+
+/// Status and JSON body, with the content type that belongs to that status.
+async fn answer(request: RequestBuilder) -> (u16, Value) {
+    let response = request.send().await.unwrap();
+    let status = response.status();
+    let json = if status.is_success() {
+        "application/json"
+    } else {
+        "application/problem+json"
+    };
+    assert_eq!(response.headers()["content-type"], json);
+    assert_eq!(response.headers()["cache-control"], "no-store");
+    (status.as_u16(), response.json().await.unwrap())
+}
+
+/// That it opens those orders at the function is seen in `tests/access.rs` of the workspace's root.
+#[tokio::test]
+async fn a_token_names_its_orders_and_says_when_it_ends() {
+    let page = Served::start().await;
+    let (status, answer) = page.get("/token?orders=A,B%2F1").await;
+    let claims = answer["token"].as_str().unwrap().split('.').nth(1).unwrap();
+    let claims = BASE64_URL_SAFE_NO_PAD.decode(claims).unwrap();
+    let claims: Value = serde_json::from_slice(&claims).unwrap();
+    assert_eq!(status, 200);
+    assert_eq!(claims["orders"], json!(["A", "B/1"]));
+    assert_eq!(
+        answer["expiresAt"].as_u64().unwrap(),
+        1000 * claims["exp"].as_u64().unwrap()
+    );
+}
+
+#[tokio::test]
+async fn the_page_is_told_where_the_stream_is() {
+    let page = Served::start().await;
+    let config = json!({"streamUrl": "http://localhost:9000/lambda-url/stream"});
+    assert_eq!(page.get("/config.json").await, (200, config));
+}
+
+#[tokio::test]
+async fn an_order_is_placed_listed_moved_on_and_finished() {
+    let page = Served::start().await;
+    let (status, order) = page.post("/orders").await;
+    let id = order["orderId"].as_str().unwrap();
+    assert_eq!(
+        (status, &order),
+        (201, &json!({"orderId": id, "status": "PLACED"}))
+    );
+    assert_eq!(page.get("/orders").await, (200, json!({"orders": [order]})));
+
+    let advanced = page.post(&format!("/orders/{id}/advance")).await;
+    assert_eq!(advanced, (200, json!({"orderId": id, "status": "PAID"})));
+    let cancelled = page.post(&format!("/orders/{id}/cancel")).await;
+    assert_eq!(
+        cancelled,
+        (200, json!({"orderId": id, "status": "CANCELLED"}))
+    );
+
+    let detail = format!("order {id} is CANCELLED, nothing comes after that");
+    let conflict = json!({"title": "Conflict", "status": 409, "detail": detail});
+    assert_eq!(
+        page.post(&format!("/orders/{id}/advance")).await,
+        (409, conflict.clone())
+    );
+    assert_eq!(
+        page.post(&format!("/orders/{id}/cancel")).await,
+        (409, conflict)
+    );
+    let unknown = json!({"title": "Not Found", "status": 404, "detail": "there is no order a b"});
+    assert_eq!(page.post("/orders/a%20b/advance").await, (404, unknown));
+}
+
+#[tokio::test]
+async fn no_more_than_twelve_orders_are_listed() {
+    let page = Served::start().await;
+    for _ in 0..LISTED + 1 {
+        page.post("/orders").await;
+    }
+    assert_eq!(
+        page.get("/orders").await.1["orders"]
+            .as_array()
+            .unwrap()
+            .len(),
+        LISTED
+    );
+}
+
+#[tokio::test]
+async fn a_table_that_is_gone_is_a_problem_and_no_silence() {
+    let Served {
+        address,
+        client,
+        dynamo,
+    } = Served::start().await;
+    drop(dynamo);
+    let (status, problem) = answer(client.get(format!("http://{address}/orders"))).await;
+    assert_eq!(
+        (status, &problem["detail"]),
+        (502, &json!("the orders table failed"))
+    );
+}
+
+#[tokio::test]
+async fn files_are_served_as_they_are_now() {
+    let page = Served::start().await;
+    let response = page.request(Method::GET, "/page.rs").send().await.unwrap();
+    assert_eq!(response.headers()["cache-control"], "no-store");
+    assert_eq!(
+        response.text().await.unwrap(),
+        include_str!("../src/page.rs")
+    );
+    for outside in ["/../Cargo.toml", "/..%2fCargo.toml", "/none"] {
+        assert_eq!(
+            page.request(Method::GET, outside)
+                .send()
+                .await
+                .unwrap()
+                .status(),
+            404,
+            "{outside}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn only_the_pages_own_requests_are_answered() {
+    let page = Served::start().await;
+    let port = page.address.port();
+    let ask = async |method: Method, host: &str, origin: &str| {
+        let request = page
+            .request(method, "/orders")
+            .header("host", host)
+            .header("origin", origin);
+        request.send().await.unwrap().status().as_u16()
+    };
+    let local = format!("localhost:{port}");
+    let own = format!("http://{local}");
+    assert_eq!(ask(Method::POST, &local, &own).await, 201);
+    assert_eq!(ask(Method::GET, &local, "https://evil.example").await, 200);
+    assert_eq!(ask(Method::POST, &local, "https://evil.example").await, 403);
+    assert_eq!(
+        ask(Method::POST, &local, &format!("https://{local}")).await,
+        403
+    );
+    assert_eq!(
+        ask(Method::POST, &local, "http://localhost:9999").await,
+        403
+    );
+    assert_eq!(ask(Method::POST, &local, "null").await, 403);
+    for host in [
+        "evil.example",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example:80",
+        "evil@localhost",
+    ] {
+        assert_eq!(ask(Method::GET, host, &own).await, 403, "{host}");
+    }
+    assert_eq!(
+        page.get("/orders").await.1["orders"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+}
