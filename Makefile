@@ -42,8 +42,18 @@ token: ## a token that opens orders at what `make run` started: make token ORDER
 .PHONY: tools
 tools: $(RUN_TOOLS) ## what `make run` needs besides Rust and Python, into .tools/
 
+# npm writes this file itself, last.
+NPM_CLIENTS := tests/clients/node_modules/.package-lock.json
+$(NPM_CLIENTS): tests/clients/package-lock.json
+	@echo "installing the clients of $<"
+	@if command -v npm >/dev/null; then \
+		npm ci --prefix tests/clients --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null; \
+	else echo 'npm is missing: its clients are NOT TESTED' >&2; fi
+
+CLIENTS := .tools/requirements-clients.installed $(NPM_CLIENTS)
+
 .PHONY: test
-test: ## every test
+test: $(CLIENTS) ## every test
 	cargo test --workspace --locked
 
 MINUTES ?= 10
@@ -59,6 +69,10 @@ conformance: ## any server against docs/protocol.md: URL=http://… [ORDER=] [FI
 	@cargo run --quiet --package conformance --locked --target-dir $(TARGET) -- '$(URL)' $(if $(ANY),--any) \
 		$(if $(ORDER),--order '$(ORDER)') $(if $(FINISHED),--finished '$(FINISHED)') $(if $(TOKEN),--token '$(TOKEN)') \
 		$(if $(SHOP),--shop '$(SHOP)') $(if $(PATIENCE),--patience '$(PATIENCE)')
+
+.PHONY: clients
+clients: $(CLIENTS) ## of all tests only those of clients that others wrote, cut at every byte
+	cargo test --locked --test clients --test browser
 
 .PHONY: check
 check: $(AWS_TOOLS) ## format, clippy, rustdoc, template, where dependencies come from
