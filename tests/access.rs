@@ -131,7 +131,7 @@ async fn a_token_stands_in_one_of_three_places() {
     check(&query, &[bad("authorization", "Bearer x")], 401).await;
     check(&query, &[bad("cookie", "access_token=x")], 401).await;
     check("", &[bad("authorization", "Bearer x"), cookie.clone()], 401).await;
-    check("?access_token=x", &[cookie.clone()], 200).await;
+    check("?access_token=x", std::slice::from_ref(&cookie), 200).await;
     check("?access_token=x", &[header], 200).await;
     // An empty one is not there, and another scheme is none of ours.
     check("", &[bad("authorization", "Bearer "), cookie.clone()], 200).await;

@@ -125,12 +125,16 @@ user_pref("toolkit.telemetry.enabled", false);
 
 fn firefox(profile: &Path, url: &str) -> io::Result<Child> {
     std::fs::write(profile.join("user.js"), FIREFOX_PREFERENCES)?;
-    quiet("firefox-esr")
-        .args(["--headless", "--no-remote", "--profile"])
-        .arg(profile)
-        .arg(url)
-        .env("HOME", profile)
-        .spawn()
+    let start = |program| {
+        quiet(program)
+            .args(["--headless", "--no-remote", "--profile"])
+            .arg(profile)
+            .arg(url)
+            .env("HOME", profile)
+            .spawn()
+    };
+    // Debian's, or where there is none whichever there is.
+    start("firefox-esr").or_else(|_| start("firefox"))
 }
 
 /// It knows no headless mode: a display of its own goes before it.
