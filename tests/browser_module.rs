@@ -3,6 +3,8 @@
 
 #[path = "support/browser.rs"]
 mod browser_support;
+#[path = "support/cloud.rs"]
+mod cloud_support;
 #[path = "support/http.rs"]
 mod http_support;
 
@@ -10,15 +12,12 @@ use std::time::Duration;
 
 use browser_support::{Browser, Window, desk};
 use bytes::Bytes;
+use cloud_support::Cloud;
 use http::StatusCode;
 use http_support::Server;
-use local::dynamo::{Dynamo, create_tables};
+use jsonwebtoken::Algorithm;
+use local::issuer::Issuer;
 use local::runtime_api::{Fault, Function};
-use order_status_stream::change::Change;
-use order_status_stream::clock::Clock;
-use order_status_stream::feed::dynamodb::DynamoDbFeed;
-use order_status_stream::feed::{Position, append};
-use order_status_stream::order::{OrderId, Status};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -86,55 +85,10 @@ fn is_change(seq: u64) -> impl Fn(&Value) -> bool {
     move |report| report["type"] == "change" && report["seq"] == seq
 }
 
-/// A feed that is written directly.
-struct Stage {
-    dynamo: Dynamo,
-    feed: DynamoDbFeed,
-}
-
-impl Stage {
-    async fn new() -> Self {
-        let dynamo = Dynamo::start("127.0.0.1:0").await.unwrap();
-        create_tables(&dynamo.client()).await.unwrap();
-        Self {
-            feed: DynamoDbFeed::new(dynamo.client(), "OrderFeed"),
-            dynamo,
-        }
-    }
-
-    /// A stream function in front of the feed, which ends a response after a second.
-    async fn stream(&self) -> Function {
-        Function::builder(env!("CARGO_BIN_EXE_stream"))
-            .env("FEED_TABLE", "OrderFeed")
-            .env("ACCESS", "open")
-            .env("WINDOW", "1s")
-            .env("HEARTBEAT", "1s")
-            .env("AWS_ENDPOINT_URL_DYNAMODB", self.dynamo.endpoint())
-            .env("AWS_REGION", "us-east-1")
-            .env("AWS_ACCESS_KEY_ID", "local")
-            .env("AWS_SECRET_ACCESS_KEY", "local")
-            .timeout(Duration::from_secs(60))
-            .cors("*")
-            .start()
-            .await
-            .unwrap()
-    }
-
-    async fn change(&self, order: &str, n: u64, status: &str) {
-        let change = Change {
-            order: OrderId::try_from(order).unwrap(),
-            position: Position::new("2026-11-22T00:00:00.000", &n.to_string()).unwrap(),
-            status: Status::new(status).unwrap(),
-            view: Default::default(),
-            at: None,
-            terminal: status == "DELIVERED",
-        };
-        let (clock, retention) = (Clock::system(), Duration::from_secs(86_400));
-        append(&self.feed, &change, &clock, retention)
-            .await
-            .unwrap()
-            .unwrap();
-    }
+/// A stream function that ends a response after a second.
+async fn stream(cloud: &Cloud) -> Function {
+    let stream = cloud.stream().env("WINDOW", "1s").env("HEARTBEAT", "1s");
+    stream.cors("*").start().await.unwrap()
 }
 
 enum Weather {
@@ -163,8 +117,8 @@ fn weather() -> Vec<Weather> {
 }
 
 async fn every_change_once_in_all_weather(browser: Browser) {
-    let stage = Stage::new().await;
-    let stream = stage.stream().await;
+    let cloud = Cloud::new().await;
+    let stream = stream(&cloud).await;
     let query = format!("order=A&stream={}", stream.url());
     let Some(mut page) = Page::with_module(browser, &query).await else {
         return;
@@ -186,11 +140,11 @@ async fn every_change_once_in_all_weather(browser: Browser) {
         });
         reports.extend(struck.await);
         written += 1;
-        stage.change("A", written, &format!("S{written}")).await;
+        cloud.append("A", &format!("S{written}")).await;
         stream.accept_connections().await.unwrap();
         reports.extend(page.until(is_change(written)).await);
     }
-    stage.change("A", written + 1, "DELIVERED").await;
+    cloud.append("A", "DELIVERED").await;
     reports.extend(page.until(|report| report["type"] == "end").await);
 
     let changes = reports.iter().filter(|report| report["type"] == "change");
@@ -203,8 +157,8 @@ async fn every_change_once_in_all_weather(browser: Browser) {
 }
 
 async fn a_bare_event_source_gives_up(browser: Browser) {
-    let stage = Stage::new().await;
-    let stream = stage.stream().await;
+    let cloud = Cloud::new().await;
+    let stream = stream(&cloud).await;
     let query = format!("stream={}/orders/A/events", stream.url());
     let Some(mut page) = Page::with_event_source(browser, &query).await else {
         return;
@@ -212,29 +166,51 @@ async fn a_bare_event_source_gives_up(browser: Browser) {
     page.until(|report| report["type"] == "ready").await;
     stream.inject([Fault::Refuse(StatusCode::TOO_MANY_REQUESTS)]);
     page.until(|report| report["type"] == "rest").await;
-    stage.change("A", 1, "S1").await;
+    cloud.append("A", "S1").await;
     let reports = page.until(|report| report["readyState"] == json!(2)).await;
     assert!(reports.iter().all(|report| report["type"] != "message"));
 }
 
+/// The page gives a token that lasts three seconds, and, once that has expired, one that lasts.
+async fn a_token_that_expires_is_exchanged(browser: Browser) {
+    let cloud = Cloud::new().await;
+    let issuer = Issuer::new(Algorithm::ES256, "k").unwrap();
+    let stream = cloud.stream().env("ACCESS", "jwt");
+    let stream = stream.env("JWKS", issuer.jwks().unwrap()).cors("*");
+    let stream = stream.start().await.unwrap();
+    let token = |lasts| issuer.token(&["A"], Duration::from_secs(lasts)).unwrap().0;
+    let (first, second) = (token(3), token(3_600));
+    let query = format!(
+        "order=A&stream={}&first={first}&second={second}",
+        stream.url()
+    );
+    let Some(mut page) = Page::with_module(browser, &query).await else {
+        return;
+    };
+    page.until(|report| report["rejected"] == *first).await;
+    cloud.append("A", "SHIPPED").await;
+    let reports = page.until(is_change(1)).await;
+    assert!(reports.iter().all(|report| report["state"] != "denied"));
+}
+
 /// The page covers itself with another one, and is uncovered once that one has checked in three times.
 async fn a_hidden_page_makes_no_request(browser: Browser) {
-    let stage = Stage::new().await;
-    let (stream, other) = (stage.stream().await, stage.stream().await);
+    let cloud = Cloud::new().await;
+    let (stream, other) = (stream(&cloud).await, stream(&cloud).await);
     let query = format!("order=A&stream={}&other={}", stream.url(), other.url());
     let Some(mut page) = Page::with_module(browser, &query).await else {
         return;
     };
     page.until(is_state("live")).await;
-    stage.change("A", 1, "COVER").await;
+    cloud.append("A", "COVER").await;
     page.until(|report| report["type"] == "hidden").await;
     // By then, what the page asked for before it was hidden has arrived.
     other.wait_for(|stats| stats.started >= 1).await;
     let before = stream.stats().started;
     other.wait_for(|stats| stats.started >= 4).await;
     assert_eq!(stream.stats().started, before);
-    stage.change("A", 2, "SHIPPED").await;
-    stage.change("B", 1, "UNCOVER").await;
+    cloud.append("A", "SHIPPED").await;
+    cloud.append("B", "UNCOVER").await;
     page.until(|report| report["type"] == "visible" && report["order"] == "A")
         .await;
     page.until(is_change(2)).await;
@@ -260,5 +236,6 @@ macro_rules! in_each_browser {
 in_each_browser!(
     every_change_once_in_all_weather,
     a_bare_event_source_gives_up,
+    a_token_that_expires_is_exchanged,
     a_hidden_page_makes_no_request
 );
