@@ -97,7 +97,6 @@ fn orders_in_query(request: &Request) -> Result<Vec<OrderId>, QuestionError> {
 fn cursor(request: &Request, orders: usize) -> Option<Cursor> {
     let header = request.headers().get("last-event-id");
     let header = header.map(|header| header.to_str().unwrap_or("unreadable"));
-    let header = header.filter(|text| !text.is_empty());
     let query = || request.query_string_parameters_ref()?.first("lastEventId");
     let is_some = |text: &&str| !text.is_empty();
     match header.filter(is_some).or_else(query).filter(is_some) {
