@@ -163,7 +163,7 @@ async fn cuts(function: &Function, feed: &DynamoDbFeed) -> (Vec<Cut>, usize) {
         cursor = response
             .lines()
             .filter_map(|line| line.strip_prefix("id: "))
-            .last()
+            .next_back()
             .map(str::to_owned);
         for bytes in 0..=response.len() {
             cuts.extend([false, true].map(|reset| Cut {
