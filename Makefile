@@ -52,9 +52,39 @@ token: ## a token that opens orders at what `make run` started: make token ORDER
 .PHONY: tools
 tools: $(RUN_TOOLS) ## what `make run` needs besides Rust and Python, into .tools/
 
+# npm writes this file itself, last.
+NPM_CLIENTS := tests/clients/node_modules/.package-lock.json
+$(NPM_CLIENTS): tests/clients/package-lock.json
+	@echo "installing the clients of $<"
+	@if command -v npm >/dev/null; then \
+		npm ci --prefix tests/clients --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null; \
+	else echo 'npm is missing: its clients are NOT TESTED' >&2; fi
+
+CLIENTS := .tools/requirements-clients.installed $(NPM_CLIENTS)
+
 .PHONY: test
-test: ## every test
+test: $(CLIENTS) ## every test
 	cargo test --workspace --locked
+	@$(call need,node,install Node.js 18 or later)
+	node --test web/test/*.test.js
+
+MINUTES ?= 10
+HURRY ?= 1
+
+.PHONY: soak
+soak: ## MINUTES=10 of everything that can go wrong: nothing lost, nothing doubled, all in order
+	SOAK_MINUTES=$(MINUTES) SOAK_HURRY=$(HURRY) cargo test --test soak --locked -- --nocapture
+
+.PHONY: conformance
+conformance: ## any server against docs/protocol.md: URL=http://… [ORDER=] [FINISHED=] [TOKEN=] [SHOP=] [ANY=1] [PATIENCE=]
+	@[ -n "$(URL)" ] || { echo 'which server? make conformance URL=http://localhost:9000/lambda-url/stream' >&2; exit 2; }
+	@cargo run --quiet --package conformance --locked --target-dir $(TARGET) -- '$(URL)' $(if $(ANY),--any) \
+		$(if $(ORDER),--order '$(ORDER)') $(if $(FINISHED),--finished '$(FINISHED)') $(if $(TOKEN),--token '$(TOKEN)') \
+		$(if $(SHOP),--shop '$(SHOP)') $(if $(PATIENCE),--patience '$(PATIENCE)')
+
+.PHONY: clients
+clients: $(CLIENTS) ## of all tests only those of clients that others wrote, cut at every byte
+	cargo test --locked --test clients --test browser
 
 .PHONY: check
 check: $(CHECK_TOOLS) ## format, clippy, rustdoc, template, where dependencies come from

@@ -144,7 +144,8 @@ impl<F: Feed> Session<F> {
         if next.is_err() {
             tracing::error!("a session panicked, the client is asked to come back");
             let retry = self.weather.worsens();
-            self.break_off(retry);
+            let rest = frames::rest(self.jittered(retry));
+            self.break_off(rest);
         }
         match next {
             Ok(chunk) => chunk,
@@ -155,7 +156,8 @@ impl<F: Feed> Session<F> {
     async fn proceed(&mut self) -> Option<Bytes> {
         loop {
             if self.sent.is_some() && self.chunks.len() > 1 && self.is_overdue() {
-                self.break_off(MIN_RETRY);
+                let goodbye = self.goodbye();
+                self.break_off(goodbye);
             }
             if let Some(Chunk { bytes, id }) = self.chunks.pop_front() {
                 self.next_heartbeat = self.clock.now() + self.pace.heartbeat;
@@ -180,13 +182,12 @@ impl<F: Feed> Session<F> {
         self.clock.now() >= self.pace.end + OVERTIME
     }
 
-    /// Says `rest` in place of all that waits: the client goes on from what it was sent.
-    fn break_off(&mut self, retry: Duration) {
+    /// Says goodbye in place of all that waits: the client goes on from what it was sent.
+    fn break_off(&mut self, goodbye: Result<Frame, FrameError>) {
         self.chunks.clear();
         self.phase = Phase::Over;
         if let Some(id) = self.sent.clone() {
-            let frame = frames::rest(self.jittered(retry));
-            self.push_with(id, frame);
+            self.push_with(id, goodbye);
         }
     }
 
@@ -317,12 +318,16 @@ impl<F: Feed> Session<F> {
     }
 
     fn end_of_window(&mut self) {
+        let goodbye = self.goodbye();
+        self.push(goodbye);
+        self.phase = Phase::Over;
+    }
+
+    fn goodbye(&mut self) -> Result<Frame, FrameError> {
         let now = self.clock.now();
-        if self.pace.expiry.is_some_and(|expiry| now >= expiry) {
-            self.push(frames::expired());
-            self.phase = Phase::Over;
-        } else {
-            self.rest(MIN_RETRY);
+        match self.pace.expiry.is_some_and(|expiry| now >= expiry) {
+            true => frames::expired(),
+            false => frames::rest(self.jittered(MIN_RETRY)),
         }
     }
 

@@ -218,6 +218,22 @@ async fn the_stream_ends_with_its_token() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_reader_that_is_slower_than_its_token_is_told_that_it_expired() {
+    let guarded = Guarded::new();
+    for status in ["PLACED", "PAID", "SHIPPED"] {
+        guarded.stage.change("A", status).await;
+    }
+    let token = guarded.token(json!(["A"]), Duration::from_secs(20));
+    let response = guarded.stage.respond(&bearer(A, &token)).await;
+    let mut page = Connection::new(response);
+    page.until("message").await;
+    tokio::time::advance(Duration::from_secs(25)).await;
+    let shown = page.finish().await;
+    assert_eq!(outline(&shown), ["hello", "PLACED", "expired"]);
+    assert_eq!(shown[2].id, shown[1].id);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_window_that_is_shorter_than_its_token_ends_as_ever() {
     let guarded = Guarded::new();
     for exp in [json!((NOW + HOUR).as_secs()), json!(1e300)] {

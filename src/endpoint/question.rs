@@ -92,13 +92,14 @@ fn orders_in_query(request: &Request) -> Result<Vec<OrderId>, QuestionError> {
 }
 
 /// The header is what a browser sends when it reconnects, the query is for a page that opens a
-/// stream with a cursor in hand: the header is newer.
+/// stream with a cursor in hand: the header is newer. Some clients send it empty before they have
+/// seen an id.
 fn cursor(request: &Request, orders: usize) -> Option<Cursor> {
     let header = request.headers().get("last-event-id");
     let header = header.map(|header| header.to_str().unwrap_or("unreadable"));
-    let header = header.filter(|text| !text.is_empty());
     let query = || request.query_string_parameters_ref()?.first("lastEventId");
-    match header.or_else(query).filter(|text| !text.is_empty()) {
+    let is_some = |text: &&str| !text.is_empty();
+    match header.filter(is_some).or_else(query).filter(is_some) {
         Some(text) => Cursor::parse(text, orders),
         None => Some(Cursor::start(orders)),
     }

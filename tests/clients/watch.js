@@ -3,7 +3,7 @@
 import { fetchEventSource } from "@microsoft/fetch-event-source";
 import { EventSource } from "eventsource";
 import { createEventSource } from "eventsource-client";
-import { plain, run } from "./story.js";
+import { reopened, run } from "./story.js";
 
 const [client, server] = process.argv.slice(2);
 
@@ -12,7 +12,7 @@ globalThis.window ??= globalThis;
 globalThis.document ??= { addEventListener() {}, removeEventListener() {} };
 
 const clients = {
-  "eventsource": plain(EventSource),
+  "eventsource": reopened(EventSource),
 
   "eventsource-client": (url, take) => new Promise((resolve) => {
     const source = createEventSource({

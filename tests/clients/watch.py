@@ -9,7 +9,7 @@ import httpx
 import httpx_sse
 import sseclient
 
-AT_A_TIME = 64
+AT_A_TIME = 48
 
 
 def httpx_sse_events(response):

@@ -101,18 +101,21 @@ fn chromium(profile: &Path, url: &str) -> io::Result<Child> {
             "--disable-background-networking",
             "--disable-component-update",
         ])
+        // A page may cover itself with another one.
+        .arg("--disable-popup-blocking")
         .arg(format!("--user-data-dir={}", profile.display()))
         .arg(url)
         .spawn()
 }
 
-/// It asks its maker for nothing.
+/// It asks its maker for nothing, and lets a page cover itself with another one.
 const FIREFOX_PREFERENCES: &str = r#"
 user_pref("app.normandy.enabled", false);
 user_pref("app.update.enabled", false);
 user_pref("browser.safebrowsing.malware.enabled", false);
 user_pref("browser.safebrowsing.phishing.enabled", false);
 user_pref("browser.shell.checkDefaultBrowser", false);
+user_pref("dom.disable_open_during_load", false);
 user_pref("datareporting.policy.dataSubmissionEnabled", false);
 user_pref("network.captive-portal-service.enabled", false);
 user_pref("network.connectivity-service.enabled", false);
@@ -122,12 +125,16 @@ user_pref("toolkit.telemetry.enabled", false);
 
 fn firefox(profile: &Path, url: &str) -> io::Result<Child> {
     std::fs::write(profile.join("user.js"), FIREFOX_PREFERENCES)?;
-    quiet("firefox-esr")
-        .args(["--headless", "--no-remote", "--profile"])
-        .arg(profile)
-        .arg(url)
-        .env("HOME", profile)
-        .spawn()
+    let start = |program| {
+        quiet(program)
+            .args(["--headless", "--no-remote", "--profile"])
+            .arg(profile)
+            .arg(url)
+            .env("HOME", profile)
+            .spawn()
+    };
+    // Debian's, or where there is none whichever there is.
+    start("firefox-esr").or_else(|_| start("firefox"))
 }
 
 /// It knows no headless mode: a display of its own goes before it.
