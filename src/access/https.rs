@@ -43,7 +43,7 @@ pub(super) enum FetchError {
     KeySet(#[from] KeySetError),
 }
 
-/// Fetches by https, with the SDK's own client: another one would be half a megabyte more to start.
+/// Fetches by https, with the SDK's own client, which is linked already.
 #[derive(Debug)]
 pub(super) struct Https {
     url: Uri,
