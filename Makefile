@@ -63,7 +63,7 @@ $(NPM_CLIENTS): tests/clients/package-lock.json
 CLIENTS := .tools/requirements-clients.installed $(NPM_CLIENTS)
 
 .PHONY: test
-test: $(CLIENTS) ## every test
+test: ## every test but `make clients`
 	cargo test --workspace --locked
 	@$(call need,node,install Node.js 18 or later)
 	node --test web/test/*.test.js
@@ -83,7 +83,7 @@ conformance: ## any server against docs/protocol.md: URL=http://… [ORDER=] [FI
 		$(if $(SHOP),--shop '$(SHOP)') $(if $(PATIENCE),--patience '$(PATIENCE)')
 
 .PHONY: clients
-clients: $(CLIENTS) ## of all tests only those of clients that others wrote, cut at every byte
+clients: $(CLIENTS) ## clients that others wrote, cut at every byte: many minutes, not in make test
 	cargo test --locked --test clients --test browser
 
 .PHONY: check
