@@ -13,7 +13,7 @@ use crate::cursor::{Cursor, Mark};
 use crate::feed::{Consistency, Entry, Feed, FeedError, Reading};
 use crate::hold::held_for;
 use crate::order::OrderId;
-use crate::session::{Pace, PublicChange, Session, Weather};
+use crate::session::{Pace, PublicChange, Session, Shared};
 use crate::settings::StreamSettings;
 
 pub use answer::Body;
@@ -24,7 +24,7 @@ use question::{Question, QuestionError};
 pub struct Endpoint<F> {
     feed: F,
     settings: StreamSettings,
-    weather: Weather,
+    shared: Shared,
 }
 
 impl<F: Feed> Endpoint<F> {
@@ -33,7 +33,7 @@ impl<F: Feed> Endpoint<F> {
         Self {
             feed,
             settings,
-            weather: Weather::default(),
+            shared: Shared::default(),
         }
     }
 
@@ -65,7 +65,12 @@ impl<F: Feed> Endpoint<F> {
     /// `deadline`: of the function, in milliseconds since the Unix epoch.
     async fn stream(
         &self,
-        Question { orders, cursor, .. }: Question,
+        Question {
+            orders,
+            cursor,
+            first_visit,
+            ..
+        }: Question,
         deadline: u64,
         clock: Clock,
         mut random: fastrand::Rng,
@@ -83,9 +88,11 @@ impl<F: Feed> Endpoint<F> {
             poll_interval: settings.poll_interval,
             heartbeat: settings.heartbeat,
             end: clock.now() + held,
+            policy: settings.policy,
+            first_visit,
         };
-        let (feed, weather) = (self.feed.clone(), self.weather.clone());
-        let session = Session::new(feed, orders, cursor, clock, pace, weather, random);
+        let (feed, shared) = (self.feed.clone(), self.shared.clone());
+        let session = Session::new(feed, orders, cursor, clock, pace, shared, random);
         answer::event_stream(session)
     }
 

@@ -1,13 +1,14 @@
 //! One response: from a cursor, through the feed, to a clean ending.
 //!
 //! ```text
-//! Opening ──▶ CatchingUp ──▶ Live ──▶ Over
-//!  hello       (reset)        changes   rest, or end
-//!              changes        comments
+//! Opening ──▶ CatchingUp ──▶ Deciding ◀──▶ Live ──▶ Over
+//!  hello       (reset)        hold, or     changes   end
+//!              changes        rest         comments
 //!              ready
 //! ```
 
 mod frames;
+mod knowledge;
 mod weather;
 
 use std::collections::VecDeque;
@@ -21,13 +22,12 @@ use crate::clock::Clock;
 use crate::cursor::{Cursor, Mark};
 use crate::feed::{Consistency, Discontinuity, Entry, Feed, FeedError, Reading};
 use crate::frame::{COMMENT, Frame, FrameError};
+use crate::hold::{FIRST_HOLD, Next, Outlook, Policy, SHORTEST_REST};
 use crate::order::{OrderId, Seq, Status};
 
 pub use frames::PublicChange;
-pub use weather::Weather;
-
-/// No reconnection time is shorter: a short one outlives its frame, and during an outage hammers.
-pub const MIN_RETRY: Duration = Duration::from_secs(1);
+use knowledge::Knowledge;
+use weather::Weather;
 
 /// When a session looks at the feed, breathes and ends.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +38,17 @@ pub struct Pace {
     pub heartbeat: Duration,
     /// When the response is over at the latest.
     pub end: Instant,
+    /// What ends it earlier; `None` holds it until then.
+    pub policy: Option<Policy>,
+    /// The client has just opened the stream.
+    pub first_visit: bool,
+}
+
+/// What the sessions of a process share.
+#[derive(Clone, Debug, Default)]
+pub struct Shared {
+    weather: Weather,
+    knowledge: Knowledge,
 }
 
 /// One response to one client.
@@ -50,10 +61,12 @@ pub struct Session<F> {
     clock: Clock,
     pace: Pace,
     phase: Phase,
+    /// The last look gave something to tell.
+    told: bool,
     next_look: Instant,
     next_heartbeat: Instant,
     chunks: VecDeque<Bytes>,
-    weather: Weather,
+    shared: Shared,
     random: fastrand::Rng,
 }
 
@@ -62,14 +75,18 @@ pub struct Session<F> {
 struct Watched {
     order: OrderId,
     mark: Mark,
-    /// Set while the newest entry is terminal.
-    finished: Option<Status>,
+    /// The status after the newest entry, and when that was appended, in milliseconds since the Unix epoch.
+    newest: Option<(Status, u64)>,
+    /// The newest entry is terminal.
+    finished: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Opening,
     CatchingUp,
+    /// Everything that was read is told.
+    Deciding,
     Live,
     Over,
 }
@@ -82,7 +99,7 @@ impl<F: Feed> Session<F> {
         cursor: Option<Cursor>,
         clock: Clock,
         pace: Pace,
-        weather: Weather,
+        shared: Shared,
         random: fastrand::Rng,
     ) -> Self {
         let cursor_unreadable = cursor.is_none();
@@ -90,7 +107,8 @@ impl<F: Feed> Session<F> {
         let watched = |(order, mark)| Watched {
             order,
             mark,
-            finished: None,
+            newest: None,
+            finished: false,
         };
         Self {
             feed,
@@ -99,10 +117,11 @@ impl<F: Feed> Session<F> {
             clock,
             pace,
             phase: Phase::Opening,
+            told: false,
             next_look: clock.start(),
             next_heartbeat: clock.start() + pace.heartbeat,
             chunks: VecDeque::new(),
-            weather,
+            shared,
             random,
         }
     }
@@ -119,6 +138,7 @@ impl<F: Feed> Session<F> {
             match self.phase {
                 Phase::Opening => self.open(),
                 Phase::CatchingUp => self.look_in_time().await,
+                Phase::Deciding => self.decide().await,
                 Phase::Live => self.wait().await,
                 Phase::Over => return None,
             }
@@ -128,7 +148,7 @@ impl<F: Feed> Session<F> {
     /// The first chunk, before the feed was asked: `onopen` fires, proxies flush, and the client has a cursor. WebKit glues
     /// a frame that was cut off to the next response: `hello`'s data, which nobody reads, takes the debris.
     fn open(&mut self) {
-        let retry = self.jittered(MIN_RETRY);
+        let retry = self.jittered(SHORTEST_REST);
         self.push(frames::hello(retry));
         if let Some(hello) = self.chunks.pop_back() {
             self.chunks.push_back([COMMENT, hello].concat().into());
@@ -144,7 +164,7 @@ impl<F: Feed> Session<F> {
     async fn wait(&mut self) {
         let now = self.clock.now();
         if now >= self.pace.end {
-            self.rest(MIN_RETRY);
+            self.rest(SHORTEST_REST);
         } else if now >= self.next_look {
             self.look_in_time().await;
         } else if now >= self.next_heartbeat {
@@ -157,22 +177,21 @@ impl<F: Feed> Session<F> {
     async fn look_in_time(&mut self) {
         match timeout_at(self.pace.end, self.look()).await {
             Ok(Ok(())) => {
-                self.weather.clears_up();
+                self.shared.weather.clears_up();
                 self.next_look = self.clock.now() + self.pace.poll_interval;
             }
             Ok(Err(error)) => {
                 tracing::warn!(%error, "the feed could not be read, the client is asked to come back");
-                let retry = self.weather.worsens();
+                let retry = self.shared.weather.worsens();
                 self.rest(retry);
             }
-            Err(_) => self.rest(MIN_RETRY),
+            Err(_) => self.rest(SHORTEST_REST),
         }
     }
 
     async fn look(&mut self) -> Result<(), FeedError> {
-        let before = self.chunks.len();
         for index in 0..self.watched.len() {
-            if self.phase == Phase::CatchingUp || self.watched[index].finished.is_none() {
+            if self.phase == Phase::CatchingUp || !self.watched[index].finished {
                 self.look_at(index, Consistency::Eventual).await?;
             }
         }
@@ -184,14 +203,14 @@ impl<F: Feed> Session<F> {
         }
         if self.all_finished() {
             self.end();
-        } else if self.phase == Phase::CatchingUp {
-            self.push(frames::ready());
-            self.phase = Phase::Live;
-        }
-        if self.chunks.len() > before {
-            // Node's clients were reported to hold a small chunk back until the next one comes.
             self.chunks.push_back(COMMENT);
+            return Ok(());
         }
+        if self.phase == Phase::CatchingUp {
+            self.push(frames::ready());
+        }
+        self.told = !self.chunks.is_empty();
+        self.phase = Phase::Deciding;
         Ok(())
     }
 
@@ -226,24 +245,62 @@ impl<F: Feed> Session<F> {
             self.watched[index].mark = entry.mark();
             self.push(frames::change(entry));
         }
-        let newest = reading.newest().filter(|newest| newest.terminal);
-        self.watched[index].finished = newest.map(|newest| newest.status.clone());
+        let newest = reading.newest();
+        self.watched[index].finished = newest.is_some_and(|newest| newest.terminal);
+        self.watched[index].newest =
+            newest.map(|newest| (newest.status.clone(), newest.appended_at));
     }
 
     fn all_finished(&self) -> bool {
-        self.watched
-            .iter()
-            .all(|watched| watched.finished.is_some())
+        self.watched.iter().all(|watched| watched.finished)
     }
 
     fn end(&mut self) {
         let mut orders = serde_json::Map::new();
         for watched in &mut self.watched {
             watched.mark.ended = true;
-            orders.insert(watched.order.to_string(), json!(watched.finished));
+            let status = watched.newest.as_ref().map(|(status, _)| status);
+            orders.insert(watched.order.to_string(), json!(status));
         }
         self.push(frames::end(orders));
         self.phase = Phase::Over;
+    }
+
+    /// Everything is told: holds the response until the next look, or ends it.
+    async fn decide(&mut self) {
+        self.phase = Phase::Live;
+        if let Next::Rest(rest) = self.hold_or_rest().await {
+            self.push(frames::rest(rest));
+            self.phase = Phase::Over;
+        } else if self.told {
+            // Node's clients were reported to hold a small chunk back until the next one comes.
+            self.chunks.push_back(COMMENT);
+        }
+    }
+
+    async fn hold_or_rest(&mut self) -> Next {
+        let Some(policy) = self.pace.policy else {
+            return Next::Hold;
+        };
+        let unfinished = self.watched.iter().filter(|watched| !watched.finished);
+        let unknown = unfinished.clone().any(|watched| watched.newest.is_none());
+        if unknown && self.pace.first_visit && self.clock.now() < self.clock.start() + FIRST_HOLD {
+            return Next::Hold;
+        }
+        let hazards = self.shared.knowledge.hazards(&self.feed, &self.clock, self.pace.end).await;
+        let now = self.clock.epoch_millis();
+        let outlook = |watched: &Watched| {
+            let Some((status, appended_at)) = &watched.newest else {
+                return Outlook::Unknown;
+            };
+            let quiet = Duration::from_millis(now.saturating_sub(*appended_at)).as_secs_f64();
+            match hazards.get(status) {
+                Some(hazard) => Outlook::Learned(hazard, quiet),
+                None => Outlook::Unlearned(quiet),
+            }
+        };
+        let outlooks: Vec<_> = unfinished.map(outlook).collect();
+        policy.next(&outlooks, self.random.f64())
     }
 
     fn rest(&mut self, retry: Duration) {

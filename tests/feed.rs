@@ -116,7 +116,8 @@ async fn an_entry_is_read_as_it_was_written(feed: impl Feed) {
     )
     .await
     .unwrap()
-    .unwrap();
+    .unwrap()
+    .entry;
     assert_eq!(
         feed.newest(&order("Ünï / 🚚")).await.unwrap().as_ref(),
         Some(&first)
@@ -279,7 +280,7 @@ async fn after_expiry_anything_is_a_change(feed: impl Feed) {
         .unwrap()
         .unwrap();
     // The expired entry is still there, so its number is taken.
-    assert_eq!(touched.seq, Seq(2));
+    assert_eq!(touched.entry.seq, Seq(2));
 }
 
 async fn concurrent_appenders_make_one_clean_log(feed: impl Feed) {

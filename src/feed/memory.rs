@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Consistency, Entry, Feed, FeedError, Put};
-use crate::order::{OrderId, Seq};
+use crate::dwell::Dwells;
+use crate::order::{OrderId, Seq, Status};
 
 type Log = BTreeMap<(OrderId, Seq), Entry>;
 
@@ -20,6 +21,7 @@ struct State {
     log: Log,
     /// What eventually consistent readings see instead of the log.
     replica: Option<Log>,
+    dwells: BTreeMap<Status, Dwells>,
     faults: VecDeque<Option<Fault>>,
 }
 
@@ -147,5 +149,18 @@ impl Feed for MemoryFeed {
             entries(log, order, from).collect()
         })
         .await
+    }
+
+    async fn learn(&self, status: &Status, dwells: &Dwells, _: u64) -> Result<f64, FeedError> {
+        self.call(|state| {
+            let kept = state.dwells.entry(status.clone()).or_default();
+            kept.merge(dwells);
+            kept.total()
+        })
+        .await
+    }
+
+    async fn learned(&self) -> Result<BTreeMap<Status, Dwells>, FeedError> {
+        self.call(|state| state.dwells.clone()).await
     }
 }
