@@ -90,27 +90,24 @@ impl Dwells {
                 + (near(bucket.checked_sub(1)) + near(Some(bucket + 1))) / 4.0;
             let (from, to) = (start(bucket), start(bucket + 1));
             // Those that left in this bucket stayed half of it on average. `left` is never zero, so neither is the divisor.
-            rates[bucket] = left / ((stayed + left / 2.0) * (to - from));
+            let learned = left / ((stayed + left / 2.0) * (to - from));
             stayed += left;
+            // Between what was learned and what is assumed without, in magnitudes: one order says little, ten nearly all.
+            let trust = seen / (seen + 1.0);
+            rates[bucket] = learned.powf(trust) * unlearned((from + to) / 2.0).powf(1.0 - trust);
         }
-        Hazard { rates, seen }
+        Hazard(rates)
     }
 }
 
 /// The chance a second that an order's next change comes now.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Hazard {
-    rates: [f64; BUCKETS],
-    /// How many orders it was learned from, with faded ones counted as what is left of them.
-    seen: f64,
-}
+pub struct Hazard([f64; BUCKETS]);
 
 impl Hazard {
     /// After so many seconds of quiet. Always positive and finite.
     pub fn at(&self, quiet: f64) -> f64 {
-        // Between what was learned and what is assumed without, in magnitudes: one order says little, ten nearly all.
-        let trust = self.seen / (self.seen + 1.0);
-        self.rates[bucket(quiet)].powf(trust) * unlearned(quiet).powf(1.0 - trust)
+        self.0[bucket(quiet)]
     }
 }
 

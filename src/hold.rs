@@ -19,7 +19,7 @@ pub const FIRST_HOLD: Duration = Duration::from_secs(5);
 /// `FRESHNESS` is the delay of a change that comes about once in so many seconds.
 const FRESHNESS_AT: f64 = 600.0;
 
-/// The step in which hazards are added up, in seconds.
+/// The first step in which hazards are added up, in seconds; they grow with the time ahead.
 const STEP: f64 = 0.25;
 
 /// Spaces check-ins.
@@ -84,10 +84,11 @@ impl Policy {
         let longest = self.max_rest.max(SHORTEST_REST).as_secs_f64();
         let (mut rest, mut due, mut changes) = (0.0, 0.0, 0.0);
         while rest < longest && (due < 1.0 || rest < SHORTEST_REST.as_secs_f64()) {
-            let hazard: f64 = orders.iter().map(|order| order.hazard(rest + STEP / 2.0)).sum();
+            let step = STEP.max(rest / 16.0);
+            let hazard: f64 = orders.iter().map(|order| order.hazard(rest + step / 2.0)).sum();
             let due_a_second = (FRESHNESS_AT * hazard).sqrt() / (2.0 * freshness);
             let left = ((1.0 - due) / due_a_second).max(SHORTEST_REST.as_secs_f64() - rest);
-            let step = STEP.min(left).min(longest - rest);
+            let step = step.min(left).min(longest - rest);
             rest += step;
             due += due_a_second * step;
             changes += hazard * step;
