@@ -54,6 +54,10 @@ check: $(AWS_TOOLS) ## format, clippy, rustdoc, template, where dependencies com
 	cargo clippy --workspace --all-targets --locked -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps --document-private-items --locked
 
+.PHONY: cost
+cost: ## what it costs and how late it is, on two traces (CHANGES=a.csv VISITS=b.csv takes yours, JSON=1)
+	@cargo run --quiet --package cost --locked
+
 .PHONY: build
 build: $(RUN_TOOLS) $(AWS_TOOLS) ## both functions for Lambda, into .aws-sam/ (ARCH=arm64, or x86_64)
 	@# sam build shows no progress, takes no --locked, and finds all of this done.

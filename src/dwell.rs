@@ -134,3 +134,85 @@ fn start(bucket: usize) -> f64 {
         _ => FACTOR.powi(i32::try_from(bucket - 1).unwrap_or(i32::MAX)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// A status that orders leave with the same chance at any time: every thousandth part of them, when it leaves.
+    fn memoryless(mean: f64) -> Dwells {
+        let mut dwells = Dwells::default();
+        for part in 0..1000 {
+            let seconds = -mean * (1.0 - (f64::from(part) + 0.5) / 1000.0).ln();
+            dwells.add(Duration::from_secs_f64(seconds), 1.0);
+        }
+        dwells
+    }
+
+    #[test]
+    fn buckets_are_where_they_start() {
+        for at in 0..BUCKETS {
+            assert_eq!(bucket(start(at) * 1.0001), at);
+            assert_eq!(bucket(start(at + 1) * 0.9999), at);
+        }
+        assert_eq!(bucket(f64::MAX), BUCKETS - 1);
+    }
+
+    #[test]
+    fn what_is_memoryless_is_learned_as_such() {
+        let hazard = memoryless(600.0).hazard(1.0);
+        for quiet in [15.0, 60.0, 300.0, 600.0, 1200.0] {
+            let rate = hazard.at(quiet) * 600.0;
+            assert!((0.85..1.2).contains(&rate), "{rate} after {quiet} s");
+        }
+    }
+
+    #[test]
+    fn what_takes_a_day_is_not_expected_within_a_minute_and_expected_after_a_day() {
+        let mut dwells = Dwells::default();
+        for hours in 18..30 {
+            dwells.add(Duration::from_secs(hours * 3600), 1.0);
+        }
+        let hazard = dwells.hazard(1.0);
+        assert!(hazard.at(60.0) < hazard.at(86_400.0) * 50.0);
+        assert!(hazard.at(3_600.0) < hazard.at(86_400.0) / 5.0);
+    }
+
+    #[test]
+    fn after_a_half_life_an_observation_counts_half() {
+        let then = 1_795_369_200;
+        let later = then + HALF_LIFE_SECONDS as u64;
+        assert!((weight(later) / weight(then) - 2.0).abs() < 1e-9);
+        // 38 digits and 125 powers of ten are what DynamoDB holds.
+        assert!(weight(2_745_000_000) < 1e125, "{}", weight(2_745_000_000));
+    }
+
+    proptest! {
+        #[test]
+        fn a_hazard_is_positive_and_finite_whatever_was_learned(
+            seconds in prop::collection::vec(0.0..1e9, 0..50), weight in 1e-30..1e100, now in 1e-3..1e60, quiet in 0.0..1e12,
+        ) {
+            let mut dwells = Dwells::default();
+            for dwell in seconds {
+                dwells.add(Duration::from_secs_f64(dwell), weight);
+            }
+            let at = dwells.hazard(now).at(quiet);
+            prop_assert!(at.is_finite() && at > 0.0, "{at}");
+        }
+
+        #[test]
+        fn buckets_and_merging_keep_every_weight(seconds in prop::collection::vec(0.0..1e7, 0..50)) {
+            let (mut dwells, mut copy) = (Dwells::default(), Dwells::default());
+            for dwell in &seconds {
+                dwells.add(Duration::from_secs_f64(*dwell), 2.0);
+            }
+            for (bucket, weight) in dwells.filled() {
+                copy.add_to_bucket(bucket, weight);
+            }
+            prop_assert_eq!(&copy, &dwells);
+            copy.merge(&dwells);
+            prop_assert_eq!(copy.total(), 4.0 * seconds.len() as f64);
+        }
+    }
+}

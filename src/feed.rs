@@ -213,9 +213,7 @@ pub trait Feed: Clone + Send + Sync + 'static {
 
     /// The dwell times of every status, with [`Consistency::Eventual`]. Of a hundred statuses at least; a shop that has more
     /// makes them up, and gains nothing from their dwell times.
-    fn learned(
-        &self,
-    ) -> impl Future<Output = Result<BTreeMap<Status, Dwells>, FeedError>> + Send;
+    fn learned(&self) -> impl Future<Output = Result<BTreeMap<Status, Dwells>, FeedError>> + Send;
 }
 
 /// An entry that was appended.
@@ -230,8 +228,14 @@ pub struct Appended {
 impl Appended {
     /// For how long the superseded entry was the newest. `None` where there was none, or nothing was expected after it.
     pub fn dwelt(&self) -> Option<(&Status, Duration)> {
-        let superseded = self.superseded.as_ref().filter(|superseded| !superseded.terminal)?;
-        let dwell = self.entry.appended_at.saturating_sub(superseded.appended_at);
+        let superseded = self
+            .superseded
+            .as_ref()
+            .filter(|superseded| !superseded.terminal)?;
+        let dwell = self
+            .entry
+            .appended_at
+            .saturating_sub(superseded.appended_at);
         Some((&superseded.status, Duration::from_millis(dwell)))
     }
 }

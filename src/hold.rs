@@ -85,7 +85,10 @@ impl Policy {
         let (mut rest, mut due, mut changes) = (0.0, 0.0, 0.0);
         while rest < longest && (due < 1.0 || rest < SHORTEST_REST.as_secs_f64()) {
             let step = STEP.max(rest / 16.0);
-            let hazard: f64 = orders.iter().map(|order| order.hazard(rest + step / 2.0)).sum();
+            let hazard: f64 = orders
+                .iter()
+                .map(|order| order.hazard(rest + step / 2.0))
+                .sum();
             let due_a_second = (FRESHNESS_AT * hazard).sqrt() / (2.0 * freshness);
             let left = ((1.0 - due) / due_a_second).max(SHORTEST_REST.as_secs_f64() - rest);
             let step = step.min(left).min(longest - rest);
@@ -146,7 +149,95 @@ mod tests {
         check(s(60), Some(s(0)), 0.0, s(0));
     }
 
+    fn policy(freshness: f64) -> Policy {
+        Policy {
+            freshness: Duration::from_secs_f64(freshness),
+            max_rest: s(60),
+            poll_interval: Duration::from_millis(500),
+        }
+    }
+
+    /// A status that takes about so long, however long it has taken.
+    fn memoryless(mean: f64) -> Hazard {
+        let mut dwells = crate::dwell::Dwells::default();
+        for part in 0..2000 {
+            let seconds = -mean * (1.0 - (f64::from(part) + 0.5) / 2000.0).ln();
+            dwells.add(Duration::from_secs_f64(seconds), 1.0);
+        }
+        dwells.hazard(1.0)
+    }
+
+    #[track_caller]
+    fn rests(next: Next) -> f64 {
+        match next {
+            Next::Rest(rest) => rest.as_secs_f64(),
+            Next::Hold => panic!("held"),
+        }
+    }
+
+    #[test]
+    fn a_memoryless_ten_minute_status_is_shown_freshness_late() {
+        let hazard = memoryless(600.0);
+        for freshness in [0.7, 1.0, 2.0, 5.0] {
+            let rest = rests(policy(freshness).next(&[Outlook::Learned(&hazard, 300.0)], 0.5));
+            let mean_delay = rest / 2.0;
+            assert!(
+                (mean_delay / freshness - 1.0).abs() < 0.15,
+                "{mean_delay} for {freshness}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_change_that_is_due_within_seconds_is_waited_for() {
+        let hazard = memoryless(4.0);
+        assert_eq!(
+            policy(1.0).next(&[Outlook::Learned(&hazard, 3.0)], 0.5),
+            Next::Hold
+        );
+        let thrifty = policy(10.0).next(&[Outlook::Learned(&hazard, 3.0)], 0.5);
+        assert!(rests(thrifty) < 2.0);
+    }
+
+    #[test]
+    fn no_check_in_skips_a_rise() {
+        // All orders stay for 100 to 110 s.
+        let mut dwells = crate::dwell::Dwells::default();
+        for tenth in 0..100 {
+            dwells.add(Duration::from_millis(100_000 + tenth * 100), 1.0);
+        }
+        let hazard = dwells.hazard(1.0);
+        let early = rests(policy(1.0).next(&[Outlook::Learned(&hazard, 5.0)], 0.5));
+        let before = rests(policy(1.0).next(&[Outlook::Learned(&hazard, 60.0)], 0.5));
+        assert!(early > 5.0 && 60.0 + before < 115.0, "{early}, {before}");
+    }
+
     proptest! {
+        #[test]
+        fn a_rest_is_never_shorter_than_a_second_nor_longer_than_the_longest(
+            freshness in 0.1..1000.0, longest in 1u64..10_000, quiet in 0.0..1e8, mean in 0.1..1e7, random in 0.0..1.0,
+        ) {
+            let hazard = memoryless(mean);
+            let policy = Policy { max_rest: s(longest), ..policy(freshness) };
+            for orders in [&[Outlook::Learned(&hazard, quiet)][..], &[Outlook::Unlearned(quiet)], &[Outlook::Unknown]] {
+                if let Next::Rest(rest) = policy.next(orders, random) {
+                    prop_assert!(rest >= SHORTEST_REST && rest <= s(longest).mul_f64(1.1), "{rest:?}");
+                }
+            }
+        }
+
+        #[test]
+        fn intervals_fall_as_the_hazard_rises_and_as_orders_are_added(quiet in 0.0..1e6, mean in 100.0..1e6, random in 0.0..1.0) {
+            let (slow, fast) = (memoryless(mean * 4.0), memoryless(mean));
+            let (slow, fast) = (Outlook::Learned(&slow, mean), Outlook::Learned(&fast, mean));
+            let rest = |orders: &[Outlook<'_>]| match policy(2.0).next(orders, random) {
+                Next::Rest(rest) => rest,
+                Next::Hold => Duration::ZERO,
+            };
+            prop_assert!(rest(&[fast]) <= rest(&[slow]));
+            prop_assert!(rest(&[slow, Outlook::Unlearned(quiet)]) <= rest(&[slow]));
+        }
+
         #[test]
         fn never_past_the_deadline_and_never_far_below_the_window(
             window in 1u64..10_000_000, remaining in 0u64..10_000_000, random in 0.0..1.0,

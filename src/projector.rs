@@ -76,7 +76,10 @@ impl<F: Feed> Projector<F> {
                 response.batch_item_failures.push(failure);
             }
         }
-        if timeout_at(end, self.learner.learn(&self.feed, dwelt, clock)).await.is_err() {
+        if timeout_at(end, self.learner.learn(&self.feed, dwelt, clock))
+            .await
+            .is_err()
+        {
             tracing::warn!("no time was left to keep dwell times");
         }
         response
@@ -102,12 +105,7 @@ impl<F: Feed> Projector<F> {
 
     /// Appends an order's changes, one after the other. At the first that fails the order stops, for what comes after must
     /// not overtake it.
-    async fn append_all(
-        &self,
-        deliveries: Vec<Delivery>,
-        clock: &Clock,
-        end: Instant,
-    ) -> Outcome {
+    async fn append_all(&self, deliveries: Vec<Delivery>, clock: &Clock, end: Instant) -> Outcome {
         let mut outcome = Outcome::default();
         for (change, sequence_number) in deliveries {
             match timeout_at(
@@ -120,7 +118,9 @@ impl<F: Feed> Projector<F> {
                     let seq = appended.as_ref().map(|appended| appended.entry.seq.0);
                     tracing::debug!(order = %change.order, sequence_number, seq, "projected");
                     let dwelt = appended.as_ref().and_then(Appended::dwelt);
-                    outcome.dwelt.extend(dwelt.map(|(status, dwell)| (status.clone(), dwell)));
+                    outcome
+                        .dwelt
+                        .extend(dwelt.map(|(status, dwell)| (status.clone(), dwell)));
                 }
                 Ok(Err(refused @ FeedError::Refused { .. })) => {
                     tracing::error!(order = %change.order, sequence_number, reason = %refused, "poison record");

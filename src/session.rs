@@ -287,7 +287,11 @@ impl<F: Feed> Session<F> {
         if unknown && self.pace.first_visit && self.clock.now() < self.clock.start() + FIRST_HOLD {
             return Next::Hold;
         }
-        let hazards = self.shared.knowledge.hazards(&self.feed, &self.clock, self.pace.end).await;
+        let hazards = self
+            .shared
+            .knowledge
+            .hazards(&self.feed, &self.clock, self.pace.end)
+            .await;
         let now = self.clock.epoch_millis();
         let outlook = |watched: &Watched| {
             let Some((status, appended_at)) = &watched.newest else {

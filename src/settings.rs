@@ -95,7 +95,7 @@ impl StreamSettings {
         let heartbeat = reader.duration("HEARTBEAT", "15s", Duration::from_secs(1));
         let holds = reader.one_of("HOLD", &[("auto", false), ("always", true)]);
         let policy = Policy {
-            freshness: reader.duration("FRESHNESS", "1s", Duration::from_millis(100)),
+            freshness: reader.duration("FRESHNESS", "900ms", Duration::from_millis(100)),
             max_rest: reader.duration("MAX_REST", "60s", SHORTEST_REST),
             poll_interval,
         };
@@ -238,7 +238,7 @@ mod tests {
         assert_eq!(stream.poll_interval, Duration::from_millis(500));
         assert_eq!(stream.heartbeat, Duration::from_secs(15));
         let policy = Policy {
-            freshness: Duration::from_secs(1),
+            freshness: Duration::from_millis(900),
             max_rest: Duration::from_secs(60),
             poll_interval: stream.poll_interval,
         };

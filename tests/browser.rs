@@ -113,13 +113,14 @@ struct Stage {
 }
 
 impl Stage {
-    async fn new() -> Self {
+    async fn new(hold: &str) -> Self {
         let dynamo = Dynamo::start("127.0.0.1:0").await.unwrap();
         create_tables(&dynamo.client()).await.unwrap();
         let stream = Function::builder(env!("CARGO_BIN_EXE_stream"))
             .env("FEED_TABLE", "OrderFeed")
             .env("ACCESS", "open")
             .env("WINDOW", "2s")
+            .env("HOLD", hold)
             .env("AWS_ENDPOINT_URL_DYNAMODB", dynamo.endpoint())
             .env("AWS_REGION", "us-east-1")
             .env("AWS_ACCESS_KEY_ID", "local")
@@ -169,8 +170,17 @@ fn seq(report: &Value) -> u64 {
 /// passes is the browser's own; nothing here waits for it to be enough.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_change_once_and_in_order_over_twenty_connections() {
+    changes_while_connections_end(&Stage::new("always").await).await;
+}
+
+/// As before, but the function rests: nothing was learned, so each response ends as soon as it has told everything.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_change_once_and_in_order_over_twenty_check_ins() {
+    changes_while_connections_end(&Stage::new("auto").await).await;
+}
+
+async fn changes_while_connections_end(stage: &Stage) {
     const CONNECTIONS: usize = 20;
-    let stage = Stage::new().await;
     let Some(mut browser) = Browser::watch(&stage.url()).await else {
         return;
     };
@@ -197,7 +207,7 @@ async fn every_change_once_and_in_order_over_twenty_connections() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_the_end_the_browser_stops_by_itself() {
-    let stage = Stage::new().await;
+    let stage = Stage::new("always").await;
     stage.change(1, "SHIPPED").await;
     let Some(mut browser) = Browser::watch(&stage.url()).await else {
         return;

@@ -43,7 +43,15 @@ fn files_with(words: &[&str]) -> Vec<String> {
 #[test]
 fn pure_modules_name_neither_tokio_nor_the_sdk() {
     let found = files_with(&["tokio", "aws_sdk", "async ", ".await"]);
-    for pure in ["order.rs", "change.rs", "cursor.rs", "frame.rs", "hold.rs"] {
+    for pure in [
+        "order.rs",
+        "change.rs",
+        "cursor.rs",
+        "dwell.rs",
+        "frame.rs",
+        "hold.rs",
+        "prices.rs",
+    ] {
         assert!(!found.contains(&pure.to_owned()), "{pure}");
     }
 }

@@ -80,7 +80,12 @@ impl Platform {
         let since_start = began - self.start;
         let running = self.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
         self.peak.fetch_max(running, Ordering::Relaxed);
-        *self.requests.lock().unwrap_or_else(PoisonError::into_inner).entry(since_start.as_secs()).or_default() += 1;
+        *self
+            .requests
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(since_start.as_secs())
+            .or_default() += 1;
         let clock = Clock::starting_at(EPOCH + since_start);
         let mut body = endpoint.respond(&request, clock, random).await.into_body();
         let mut bytes = 0;
@@ -134,7 +139,10 @@ impl Browser {
         sleep_until(start + self.visit.opens).await;
         let (mut page, mut delays) = (Page::default(), Delays::default());
         while !page.ended && Instant::now() < closes {
-            if timeout_at(closes, self.read(&mut page, &mut delays)).await.is_err() {
+            if timeout_at(closes, self.read(&mut page, &mut delays))
+                .await
+                .is_err()
+            {
                 break;
             }
             if !page.ended {
@@ -180,7 +188,9 @@ impl Browser {
         for line in text.lines() {
             match line.split_once(": ") {
                 Some(("event", name)) => event = if name == "end" { "end" } else { "other" },
-                Some(("retry", millis)) => page.retry = Duration::from_millis(millis.parse().unwrap_or(1000)),
+                Some(("retry", millis)) => {
+                    page.retry = Duration::from_millis(millis.parse().unwrap_or(1000))
+                }
                 Some(("data", _)) if event == "message" => {
                     self.shown(page.seq, arrives, delays);
                     page.seq += 1;
@@ -198,7 +208,9 @@ impl Browser {
             && self.live.contains(&index)
             && arrives <= self.visit.closes
         {
-            delays.seen.push((arrives.saturating_sub(change.at)).as_secs_f64());
+            delays
+                .seen
+                .push((arrives.saturating_sub(change.at)).as_secs_f64());
         }
     }
 }

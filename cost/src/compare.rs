@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use order_status_stream::prices::{
     APPSYNC_MINUTE, APPSYNC_OPERATION, CHECK_IN, FEWEST_INSTANCES, INSTANCE_FEE, INSTANCE_HOUR,
-    INSTANCE_STREAMS, LOOK, READ_UNIT, REQUEST, SECOND, WEBSOCKET_MESSAGE, WEBSOCKET_MINUTE, WRITE_UNIT,
+    INSTANCE_STREAMS, LOOK, READ_UNIT, REQUEST, SECOND, WEBSOCKET_MESSAGE, WEBSOCKET_MINUTE,
+    WRITE_UNIT,
 };
 
 use crate::bill::{Bill, Delays, Usage};
@@ -23,7 +24,13 @@ pub fn fixed(trace: &Trace, interval: Duration) -> (Bill, Delays) {
     let (mut check_ins, mut delays) = (0_u64, Delays::default());
     for offset in 0..OFFSETS {
         for visit in &trace.visits {
-            check_ins += check_in(trace, visit, interval, interval * offset / OFFSETS, &mut delays);
+            check_ins += check_in(
+                trace,
+                visit,
+                interval,
+                interval * offset / OFFSETS,
+                &mut delays,
+            );
         }
     }
     delays.missed /= OFFSETS as usize;
@@ -38,7 +45,13 @@ pub fn fixed(trace: &Trace, interval: Duration) -> (Bill, Delays) {
 }
 
 /// Returns how many check-ins a visit makes: at its opening, `offset` later, and each `interval` from there on.
-fn check_in(trace: &Trace, visit: &Visit, interval: Duration, offset: Duration, delays: &mut Delays) -> u64 {
+fn check_in(
+    trace: &Trace,
+    visit: &Visit,
+    interval: Duration,
+    offset: Duration,
+    delays: &mut Delays,
+) -> u64 {
     let changes = trace.changes(&visit.order);
     let looks = |n: u64| match n {
         0 => visit.opens + ONE_WAY + CALL,
@@ -52,12 +65,18 @@ fn check_in(trace: &Trace, visit: &Visit, interval: Duration, offset: Duration, 
     for index in trace.live(visit) {
         let arrives = looks(sees(changes[index].at)) + ONE_WAY;
         match arrives <= visit.closes {
-            true => delays.seen.push((arrives - changes[index].at).as_secs_f64()),
+            true => delays
+                .seen
+                .push((arrives - changes[index].at).as_secs_f64()),
             false => delays.missed += 1,
         }
     }
-    let last = trace.finished(&visit.order).map_or(u64::MAX, |end| sees(end));
-    let open = (visit.closes - visit.opens).saturating_sub(offset).as_secs_f64();
+    let last = trace
+        .finished(&visit.order)
+        .map_or(u64::MAX, |end| sees(end));
+    let open = (visit.closes - visit.opens)
+        .saturating_sub(offset)
+        .as_secs_f64();
     last.min((open / interval.as_secs_f64()).ceil() as u64) + 1
 }
 
@@ -89,7 +108,11 @@ pub struct Alternative {
 pub fn alternatives(trace: &Trace) -> Vec<Alternative> {
     let visits = trace.visits.len() as f64;
     let minutes = trace.watch_minutes();
-    let live: usize = trace.visits.iter().map(|visit| trace.live(visit).len()).sum();
+    let live: usize = trace
+        .visits
+        .iter()
+        .map(|visit| trace.live(visit).len())
+        .sum();
     let changes: usize = trace.orders.values().map(Vec::len).sum();
     let (live, changes) = (live as f64, changes as f64);
     let snapshot = Bill {
@@ -121,7 +144,9 @@ pub fn alternatives(trace: &Trace) -> Vec<Alternative> {
         other: minutes * 60.0 * instance_second / INSTANCE_STREAMS,
         ..streams
     };
-    let instances = (peak_visits(trace) / INSTANCE_STREAMS).ceil().max(FEWEST_INSTANCES);
+    let instances = (peak_visits(trace) / INSTANCE_STREAMS)
+        .ceil()
+        .max(FEWEST_INSTANCES);
     let there = Bill {
         other: trace.span().as_secs_f64() * instance_second * instances,
         ..streams

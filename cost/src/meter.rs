@@ -103,7 +103,11 @@ impl Feed for MeteredFeed {
     async fn learned(&self) -> Result<BTreeMap<Status, Dwells>, FeedError> {
         tokio::time::sleep(CALL).await;
         // An item of a bucket's name and a number each is some 20 bytes a bucket.
-        let bytes = self.learned.values().map(|dwells| 120 + 20 * dwells.filled().count()).sum();
+        let bytes = self
+            .learned
+            .values()
+            .map(|dwells| 120 + 20 * dwells.filled().count())
+            .sum();
         lock(&self.watching).read_units += read_units(bytes, Consistency::Eventual);
         Ok((*self.learned).clone())
     }

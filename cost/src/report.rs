@@ -99,7 +99,10 @@ impl Row {
                 ratio: fixed / total,
             }
         });
-        let settings: Vec<_> = settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let settings: Vec<_> = settings
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
         let changes: usize = trace.orders.values().map(Vec::len).sum();
         Self {
             name: settings.join(" ") + note,
@@ -136,7 +139,11 @@ impl Report {
         for seconds in [1, 5, 15] {
             let (bill, delays) = fixed(trace, Duration::from_secs(seconds));
             let name = format!("fixed check-ins, {seconds} s");
-            rows.push(Row::other(name, bill.per_million(minutes), Some(Delay::of(delays))));
+            rows.push(Row::other(
+                name,
+                bill.per_million(minutes),
+                Some(Delay::of(delays)),
+            ));
         }
         for alternative in alternatives(trace) {
             let bill = alternative.bill.per_million(minutes);
@@ -161,33 +168,68 @@ impl Report {
         );
         println!(
             "{:34} {:>8} {:>8} {:>8} {:>7} {:>7} {:>8} | {:>6} {:>6} {:>6} {:>6} {:>6} | {:>5} {:>5} | fixed check-ins of that mean",
-            "", "total", "requests", "held", "reads", "writes", "other", "mean", "p50", "p95", "p99", "missed", "req/s", "at once"
+            "",
+            "total",
+            "requests",
+            "held",
+            "reads",
+            "writes",
+            "other",
+            "mean",
+            "p50",
+            "p95",
+            "p99",
+            "missed",
+            "req/s",
+            "at once"
         );
         for row in &self.rows {
             row.print();
         }
-        println!("To project a million changes, watched or not, costs {:.2} USD.", self.per_million_changes);
+        println!(
+            "To project a million changes, watched or not, costs {:.2} USD.",
+            self.per_million_changes
+        );
     }
 }
 
 impl Row {
     fn print(&self) {
-        let Bill { requests, held, reads, writes, other } = self.bill;
+        let Bill {
+            requests,
+            held,
+            reads,
+            writes,
+            other,
+        } = self.bill;
         print!(
             "{:34} {:8.2} {requests:8.2} {held:8.2} {reads:7.2} {writes:7.2} {other:8.2} |",
             self.name, self.total
         );
         match self.delay {
-            Some(Delay { mean, p50, p95, p99, missed, .. }) => {
+            Some(Delay {
+                mean,
+                p50,
+                p95,
+                p99,
+                missed,
+                ..
+            }) => {
                 print!(" {mean:6.2} {p50:6.2} {p95:6.2} {p99:6.2} {missed:6} |");
             }
             None => print!(" {:34} |", "push: as it comes"),
         }
         if let Some(peak) = self.peak {
-            print!(" {:5} {:7} |", peak.requests_per_second, peak.concurrent_executions);
+            print!(
+                " {:5} {:7} |",
+                peak.requests_per_second, peak.concurrent_executions
+            );
         }
         if let Some(fixed) = self.fixed {
-            print!(" {:.2} s: {:.2}, {:.2} times this", fixed.interval, fixed.total, fixed.ratio);
+            print!(
+                " {:.2} s: {:.2}, {:.2} times this",
+                fixed.interval, fixed.total, fixed.ratio
+            );
         }
         println!();
     }

@@ -100,12 +100,17 @@ async fn run(
     });
     let all = [("FEED_TABLE", "in memory"), ("ACCESS", "open")];
     let variable = |name: &str| {
-        let found = all.iter().chain(variables).find(|(known, _)| *known == name);
+        let found = all
+            .iter()
+            .chain(variables)
+            .find(|(known, _)| *known == name);
         found.map(|(_, value)| (*value).to_owned())
     };
     let settings = StreamSettings::read(variable).map_err(|error| error.to_string())?;
     let platform = Arc::new(Platform::new(start, Arc::clone(&watching)));
-    let endpoints = feeds.clone().map(|feed| Arc::new(Endpoint::new(feed, settings.clone())));
+    let endpoints = feeds
+        .clone()
+        .map(|feed| Arc::new(Endpoint::new(feed, settings.clone())));
     let delays = Arc::new(Mutex::new(Delays::default()));
     let mut visits = JoinSet::new();
     for (number, visit) in (0..).zip(&trace.visits) {
@@ -154,7 +159,8 @@ async fn happen(trace: &Trace, feeds: [MeteredFeed; FOLDS], start: Instant) -> R
 
 fn changes(trace: &Trace) -> impl Iterator<Item = (usize, &str, &crate::trace::Change)> {
     let changes = trace.orders.iter();
-    let changes = changes.flat_map(|(order, changes)| changes.iter().map(move |change| (order.as_str(), change)));
+    let changes = changes
+        .flat_map(|(order, changes)| changes.iter().map(move |change| (order.as_str(), change)));
     let mut changes: Vec<_> = changes.collect();
     changes.sort_by_key(|(_, change)| change.at);
     let numbered = changes.into_iter().enumerate();
@@ -195,7 +201,8 @@ async fn project<F: Feed>(
             "StreamViewType": "NEW_AND_OLD_IMAGES"
         }
     });
-    let batch: Event = serde_json::from_value(json!({ "Records": [record] })).map_err(|error| error.to_string())?;
+    let batch: Event = serde_json::from_value(json!({ "Records": [record] }))
+        .map_err(|error| error.to_string())?;
     let end = Instant::now() + Duration::from_secs(60);
     let response = projector.project(&batch, clock, end).await;
     match response.batch_item_failures.is_empty() {
@@ -205,6 +212,9 @@ async fn project<F: Feed>(
 }
 
 fn paused() -> Result<tokio::runtime::Runtime, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build();
     runtime.map_err(|error| error.to_string())
 }

@@ -46,7 +46,9 @@ impl Trace {
     /// Names the file, and the line that cannot be read.
     pub fn read(changes: &Path, visits: &Path) -> Result<Self, String> {
         let file_name = changes.file_name().unwrap_or_default().to_string_lossy();
-        let name = file_name.trim_end_matches(".csv").trim_end_matches("-changes");
+        let name = file_name
+            .trim_end_matches(".csv")
+            .trim_end_matches("-changes");
         let mut trace = Self {
             name: name.to_owned(),
             ..Self::default()
@@ -62,14 +64,18 @@ impl Trace {
         for changes in trace.orders.values_mut() {
             changes.sort_by_key(|change| change.at);
         }
-        rows(visits, ["order", "opens", "closes"], |[order, opens, closes]| {
-            trace.visits.push(Visit {
-                order: order.to_owned(),
-                opens: seconds(opens)?,
-                closes: seconds(closes)?,
-            });
-            Some(())
-        })?;
+        rows(
+            visits,
+            ["order", "opens", "closes"],
+            |[order, opens, closes]| {
+                trace.visits.push(Visit {
+                    order: order.to_owned(),
+                    opens: seconds(opens)?,
+                    closes: seconds(closes)?,
+                });
+                Some(())
+            },
+        )?;
         trace.visits.sort_by_key(|visit| visit.opens);
         Ok(trace)
     }
@@ -89,7 +95,9 @@ impl Trace {
     /// When an order is finished, where it ever is.
     pub fn finished(&self, order: &str) -> Option<Duration> {
         let mut changes = self.changes(order).iter();
-        changes.find(|change| TERMINAL.contains(&change.status.as_str())).map(|change| change.at)
+        changes
+            .find(|change| TERMINAL.contains(&change.status.as_str()))
+            .map(|change| change.at)
     }
 
     /// The minutes in which somebody watched an order that was not finished.
@@ -98,14 +106,22 @@ impl Trace {
             let end = self.finished(&visit.order).unwrap_or(Duration::MAX);
             visit.closes.min(end).saturating_sub(visit.opens)
         };
-        self.visits.iter().map(watched).sum::<Duration>().as_secs_f64() / 60.0
+        self.visits
+            .iter()
+            .map(watched)
+            .sum::<Duration>()
+            .as_secs_f64()
+            / 60.0
     }
 
     /// Which of its order's changes come during a visit, up to the order's end.
     pub fn live(&self, visit: &Visit) -> std::ops::Range<usize> {
         let changes = self.changes(&visit.order);
         let before = |time| changes.partition_point(|change| change.at <= time);
-        let end = self.finished(&visit.order).unwrap_or(visit.closes).min(visit.closes);
+        let end = self
+            .finished(&visit.order)
+            .unwrap_or(visit.closes)
+            .min(visit.closes);
         before(visit.opens)..before(end).max(before(visit.opens))
     }
 }

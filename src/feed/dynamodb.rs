@@ -168,7 +168,9 @@ impl Feed for DynamoDbFeed {
             update = update.expression_attribute_values(format!(":b{bucket}"), weight(sum));
         }
         let updated = update
-            .update_expression(format!("SET #status = :status, expiresAt = :expiresAt ADD {added}"))
+            .update_expression(format!(
+                "SET #status = :status, expiresAt = :expiresAt ADD {added}"
+            ))
             .return_values(ReturnValue::UpdatedNew)
             .send()
             .await
@@ -185,7 +187,12 @@ impl Feed for DynamoDbFeed {
             .expression_attribute_names("#order", "order")
             .expression_attribute_values(":dwells", AttributeValue::S(DWELLS.to_owned()))
             .limit(MAX_STATUSES);
-        let items = query.send().await.map_err(unavailable)?.items.unwrap_or_default();
+        let items = query
+            .send()
+            .await
+            .map_err(unavailable)?
+            .items
+            .unwrap_or_default();
         Ok(items.iter().filter_map(dwells_of).collect())
     }
 }
@@ -213,9 +220,10 @@ fn weight(weight: f64) -> AttributeValue {
 /// Six bytes of a SHA-256: a number that any client can hold, and that no two statuses of a shop share.
 fn hash(status: &Status) -> u64 {
     let hash = Sha256::digest(status.as_str().as_bytes());
-    hash.iter().take(6).fold(0, |number, byte| number << 8 | u64::from(*byte))
+    hash.iter()
+        .take(6)
+        .fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
-
 
 fn text(order: &OrderId) -> AttributeValue {
     AttributeValue::S(order.to_string())

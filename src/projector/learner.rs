@@ -35,15 +35,23 @@ struct Pending {
 
 impl Learner {
     /// Takes the dwell times of a batch.
-    pub(super) async fn learn(&self, feed: &impl Feed, dwelt: Vec<(Status, Duration)>, clock: &Clock) {
+    pub(super) async fn learn(
+        &self,
+        feed: &impl Feed,
+        dwelt: Vec<(Status, Duration)>,
+        clock: &Clock,
+    ) {
         let now = weight(clock.epoch_seconds());
         let expires_at = (clock.epoch() + FORGOTTEN_AFTER).as_secs();
-        let writes = self.collect(dwelt, now).into_iter().map(|(status, dwells)| async move {
-            match feed.learn(&status, &dwells, expires_at).await {
-                Ok(written) => self.wrote(status, written, now),
-                Err(error) => tracing::warn!(%error, "dwell times were not kept"),
-            }
-        });
+        let writes = self
+            .collect(dwelt, now)
+            .into_iter()
+            .map(|(status, dwells)| async move {
+                match feed.learn(&status, &dwells, expires_at).await {
+                    Ok(written) => self.wrote(status, written, now),
+                    Err(error) => tracing::warn!(%error, "dwell times were not kept"),
+                }
+            });
         join_all(writes).await;
     }
 

@@ -44,10 +44,15 @@ impl Knowledge {
         let end = end.min(clock.now() + PATIENCE);
         match timeout_at(end, feed.learned()).await {
             Ok(Ok(dwells)) => {
-                let hazard = |(status, dwells): (_, crate::dwell::Dwells)| (status, dwells.hazard(weight(now)));
+                let hazard = |(status, dwells): (_, crate::dwell::Dwells)| {
+                    (status, dwells.hazard(weight(now)))
+                };
                 let hazards = Arc::new(dwells.into_iter().map(hazard).collect());
                 let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-                *state = State { hazards, due: now + REFRESH_SECONDS };
+                *state = State {
+                    hazards,
+                    due: now + REFRESH_SECONDS,
+                };
                 state.hazards.clone()
             }
             Ok(Err(error)) => self.unchanged(&error.to_string()),
@@ -67,6 +72,10 @@ impl Knowledge {
 
     fn unchanged(&self, reason: &str) -> Hazards {
         tracing::warn!(reason, "dwell times could not be read");
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).hazards.clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .hazards
+            .clone()
     }
 }
