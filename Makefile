@@ -35,12 +35,30 @@ run: $(RUN_TOOLS) ## everything on this machine: database, functions, a shop, th
 	@cargo build --package order-status-stream --package local --bins --locked --target-dir $(TARGET)
 	@$(TARGET)/debug/local
 
+.PHONY: token
+token: ## a token that opens orders at what `make run` started: make token ORDERS=A,B
+	@$(TARGET)/debug/local token '$(ORDERS)'
+
 .PHONY: tools
 tools: $(RUN_TOOLS) ## what `make run` needs besides Rust and Python, into .tools/
 
+# npm writes this file itself, last.
+NPM_CLIENTS := tests/clients/node_modules/.package-lock.json
+$(NPM_CLIENTS): tests/clients/package-lock.json
+	@echo "installing the clients of $<"
+	@if command -v npm >/dev/null; then \
+		npm ci --prefix tests/clients --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null; \
+	else echo 'npm is missing: its clients are NOT TESTED' >&2; fi
+
+CLIENTS := .tools/requirements-clients.installed $(NPM_CLIENTS)
+
 .PHONY: test
-test: ## every test
+test: $(CLIENTS) ## every test
 	cargo test --workspace --locked
+
+.PHONY: clients
+clients: $(CLIENTS) ## of all tests only those of clients that others wrote, cut at every byte
+	cargo test --locked --test clients --test browser
 
 .PHONY: check
 check: $(AWS_TOOLS) ## format, clippy, rustdoc, template, where dependencies come from

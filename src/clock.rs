@@ -62,10 +62,9 @@ impl Clock {
 
     /// The time until a date in milliseconds since the Unix epoch, such as a function's deadline.
     ///
-    /// `None` where it has passed already: `cargo lambda watch` sends a deadline in January 1970, and means none.
+    /// `None` where it has passed: `cargo lambda watch` sends a deadline in January 1970, and means
+    /// none.
     pub fn remaining(&self, epoch_millis: u64) -> Option<Duration> {
-        Duration::from_millis(epoch_millis)
-            .checked_sub(self.epoch())
-            .filter(|remaining| !remaining.is_zero())
+        Duration::from_millis(epoch_millis).checked_sub(self.epoch())
     }
 }

@@ -11,6 +11,9 @@ use sha2::{Digest, Sha256};
 
 use crate::order::Seq;
 
+/// A text that is no cursor: the id of a client that brought none that can be read, until `reset` gives it one.
+pub const UNREADABLE: &str = "?";
+
 /// Four hex digits that tie an entry's number to the history it stands in: the first two bytes of the SHA-256 of the
 /// entry's position. A restored feed, a recreated order or a reordered URL is noticed by them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,6 +174,7 @@ mod tests {
     #[test]
     fn what_is_no_cursor() {
         let unreadable = [
+            UNREADABLE,
             "",
             "~",
             "0~",

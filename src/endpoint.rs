@@ -3,11 +3,16 @@
 mod answer;
 mod question;
 
-use futures_util::{StreamExt, TryStreamExt, stream};
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use http::{Method, Response, StatusCode};
 use lambda_http::{Request, RequestExt};
 use serde_json::json;
+use tokio::time::timeout;
 
+use crate::access::{Access, AccessError, Pass};
 use crate::clock::Clock;
 use crate::cursor::{Cursor, Mark};
 use crate::feed::{Consistency, Entry, Feed, FeedError, Reading};
@@ -19,10 +24,14 @@ use crate::settings::StreamSettings;
 pub use answer::Body;
 use question::{Question, QuestionError};
 
+/// A response must have begun before its client, or a proxy, loses patience.
+const LONGEST_READING: Duration = Duration::from_secs(3);
+
 /// Serves `GET /orders/{orderId}/events` and `GET /orders/events?order=A&order=B`.
 #[derive(Debug)]
 pub struct Endpoint<F> {
     feed: F,
+    access: Access,
     settings: StreamSettings,
     shared: Shared,
 }
@@ -32,6 +41,7 @@ impl<F: Feed> Endpoint<F> {
     pub fn new(feed: F, settings: StreamSettings) -> Self {
         Self {
             feed,
+            access: Access::new(settings.access.clone()),
             settings,
             shared: Shared::default(),
         }
@@ -48,13 +58,7 @@ impl<F: Feed> Endpoint<F> {
         let response = match Question::read(request) {
             Err(error) => answer::problem(status(&error), error.to_string()),
             Ok(_) if request.method() == Method::OPTIONS => answer::options(),
-            Ok(question) if question.as_json => self.snapshot(&question.orders, &clock).await,
-            Ok(question) => {
-                let deadline = request
-                    .lambda_context_ref()
-                    .map_or(0, |context| context.deadline);
-                self.stream(question, deadline, clock, random).await
-            }
+            Ok(question) => self.answer(request, question, clock, random).await,
         };
         match *request.method() {
             Method::HEAD => answer::without_body(response),
@@ -62,38 +66,74 @@ impl<F: Feed> Endpoint<F> {
         }
     }
 
+    /// The feed is asked after access alone: what a client is denied does not depend on what is there.
+    async fn answer(
+        &self,
+        request: &Request,
+        question: Question,
+        clock: Clock,
+        random: fastrand::Rng,
+    ) -> Response<Body> {
+        let deadline = request
+            .lambda_context_ref()
+            .map_or(0, |context| context.deadline);
+        match self.access.check(request, &question.orders, &clock).await {
+            Ok(_) if question.as_json => self.snapshot(&question.orders, deadline, &clock).await,
+            Ok(pass) => self.stream(question, pass, deadline, clock, random).await,
+            Err(AccessError::KeysUnavailable) if !question.as_json => {
+                let pace = self.pace(&question, Duration::ZERO, Pass { lasts: None }, &clock);
+                answer::event_stream(self.session(question, clock, pace, random).postponed())
+            }
+            Err(error) => answer::denied(&error),
+        }
+    }
+
     /// `deadline`: of the function, in milliseconds since the Unix epoch.
     async fn stream(
         &self,
-        Question {
-            orders,
-            cursor,
-            first_visit,
-            ..
-        }: Question,
+        question: Question,
+        pass: Pass,
         deadline: u64,
         clock: Clock,
         mut random: fastrand::Rng,
     ) -> Response<Body> {
-        if let Some(ended) = cursor.as_ref().filter(|cursor| cursor.ended()) {
-            match self.nothing_since(&orders, ended, &clock).await {
+        let cursor = question.cursor.as_ref();
+        if let Some(ended) = cursor.filter(|cursor| cursor.ended()) {
+            let reading = self.nothing_since(&question.orders, ended, &clock);
+            match calmly(clock.remaining(deadline), reading).await {
                 Ok(true) => return answer::no_content(),
                 Ok(false) => {}
                 Err(error) => tracing::warn!(%error, "not seen whether the orders are finished"),
             }
         }
-        let settings = &self.settings;
-        let held = held_for(settings.window, clock.remaining(deadline), random.f64());
-        let pace = Pace {
-            poll_interval: settings.poll_interval,
-            heartbeat: settings.heartbeat,
-            end: clock.now() + held,
-            policy: settings.policy,
-            first_visit,
-        };
+        let remaining = clock.remaining(deadline);
+        let held = held_for(self.settings.window, remaining, random.f64());
+        let pace = self.pace(&question, held, pass, &clock);
+        answer::event_stream(self.session(question, clock, pace, random))
+    }
+
+    fn pace(&self, question: &Question, held: Duration, pass: Pass, clock: &Clock) -> Pace {
+        let now = clock.now();
+        Pace {
+            poll_interval: self.settings.poll_interval,
+            heartbeat: self.settings.heartbeat,
+            end: now + pass.lasts.map_or(held, |lasts| lasts.min(held)),
+            // A token for longer than time can be told is one for ever.
+            expiry: pass.lasts.and_then(|lasts| now.checked_add(lasts)),
+            policy: self.settings.policy,
+            first_visit: question.first_visit,
+        }
+    }
+
+    fn session(
+        &self,
+        Question { orders, cursor, .. }: Question,
+        clock: Clock,
+        pace: Pace,
+        random: fastrand::Rng,
+    ) -> Session<F> {
         let (feed, shared) = (self.feed.clone(), self.shared.clone());
-        let session = Session::new(feed, orders, cursor, clock, pace, shared, random);
-        answer::event_stream(session)
+        Session::new(feed, orders, cursor, clock, pace, shared, random)
     }
 
     /// Whether the client, which was told that its orders are finished, has missed nothing since.
@@ -120,9 +160,9 @@ impl<F: Feed> Endpoint<F> {
     }
 
     /// The newest change of each order, and the cursor from which a stream goes on.
-    async fn snapshot(&self, orders: &[OrderId], clock: &Clock) -> Response<Body> {
+    async fn snapshot(&self, orders: &[OrderId], deadline: u64, clock: &Clock) -> Response<Body> {
         let newest = stream::iter(orders).then(|order| self.feed.newest(order));
-        let newest = match newest.try_collect::<Vec<_>>().await {
+        let newest = match calmly(clock.remaining(deadline), newest.try_collect::<Vec<_>>()).await {
             Ok(newest) => newest
                 .into_iter()
                 .map(|entry| entry.filter(|entry| !entry.is_expired(clock))),
@@ -140,6 +180,27 @@ impl<F: Feed> Endpoint<F> {
         let cursor = Cursor(marks.collect()).to_string();
         let changes: Vec<_> = newest.iter().flatten().map(PublicChange::from).collect();
         answer::json(&json!({ "orders": changes, "cursor": cursor }))
+    }
+}
+
+/// What is read before a response begins: within a time, and where it panics it has failed. The platform would make a 502 of
+/// either, for which browsers give up.
+async fn calmly<T>(
+    remaining: Option<Duration>,
+    reading: impl Future<Output = Result<T, FeedError>>,
+) -> Result<T, FeedError> {
+    let limit = remaining.map_or(LONGEST_READING, |left| LONGEST_READING.min(left / 2));
+    let reading = AssertUnwindSafe(reading).catch_unwind();
+    let failed = |message: &str| {
+        Err(FeedError::Unavailable {
+            message: message.to_owned(),
+            source: message.into(),
+        })
+    };
+    match timeout(limit, reading).await {
+        Ok(Ok(read)) => read,
+        Ok(Err(_)) => failed("the reading panicked"),
+        Err(_) => failed("the reading took too long"),
     }
 }
 

@@ -15,16 +15,20 @@
 //! - [`hold`]: hold or rest, and for how long. Pure.
 //! - [`session`]: one response, from a cursor, through the feed, to a clean ending.
 //! - [`frame`]: Server-Sent Events to bytes. Pure.
+//! - [`access`]: a token becomes the orders that it opens.
 //! - [`endpoint`]: an HTTP request becomes a response.
+//! - [`delivery`]: which is brought to Lambda, or given up.
 //!
 //! Beside the path: [`clock`] is the only place that reads one, [`settings`] the environment, [`prices`] what AWS asks,
 //! [`telemetry`] the logs, [`nodelay`] a socket option. The binaries `projector` and `stream` put these together and do nothing else.
 //!
 //! Nothing here knows whether it runs on Lambda, under `cargo lambda watch` or in a test.
 
+pub mod access;
 pub mod change;
 pub mod clock;
 pub mod cursor;
+pub mod delivery;
 pub mod dwell;
 pub mod endpoint;
 pub mod feed;

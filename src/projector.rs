@@ -97,7 +97,7 @@ impl<F: Feed> Projector<F> {
                         .push((change, sequence_number));
                 }
                 Ok(None) => {}
-                Err(poison) => log_poison(record, &poison),
+                Err(poison) => self.log_poison(record, &poison),
             }
         }
         orders
@@ -139,18 +139,19 @@ impl<F: Feed> Projector<F> {
         }
         outcome
     }
-}
 
-fn log_poison(record: &EventRecord, reason: &dyn std::error::Error) {
-    let cause = reason
-        .source()
-        .map(|source| format!(": {source}"))
-        .unwrap_or_default();
-    tracing::error!(
-        event_id = record.event_id,
-        sequence_number = record.change.sequence_number,
-        keys = ?record.change.keys,
-        reason = format!("{reason}{cause}"),
-        "poison record"
-    );
+    /// Names the order, and of its attributes not one: what else is a key may be private.
+    fn log_poison(&self, record: &EventRecord, reason: &dyn std::error::Error) {
+        let cause = reason
+            .source()
+            .map(|source| format!(": {source}"))
+            .unwrap_or_default();
+        tracing::error!(
+            event_id = record.event_id,
+            sequence_number = record.change.sequence_number,
+            order = ?record.change.keys.get(&self.rules.order_id_attribute),
+            reason = format!("{reason}{cause}"),
+            "poison record"
+        );
+    }
 }

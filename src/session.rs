@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Opening ──▶ CatchingUp ──▶ Deciding ◀──▶ Live ──▶ Over
-//!  hello       (reset)        hold, or     changes   end
+//!  hello       (reset)        hold, or     changes   end, expired or rest
 //!              changes        rest         comments
 //!              ready
 //! ```
@@ -12,14 +12,16 @@ mod knowledge;
 mod weather;
 
 use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use serde_json::json;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::clock::Clock;
-use crate::cursor::{Cursor, Mark};
+use crate::cursor::{Cursor, Mark, UNREADABLE};
 use crate::feed::{Consistency, Discontinuity, Entry, Feed, FeedError, Reading};
 use crate::frame::{COMMENT, Frame, FrameError};
 use crate::hold::{FIRST_HOLD, Next, Outlook, Policy, SHORTEST_REST};
@@ -28,6 +30,14 @@ use crate::order::{OrderId, Seq, Status};
 pub use frames::PublicChange;
 use knowledge::Knowledge;
 use weather::Weather;
+
+/// A client does not rest beyond its token's last seconds: they are held, so that it is told `expired`. Had it come back with a
+/// token that has expired, it would be refused, and an `EventSource` gives up on that.
+const LAST_SECONDS: Duration = Duration::from_secs(3);
+
+/// How long after its end a session goes on sending what it has: a reader that takes longer gets the rest of it next time.
+/// It is a part of what `hold` leaves before the deadline.
+const OVERTIME: Duration = Duration::from_millis(100);
 
 /// When a session looks at the feed, breathes and ends.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +48,8 @@ pub struct Pace {
     pub heartbeat: Duration,
     /// When the response is over at the latest.
     pub end: Instant,
+    /// When the client's token expires, which is not before `end`.
+    pub expiry: Option<Instant>,
     /// What ends it earlier; `None` holds it until then.
     pub policy: Option<Policy>,
     /// The client has just opened the stream.
@@ -65,7 +77,9 @@ pub struct Session<F> {
     told: bool,
     next_look: Instant,
     next_heartbeat: Instant,
-    chunks: VecDeque<Bytes>,
+    chunks: VecDeque<Chunk>,
+    /// The id of the last frame that was sent; `None` before `hello`.
+    sent: Option<String>,
     shared: Shared,
     random: fastrand::Rng,
 }
@@ -81,9 +95,19 @@ struct Watched {
     finished: bool,
 }
 
+/// What waits to be sent, and the id that the client then has.
+#[derive(Debug)]
+struct Chunk {
+    bytes: Bytes,
+    /// `None` of a comment.
+    id: Option<String>,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Opening,
+    /// As `Opening`, and `Over` comes next.
+    Postponed,
     CatchingUp,
     /// Everything that was read is told.
     Deciding,
@@ -121,22 +145,53 @@ impl<F: Feed> Session<F> {
             next_look: clock.start(),
             next_heartbeat: clock.start() + pace.heartbeat,
             chunks: VecDeque::new(),
+            sent: None,
             shared,
             random,
         }
+    }
+
+    /// A session that ends before it looks at the feed, for it cannot be told now whether the client may see it.
+    #[must_use]
+    pub fn postponed(mut self) -> Self {
+        self.phase = Phase::Postponed;
+        self
     }
 
     /// The next bytes of the response; `None` at its end.
     ///
     /// A session never fails: a body that breaks off looks to a client like any other, so whatever happens ends in a frame.
     pub async fn next(&mut self) -> Option<Bytes> {
+        // After a panic, nothing is used but what was sent before.
+        let next = AssertUnwindSafe(self.proceed()).catch_unwind().await;
+        if next.is_err() {
+            tracing::error!("a session panicked, the client is asked to come back");
+            let retry = self.shared.weather.worsens();
+            self.break_off(retry);
+        }
+        match next {
+            Ok(chunk) => chunk,
+            Err(_) => self.chunks.pop_front().map(|rest| rest.bytes),
+        }
+    }
+
+    async fn proceed(&mut self) -> Option<Bytes> {
         loop {
-            if let Some(chunk) = self.chunks.pop_front() {
+            if self.sent.is_some() && self.chunks.len() > 1 && self.is_overdue() {
+                self.break_off(SHORTEST_REST);
+            }
+            if let Some(Chunk { bytes, id }) = self.chunks.pop_front() {
                 self.next_heartbeat = self.clock.now() + self.pace.heartbeat;
-                return Some(chunk);
+                self.sent = id.or(self.sent.take());
+                return Some(bytes);
             }
             match self.phase {
                 Phase::Opening => self.open(),
+                Phase::Postponed => {
+                    self.open();
+                    let retry = self.shared.weather.worsens();
+                    self.rest(retry);
+                }
                 Phase::CatchingUp => self.look_in_time().await,
                 Phase::Deciding => self.decide().await,
                 Phase::Live => self.wait().await,
@@ -145,13 +200,32 @@ impl<F: Feed> Session<F> {
         }
     }
 
+    fn is_overdue(&self) -> bool {
+        self.clock.now() >= self.pace.end + OVERTIME
+    }
+
+    /// Says `rest` in place of all that waits: the client goes on from what it was sent.
+    fn break_off(&mut self, retry: Duration) {
+        self.chunks.clear();
+        self.phase = Phase::Over;
+        if let Some(id) = self.sent.clone() {
+            let frame = frames::rest(self.jittered(retry));
+            self.push_with(id, frame);
+        }
+    }
+
     /// The first chunk, before the feed was asked: `onopen` fires, proxies flush, and the client has a cursor. WebKit glues
     /// a frame that was cut off to the next response: `hello`'s data, which nobody reads, takes the debris.
     fn open(&mut self) {
         let retry = self.jittered(SHORTEST_REST);
-        self.push(frames::hello(retry));
-        if let Some(hello) = self.chunks.pop_back() {
-            self.chunks.push_back([COMMENT, hello].concat().into());
+        let hello = frames::hello(retry);
+        match self.cursor_unreadable {
+            // Whoever is cut off before `reset` must be told it the next time.
+            true => self.push_with(UNREADABLE.to_owned(), hello),
+            false => self.push(hello),
+        }
+        if let Some(hello) = self.chunks.front_mut() {
+            hello.bytes = [&COMMENT[..], &hello.bytes].concat().into();
         }
         if self.cursor_unreadable {
             let orders = self.watched.iter().map(|watched| watched.order.clone());
@@ -164,11 +238,11 @@ impl<F: Feed> Session<F> {
     async fn wait(&mut self) {
         let now = self.clock.now();
         if now >= self.pace.end {
-            self.rest(SHORTEST_REST);
+            self.end_of_window();
         } else if now >= self.next_look {
             self.look_in_time().await;
         } else if now >= self.next_heartbeat {
-            self.chunks.push_back(COMMENT);
+            self.push_comment();
         } else {
             sleep_until(self.next_look.min(self.next_heartbeat).min(self.pace.end)).await;
         }
@@ -185,7 +259,7 @@ impl<F: Feed> Session<F> {
                 let retry = self.shared.weather.worsens();
                 self.rest(retry);
             }
-            Err(_) => self.rest(SHORTEST_REST),
+            Err(_) => self.end_of_window(),
         }
     }
 
@@ -203,7 +277,7 @@ impl<F: Feed> Session<F> {
         }
         if self.all_finished() {
             self.end();
-            self.chunks.push_back(COMMENT);
+            self.push_comment();
             return Ok(());
         }
         if self.phase == Phase::CatchingUp {
@@ -269,12 +343,13 @@ impl<F: Feed> Session<F> {
     /// Everything is told: holds the response until the next look, or ends it.
     async fn decide(&mut self) {
         self.phase = Phase::Live;
-        if let Next::Rest(rest) = self.hold_or_rest().await {
+        let next = self.hold_or_rest().await;
+        if let Next::Rest(rest) = self.before_expiry(next) {
             self.push(frames::rest(rest));
             self.phase = Phase::Over;
         } else if self.told {
             // Node's clients were reported to hold a small chunk back until the next one comes.
-            self.chunks.push_back(COMMENT);
+            self.push_comment();
         }
     }
 
@@ -287,9 +362,8 @@ impl<F: Feed> Session<F> {
         if unknown && self.pace.first_visit && self.clock.now() < self.clock.start() + FIRST_HOLD {
             return Next::Hold;
         }
-        let hazards = self
-            .shared
-            .knowledge
+        let knowledge = &self.shared.knowledge;
+        let hazards = knowledge
             .hazards(&self.feed, &self.clock, self.pace.end)
             .await;
         let now = self.clock.epoch_millis();
@@ -307,6 +381,30 @@ impl<F: Feed> Session<F> {
         policy.next(&outlooks, self.random.f64())
     }
 
+    fn before_expiry(&self, next: Next) -> Next {
+        match (next, self.pace.expiry) {
+            (Next::Rest(rest), Some(expiry)) => {
+                let left = expiry.saturating_duration_since(self.clock.now());
+                let rest = rest.min(left.saturating_sub(LAST_SECONDS));
+                match rest < SHORTEST_REST {
+                    true => Next::Hold,
+                    false => Next::Rest(rest),
+                }
+            }
+            _ => next,
+        }
+    }
+
+    fn end_of_window(&mut self) {
+        let now = self.clock.now();
+        if self.pace.expiry.is_some_and(|expiry| now >= expiry) {
+            self.push(frames::expired());
+            self.phase = Phase::Over;
+        } else {
+            self.rest(SHORTEST_REST);
+        }
+    }
+
     fn rest(&mut self, retry: Duration) {
         let retry = self.jittered(retry);
         self.push(frames::rest(retry));
@@ -320,8 +418,20 @@ impl<F: Feed> Session<F> {
 
     fn push(&mut self, frame: Result<Frame, FrameError>) {
         let cursor = Cursor(self.watched.iter().map(|watched| watched.mark).collect());
-        match frame.and_then(|frame| frame.id(cursor.to_string())) {
-            Ok(frame) => self.chunks.push_back(frame.encode()),
+        self.push_with(cursor.to_string(), frame);
+    }
+
+    fn push_comment(&mut self) {
+        let bytes = COMMENT;
+        self.chunks.push_back(Chunk { bytes, id: None });
+    }
+
+    fn push_with(&mut self, id: String, frame: Result<Frame, FrameError>) {
+        match frame.and_then(|frame| frame.id(&id)) {
+            Ok(frame) => self.chunks.push_back(Chunk {
+                bytes: frame.encode(),
+                id: Some(id),
+            }),
             // Event types are literals and a cursor is digits: neither can break a line.
             Err(error) => tracing::error!(%error, "a frame was not sent"),
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
+use crate::access::{AccessSettings, KeySource};
 use crate::change::{OnRemove, Rules};
 use crate::hold::{Policy, SHORTEST_REST};
 use crate::order::Status;
@@ -33,6 +34,8 @@ pub struct StreamSettings {
     pub heartbeat: Duration,
     /// `HOLD`, `FRESHNESS`, `MAX_REST`: when a response ends early. `None` holds each for its whole window.
     pub policy: Option<Policy>,
+    /// `ACCESS`, `JWKS`, `JWT_ISSUER`, `JWT_AUDIENCE`: who may watch.
+    pub access: AccessSettings,
 }
 
 /// What is wrong with the environment, a line a variable.
@@ -105,8 +108,8 @@ impl StreamSettings {
             poll_interval,
             heartbeat,
             policy: (!holds).then_some(policy),
+            access: reader.access(),
         };
-        reader.open_access();
         reader.done(settings)
     }
 }
@@ -191,12 +194,28 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
     }
 
     /// Streams that anybody can open must be asked for.
-    fn open_access(&mut self) {
-        if self.get("ACCESS").as_deref() != Some("open") {
+    fn access(&mut self) -> AccessSettings {
+        if self.one_of("ACCESS", &[("jwt", false), ("open", true)]) {
+            return AccessSettings::Open;
+        }
+        let Some(keys) = self.get("JWKS") else {
             self.errors.push(
-                "ACCESS must be open, which lets anyone who knows an order's id watch it (access by token does not exist yet)"
+                "JWKS is required (a JSON Web Key Set or its https URL), unless ACCESS is open, which lets anyone who knows \
+                 an order's id watch it"
                     .to_owned(),
             );
+            return AccessSettings::Open;
+        };
+        match KeySource::parse(&keys) {
+            Ok(keys) => AccessSettings::Jwt {
+                keys,
+                issuer: self.get("JWT_ISSUER"),
+                audience: self.get("JWT_AUDIENCE"),
+            },
+            Err(error) => {
+                self.errors.push(format!("JWKS is not right: {error}"));
+                AccessSettings::Open
+            }
         }
     }
 }
@@ -277,8 +296,8 @@ mod tests {
             Err("the environment is not right: FEED_TABLE is required; \
                  WINDOW is \"soon\", it must be a duration such as 250ms, 15s, 2m or 30d; \
                  HEARTBEAT is 0s, it must be at least 1s; \
-                 ACCESS must be open, which lets anyone who knows an order's id watch it \
-                 (access by token does not exist yet)"
+                 JWKS is required (a JSON Web Key Set or its https URL), unless ACCESS is open, \
+                 which lets anyone who knows an order's id watch it"
                 .to_owned())
         );
     }

@@ -1,20 +1,16 @@
 //! A native `EventSource` in a real browser, with no code to help it.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stderr,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+#[path = "support/browser.rs"]
+mod browser_support;
 #[path = "support/http.rs"]
 mod http_support;
 
-use std::process::Stdio;
 use std::time::Duration;
 
+use browser_support::{Browser, Window, desk};
 use bytes::Bytes;
-use http::{Request, Response};
-use http_support::{Server, serve};
+use http_support::Server;
 use local::dynamo::{Dynamo, create_tables};
 use local::runtime_api::Function;
 use order_status_stream::change::Change;
@@ -23,72 +19,28 @@ use order_status_stream::feed::dynamodb::DynamoDbFeed;
 use order_status_stream::feed::{Position, append};
 use order_status_stream::order::{OrderId, Status};
 use serde_json::Value;
-use tempfile::TempDir;
-use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
 /// A page, the browser it is open in, and what it reports.
-struct Browser {
+struct Page {
     reports: mpsc::UnboundedReceiver<Value>,
     _server: Server,
-    _process: Child,
-    _profile: TempDir,
+    _window: Window,
 }
 
-impl Browser {
-    /// Opens the page on a stream. `None` where there is no browser, but in CI, which must have one.
-    async fn watch(stream: &str) -> Option<Self> {
-        let (report, reports) = mpsc::unbounded_channel();
-        let server = serve(move |request: Request<Bytes>| {
-            let report = report.clone();
-            async move {
-                if request.uri().path() == "/report" {
-                    let _ = report.send(serde_json::from_slice(request.body()).unwrap());
-                }
-                let page = Bytes::from_static(include_bytes!("pages/watch.html"));
-                Response::builder()
-                    .header("content-type", "text/html")
-                    .body(page)
-                    .unwrap()
-            }
+impl Page {
+    /// Opens the page on a stream. `None` where there is no such browser.
+    async fn watch(browser: Browser, stream: &str) -> Option<Self> {
+        let page = Bytes::from_static(include_bytes!("pages/watch.html"));
+        let (server, reports) = desk(vec![("/", "text/html", page)]).await;
+        let window = browser
+            .open(&format!("{}/?stream={stream}", server.url))
+            .await?;
+        Some(Self {
+            reports,
+            _server: server,
+            _window: window,
         })
-        .await;
-        let profile = tempfile::tempdir().unwrap();
-        let url = format!("{}/?stream={stream}", server.url);
-        let process = Command::new("chromium")
-            .args([
-                "--headless",
-                "--no-sandbox",
-                "--disable-gpu",
-                "--disable-quic",
-                "--no-first-run",
-            ])
-            .args([
-                "--disable-background-networking",
-                "--disable-component-update",
-                "--disable-sync",
-            ])
-            .arg(format!("--user-data-dir={}", profile.path().display()))
-            .arg(url)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn();
-        match process {
-            Ok(process) => Some(Self {
-                reports,
-                _server: server,
-                _process: process,
-                _profile: profile,
-            }),
-            Err(error) if std::env::var_os("CI").is_some() => {
-                panic!("chromium does not start: {error}")
-            }
-            Err(error) => {
-                eprintln!("NOT TESTED: chromium does not start ({error})");
-                None
-            }
-        }
     }
 
     async fn next(&mut self) -> Value {
@@ -168,27 +120,26 @@ fn seq(report: &Value) -> u64 {
 
 /// The order changes at random times for as many connections, each of which the function ends after some 2 s. The time that
 /// passes is the browser's own; nothing here waits for it to be enough.
-#[tokio::test(flavor = "multi_thread")]
-async fn every_change_once_and_in_order_over_twenty_connections() {
-    changes_while_connections_end(&Stage::new("always").await).await;
+async fn every_change_once_and_in_order_over_twenty_connections(browser: Browser) {
+    changes_while_connections_end(browser, "always").await;
 }
 
-/// As before, but the function rests: nothing was learned, so each response ends as soon as it has told everything.
-#[tokio::test(flavor = "multi_thread")]
-async fn every_change_once_and_in_order_over_twenty_check_ins() {
-    changes_while_connections_end(&Stage::new("auto").await).await;
+/// As before, but the function rests: each response ends as soon as it has told everything.
+async fn every_change_once_and_in_order_over_twenty_check_ins(browser: Browser) {
+    changes_while_connections_end(browser, "auto").await;
 }
 
-async fn changes_while_connections_end(stage: &Stage) {
+async fn changes_while_connections_end(browser: Browser, hold: &str) {
     const CONNECTIONS: usize = 20;
-    let Some(mut browser) = Browser::watch(&stage.url()).await else {
+    let stage = Stage::new(hold).await;
+    let Some(mut page) = Page::watch(browser, &stage.url()).await else {
         return;
     };
     let (mut written, mut seen, mut connections) = (0, Vec::new(), 0);
     while connections < CONNECTIONS || seen.len() < usize::try_from(written).unwrap() {
         let pause = Duration::from_millis(fastrand::u64(0..800));
         tokio::select! {
-            report = browser.next() => match report["type"].as_str().unwrap() {
+            report = page.next() => match report["type"].as_str().unwrap() {
                 "hello" => connections += 1,
                 "message" => seen.push(seq(&report)),
                 "error" => assert_eq!(report["readyState"], 0, "it gave up"),
@@ -205,23 +156,49 @@ async fn changes_while_connections_end(stage: &Stage) {
     assert_eq!(stage.stream.stats().timed_out, 0);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn after_the_end_the_browser_stops_by_itself() {
+async fn after_the_end_the_browser_stops_by_itself(browser: Browser) {
     let stage = Stage::new("always").await;
     stage.change(1, "SHIPPED").await;
-    let Some(mut browser) = Browser::watch(&stage.url()).await else {
+    let Some(mut page) = Page::watch(browser, &stage.url()).await else {
         return;
     };
-    browser.until("ready").await;
+    page.until("ready").await;
     stage.change(2, "DELIVERED").await;
-    assert_eq!(seq(&browser.until("message").await), 2);
-    browser.until("end").await;
+    assert_eq!(seq(&page.until("message").await), 2);
+    page.until("end").await;
     // It comes back once, is told 204, and closes.
     let closed = loop {
-        let error = browser.until("error").await;
+        let error = page.until("error").await;
         if error["readyState"] == 2 {
             break stage.stream.stats().started;
         }
     };
     assert!(closed >= 2);
 }
+
+macro_rules! in_each_browser {
+    ($($test:ident),*) => {
+        $(mod $test {
+            #[tokio::test(flavor = "multi_thread")]
+            async fn chromium() {
+                super::$test(super::Browser::Chromium).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn firefox() {
+                super::$test(super::Browser::Firefox).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn webkit_gtk() {
+                super::$test(super::Browser::WebKitGtk).await;
+            }
+        })*
+    };
+}
+
+in_each_browser!(
+    every_change_once_and_in_order_over_twenty_connections,
+    every_change_once_and_in_order_over_twenty_check_ins,
+    after_the_end_the_browser_stops_by_itself
+);

@@ -5,6 +5,7 @@ mod support;
 
 use std::time::Duration;
 
+use order_status_stream::feed::Feed;
 use order_status_stream::feed::memory::Fault;
 use support::{Connection, Stage, outline, request, within};
 use tokio::time::Instant;
@@ -230,4 +231,112 @@ async fn a_feed_that_goes_on_failing_is_asked_ever_less_often() {
     stage.get(A, "").await.until("ready").await;
     stage.feed.inject([Some(Fault::Throttled)]);
     check_rest(&stage.get(A, "").await.finish().await, 3000..=4500);
+}
+
+#[tokio::test(start_paused = true)]
+async fn bad_weather_after_the_first_byte_is_an_early_end_too() {
+    let stage = Stage::new();
+    stage.change("A", "PLACED").await;
+    stage.feed.inject([None, None, Some(Fault::Throttled)]);
+    let (held, events) = held(&stage, None).await;
+    assert_eq!(held, Duration::from_secs(1), "the third look");
+    assert_eq!(outline(&events), ["hello", "PLACED", "ready", "rest"]);
+    assert_eq!(events[3].id, events[1].id);
+    check_rest(&events, 3000..=4500);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_is_an_early_end_of_that_response_alone() {
+    let stage = Stage::new();
+    stage.change("A", "PLACED").await;
+    let mut other = stage.get(A, "").await;
+    other.until("ready").await;
+    stage.feed.inject([None, Some(Fault::Panics)]);
+    let events = stage.get(A, "").await.finish().await;
+    assert_eq!(outline(&events), ["hello", "PLACED", "ready", "rest"]);
+    assert_eq!(events[3].id, events[1].id);
+    check_rest(&events, 3000..=4500);
+    stage.change("A", "PAID").await;
+    other.until("message").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_before_the_first_byte_closes_no_tab() {
+    let stage = Stage::new();
+    stage.change("A", "DELIVERED").await;
+    let end = stage.get(A, "").await.finish().await.pop().unwrap().id;
+    stage.feed.inject([Some(Fault::Panics)]);
+    let events = stage.get(A, &end).await.finish().await;
+    assert_eq!(outline(&events), ["hello", "end"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_feed_that_hangs_before_the_first_byte_hangs_no_request() {
+    let stage = Stage::new();
+    stage.change("A", "DELIVERED").await;
+    let end = stage.get(A, "").await.finish().await.pop().unwrap().id;
+    stage.feed.inject([Some(Fault::Hangs)]);
+    let start = Instant::now();
+    let mut page = stage.get(A, &end).await;
+    assert_eq!(start.elapsed(), Duration::from_secs(3));
+    page.until("end").await;
+
+    // A deadline that comes sooner is kept with time to spare.
+    stage.feed.inject([Some(Fault::Hangs)]);
+    let hanging = request("GET", A, &[("last-event-id", &end)]);
+    let start = Instant::now();
+    let response = stage
+        .respond(&within(stage.age() + Duration::from_secs(2), hanging))
+        .await;
+    assert_eq!(start.elapsed(), Duration::from_secs(1));
+    assert_eq!(
+        outline(&Connection::new(response).finish().await),
+        ["hello", "end"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timeout_shorter_than_the_window_still_shows_something() {
+    let stage = Stage::new();
+    stage.change("A", "PLACED").await;
+    let (held, events) = held(&stage, Some(Duration::from_millis(400))).await;
+    assert_eq!(held, Duration::from_millis(300));
+    assert_eq!(outline(&events), ["hello", "PLACED", "ready", "rest"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_is_slower_than_the_deadline_has_the_rest_next_time() {
+    let stage = Stage::new();
+    for n in 1..=50 {
+        stage.change("A", &format!("S{n}")).await;
+    }
+    let request = within(Duration::from_secs(10), request("GET", A, &[]));
+    let mut page = Connection::new(stage.respond(&request).await);
+    while outline(&support::parse(page.bytes()))
+        .last()
+        .map(String::as_str)
+        != Some("S7")
+    {
+        page.chunk().await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let events = page.finish().await;
+    assert_eq!(events.len(), 9);
+    assert_eq!((&*events[8].event, &events[8].id), ("rest", &events[7].id));
+    let again = stage.get(A, &events[8].id).await.until("ready").await;
+    assert_eq!(outline(&again)[1], "S8");
+    assert_eq!(again.len(), 2 + 43);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_nobody_reads_nothing_is_read() {
+    let stage = Stage::new();
+    let mut page = stage.get(A, "").await;
+    page.until("ready").await;
+    // Whoever looked at the feed would take it.
+    stage.feed.inject([Some(Fault::Refused)]);
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert!(stage.feed.newest(&support::order("A")).await.is_err());
+    stage.change("A", "PLACED").await;
+    page.until("message").await;
 }

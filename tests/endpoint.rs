@@ -224,6 +224,11 @@ async fn whoever_reads_the_status_is_told_of_bad_weather_by_it() {
     stage.feed.inject([Some(Fault::Throttled)]);
     let (status, problem) = json_answer(&stage, "/orders/A/events", "application/json").await;
     assert_eq!((status, &problem["status"]), (503, &json!(503)));
+    for fault in [Fault::Hangs, Fault::Panics] {
+        stage.feed.inject([Some(fault)]);
+        let (status, _) = json_answer(&stage, "/orders/A/events", "application/json").await;
+        assert_eq!(status, 503, "{fault:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,115 +1,21 @@
 //! The real binaries, under a Runtime API that is strict, on a real DynamoDB API: from an order's write to a client.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+#[path = "support/cloud.rs"]
+mod cloud;
 #[path = "support/http.rs"]
 mod http_support;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::AttributeValue;
 use bytes::Bytes;
+use cloud::{Cloud, environment};
 use eventsource_stream::{Event, Eventsource};
 use futures_util::{Stream, StreamExt};
 use http_support::{Door, Shut};
-use local::dynamo::{Dynamo, create_tables};
-use local::pump::{BoxError, Invoke, Pump};
-use local::runtime_api::{Builder, Function, InvokeError};
-use order_status_stream::feed::dynamodb::DynamoDbFeed;
-use order_status_stream::feed::{Consistency, Feed};
-use order_status_stream::order::{OrderId, Seq};
+use local::runtime_api::{Function, InvokeError};
 use serde_json::{Value, json};
-
-/// A table, and the functions' environment to reach it.
-struct Cloud {
-    dynamo: Dynamo,
-    client: Client,
-    stream_arn: String,
-}
-
-impl Cloud {
-    async fn new() -> Self {
-        let dynamo = Dynamo::start("127.0.0.1:0").await.unwrap();
-        let client = dynamo.client();
-        let stream_arn = create_tables(&client).await.unwrap();
-        Self {
-            dynamo,
-            client,
-            stream_arn,
-        }
-    }
-
-    fn projector(&self, endpoint: &str) -> Builder {
-        let function = Function::builder(env!("CARGO_BIN_EXE_projector"));
-        environment(function, endpoint)
-            .env("PUBLIC_ATTRIBUTES", "eta")
-            .timeout(Duration::from_secs(30))
-    }
-
-    fn stream(&self) -> Builder {
-        let function = Function::builder(env!("CARGO_BIN_EXE_stream"));
-        environment(function, &self.dynamo.endpoint())
-            .env("ACCESS", "open")
-            .env("HOLD", "always")
-            .timeout(Duration::from_secs(120))
-    }
-
-    async fn write(&self, id: &str, status: &str) {
-        let text = |text: &str| AttributeValue::S(text.to_owned());
-        let put = self
-            .client
-            .put_item()
-            .table_name("Orders")
-            .item("orderId", text(id))
-            .item("status", text(status));
-        put.item("eta", text("18:20"))
-            .item("customerEmail", text("a@example.com"))
-            .send()
-            .await
-            .unwrap();
-    }
-
-    /// The order's log: number, status, and whether it is going to expire.
-    async fn log(&self, id: &str) -> Vec<(u64, String, bool)> {
-        let feed = DynamoDbFeed::new(self.client.clone(), "OrderFeed");
-        let entries = feed
-            .read(
-                &OrderId::try_from(id).unwrap(),
-                Seq::ZERO,
-                Consistency::Strong,
-            )
-            .await
-            .unwrap();
-        entries
-            .iter()
-            .map(|entry| {
-                (
-                    entry.seq.0,
-                    entry.status.as_str().to_owned(),
-                    entry.expires_at.is_some(),
-                )
-            })
-            .collect()
-    }
-}
-
-fn environment(function: Builder, endpoint: &str) -> Builder {
-    function
-        .env("FEED_TABLE", "OrderFeed")
-        .env("AWS_ENDPOINT_URL_DYNAMODB", endpoint)
-        .env("AWS_REGION", "us-east-1")
-        .env("AWS_ACCESS_KEY_ID", "local")
-        .env("AWS_SECRET_ACCESS_KEY", "local")
-}
-
-struct Projector(Arc<Function>);
-
-impl Invoke for Projector {
-    async fn invoke(&self, payload: Bytes) -> Result<Bytes, BoxError> {
-        Ok(self.0.invoke(payload).await?)
-    }
-}
 
 /// Opens a stream, and yields its events until the connection ends.
 async fn watch(function: &Function, path: &str) -> impl Stream<Item = Event> + Unpin + use<> {
@@ -152,12 +58,7 @@ async fn a_write_to_an_order_reaches_its_watcher() {
             .unwrap(),
     );
     let stream = cloud.stream().start().await.unwrap();
-    let pump = Pump {
-        streams: cloud.dynamo.streams(),
-        stream_arn: cloud.stream_arn.clone(),
-        function: Projector(Arc::clone(&projector)),
-        settings: Default::default(),
-    };
+    let pump = cloud.pump(&projector);
     let pump = tokio::spawn(pump.run(std::future::pending()));
 
     let mut page = watch(&stream, "/orders/A/events").await;

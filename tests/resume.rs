@@ -101,6 +101,19 @@ async fn the_header_is_newer_than_the_query() {
     assert_eq!(outline(&by_both), ["hello", "ready"]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_header_that_is_there_and_empty_says_nothing() {
+    let stage = Stage::new();
+    stage.change("A", "PLACED").await;
+    let request = support::request(
+        "GET",
+        "/orders/A/events?lastEventId=1",
+        &[("last-event-id", "")],
+    );
+    let mut page = support::Connection::new(stage.respond(&request).await);
+    assert_eq!(outline(&page.until("ready").await), ["hello", "ready"]);
+}
+
 #[track_caller]
 fn check_reset(events: &[eventsource_stream::Event], reason: &str) {
     assert_eq!(
@@ -128,10 +141,11 @@ async fn a_cursor_that_is_not_in_the_log_is_told_so() {
         "1.1",
         "9999999999999999999",
     ] {
-        check_reset(
-            &stage.get(A, cursor).await.until("ready").await,
-            "unknown-cursor",
-        );
+        let events = stage.get(A, cursor).await.until("ready").await;
+        check_reset(&events, "unknown-cursor");
+        // Whoever was cut off after `hello` has not been told yet.
+        let again = stage.get(A, &events[0].id).await.until("ready").await;
+        check_reset(&again, "unknown-cursor");
     }
 }
 
@@ -341,4 +355,45 @@ async fn cut_at_every_byte_of_a_response() {
             .collect();
         assert_eq!(changes, ["PLACED", "PAID", "SHIPPED"], "cut at {cut}");
     }
+}
+
+/// Were `hello` to bring a cursor that can be read, a client that is cut off after it would get the replay without `reset`.
+#[tokio::test(start_paused = true)]
+async fn cut_at_every_byte_of_an_answer_to_a_cursor_that_is_none() {
+    let stage = Stage::new();
+    for status in ["PLACED", "PAID"] {
+        stage.change("A", status).await;
+    }
+    let mut whole = stage.get(A, "rubbish").await;
+    whole.until("ready").await;
+    for cut in 0..=whole.bytes().len() {
+        let mut seen = parse(&whole.bytes()[..cut]);
+        let cursor = seen
+            .last()
+            .map_or("rubbish".to_owned(), |event| event.id.clone());
+        seen.extend(stage.get(A, &cursor).await.until("ready").await);
+        let told: Vec<_> = outline(&seen)
+            .into_iter()
+            .filter(|event| !["hello", "ready"].contains(&&**event))
+            .collect();
+        let last_reset = told.iter().rposition(|event| event == "reset");
+        assert_eq!(
+            told[last_reset.unwrap()..],
+            ["reset", "PLACED", "PAID"],
+            "cut at {cut}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_header_is_none() {
+    let stage = Stage::new();
+    stage.change("A", "PLACED").await;
+    let request = support::request(
+        "GET",
+        "/orders/A/events?lastEventId=1",
+        &[("last-event-id", "")],
+    );
+    let mut page = support::Connection::new(stage.respond(&request).await);
+    assert_eq!(outline(&page.until("ready").await), ["hello", "ready"]);
 }

@@ -39,9 +39,12 @@ function show() {
   start();
 }
 
-function start() {
+async function start() {
   if (!order || !streamUrl || watching) return;
-  const url = `${streamUrl}/orders/${encodeURIComponent(order.id)}/events`;
+  const { id } = order;
+  const token = (await ask("GET", `/token?orders=${encodeURIComponent(id)}`))?.token;
+  if (!token || order?.id !== id || watching) return;
+  const url = `${streamUrl}/orders/${encodeURIComponent(id)}/events?access_token=${token}`;
   startWire(url);
   watching = watch(url, {
     frame: showFrame,

@@ -23,7 +23,7 @@ const LONGEST_DELAY = 30_000;
 /**
  * Watches until `end` or `close()`.
  *
- * @param {string} url the order's events, without a query
+ * @param {string} url the order's events, with a query
  * @param {Listener} on
  */
 export function watch(url, on) {
@@ -41,7 +41,7 @@ export function watch(url, on) {
   function open() {
     drop();
     on.state({ is: "connecting" });
-    source = new EventSource(cursor ? `${url}?lastEventId=${encodeURIComponent(cursor)}` : url);
+    source = new EventSource(cursor ? `${url}&lastEventId=${encodeURIComponent(cursor)}` : url);
     source.onopen = () => {
       tries = 0;
       note("open", cursor ? `from ${cursor}` : "from the start");

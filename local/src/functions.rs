@@ -31,10 +31,7 @@ const START: Duration = Duration::from_secs(30);
 const TRY_AGAIN: Duration = Duration::from_millis(50);
 
 /// What the functions are told, unless the caller's environment says otherwise.
-const DEFAULTS: [(&str, &str); 2] = [
-    ("ACCESS", "open"),
-    ("PUBLIC_ATTRIBUTES", "eta,carrier,trackingUrl"),
-];
+const DEFAULTS: [(&str, &str); 1] = [("PUBLIC_ATTRIBUTES", "eta,carrier,trackingUrl")];
 
 /// What the functions are told whatever the caller's environment says: nothing of this may reach an AWS account.
 const FIXED: [(&str, &str); 6] = [
@@ -54,14 +51,20 @@ pub(crate) struct Functions {
 
 impl Functions {
     /// Starts the emulator at `port`, then the functions that were built into the directory `binaries`, and returns when
-    /// one process of each has answered. `dynamo` is their database.
-    pub(crate) async fn start(binaries: &Path, dynamo: &str, port: u16) -> Result<Self, BoxError> {
+    /// one process of each has answered. `dynamo` is their database, `jwks` the keys of the tokens that open orders.
+    pub(crate) async fn start(
+        binaries: &Path,
+        dynamo: &str,
+        jwks: &str,
+        port: u16,
+    ) -> Result<Self, BoxError> {
         let mut functions = Self::default();
         functions.spawn("cargo lambda watch", &mut emulator(port))?;
         // A function that finds nobody at its Runtime API ends.
         functions.or_ended(listens(port)).await?;
         for name in iter::once("projector").chain(iter::repeat_n("stream", STREAMS)) {
-            functions.spawn(name, &mut function(name, binaries, dynamo, port))?;
+            let mut function = function(name, binaries, dynamo, port);
+            functions.spawn(name, function.env("JWKS", jwks))?;
         }
         functions.or_ended(answer(port)).await?;
         Ok(functions)

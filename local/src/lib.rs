@@ -7,11 +7,12 @@
 //! - [`pump`] carries the stream to the projector,
 //! - [`page`] shows the browser what the stream function sends.
 //!
-//! For tests, [`runtime_api`] takes the place of Lambda: what an emulator lets pass, it does not.
+//! [`issuer`] makes the tokens that open orders. For tests, [`runtime_api`] takes the place of Lambda: what an emulator lets pass, it does not.
 //!
 //! [`offspring`] sees to it that nothing of this outlives the command that started it. Never deployed.
 
 pub mod dynamo;
+pub mod issuer;
 pub mod offspring;
 pub mod page;
 pub mod pump;

@@ -22,11 +22,15 @@ use std::process::{ExitCode, Stdio};
 use std::time::Duration;
 use std::{env, future};
 
+use jsonwebtoken::Algorithm;
 use local::dynamo::{Dynamo, create_tables};
+use local::issuer::Issuer;
 use local::offspring::{Offspring, adopt, die_with_parent};
 use local::page::Page;
 use local::pump::{BoxError, Pump, Settings};
 use local::shop::{Shop, Simulation};
+use reqwest::Url;
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
@@ -40,11 +44,15 @@ const PACE: Duration = Duration::from_secs(4);
 /// The argument that makes this program the stage; without, it is what starts the stage and cleans up after it.
 const STAGE: &str = "stage";
 
+/// The argument that makes it ask a stage that runs for a token, of the orders that are named next.
+const TOKEN: &str = "token";
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let outcome = match env::args().nth(1).as_deref() {
         None => supervise().await,
         Some(STAGE) => stage().await.map(|never| match never {}),
+        Some(TOKEN) => token(env::args().nth(2)).await,
         Some(_) => Err("this takes no arguments".into()),
     };
     outcome.unwrap_or_else(|error| {
@@ -90,6 +98,26 @@ fn asked_to_end() -> io::Result<impl Future<Output = &'static str>> {
     })
 }
 
+/// Prints a token of the stage that runs, which opens orders that are separated by commas.
+async fn token(orders: Option<String>) -> Result<ExitCode, BoxError> {
+    let orders = orders.filter(|orders| !orders.is_empty());
+    let orders = orders.ok_or("of which orders? make token ORDERS=A,B")?;
+    let port = env::var("PAGE_PORT").unwrap_or_else(|_| Ports::PAGE.to_string());
+    let url = format!("http://localhost:{port}/token");
+    let url = Url::parse_with_params(&url, [("orders", orders)])?;
+    let client = reqwest::Client::builder().no_proxy().build()?;
+    let answer = client.get(url).send().await;
+    let answer = answer.map_err(|_| "`make run` makes the tokens, and it is not running")?;
+    let answer = answer.error_for_status()?.bytes().await?;
+    let answer: Value = serde_json::from_slice(&answer)?;
+    let token = answer["token"].as_str();
+    println!(
+        "{}",
+        token.ok_or("the page's server answered without a token")?
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Starts everything, in the order of need, and returns when a part of it has ended.
 async fn stage() -> Result<Infallible, BoxError> {
     die_with_parent();
@@ -103,7 +131,14 @@ async fn stage() -> Result<Infallible, BoxError> {
     println!("starting …");
     let dynamo = Dynamo::start((Ipv4Addr::LOCALHOST, ports.dynamo)).await?;
     let stream_arn = create_tables(&dynamo.client()).await?;
-    let mut functions = Functions::start(&binaries, &dynamo.endpoint(), ports.functions).await?;
+    let issuer = Issuer::new(Algorithm::ES256, "local")?;
+    let mut functions = Functions::start(
+        &binaries,
+        &dynamo.endpoint(),
+        &issuer.jwks()?,
+        ports.functions,
+    )
+    .await?;
     let pump = Pump {
         streams: dynamo.streams(),
         stream_arn,
@@ -114,6 +149,7 @@ async fn stage() -> Result<Infallible, BoxError> {
     let page = Page {
         shop: shop.clone(),
         stream_url: functions::stream_url(ports.functions),
+        issuer,
         files: PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../web")),
     };
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, ports.page)).await?;
@@ -153,7 +189,7 @@ fn announce(ports: Ports, order_id: &str) {
     println!(
         "
   the page   http://localhost:{}
-  a stream   curl -N {}/orders/{order_id}/events
+  a stream   curl -N -H \"Authorization: Bearer $(make -s token ORDERS={order_id})\" {}/orders/{order_id}/events
   DynamoDB   http://localhost:{}, tables Orders and OrderFeed, any credentials
 
 Ctrl-C ends all of it.

@@ -3,6 +3,7 @@
 //! | request | answer |
 //! | --- | --- |
 //! | `GET /config.json` | `{"streamUrl": "…"}` |
+//! | `GET /token?orders=A,B` | `{"token": "…", "expiresAt": 1795372800000}`: opens those orders until then (epoch ms) |
 //! | `GET /orders` | `{"orders": [{"orderId": "…", "status": "…"}]}`, newest first, at most [`LISTED`] |
 //! | `POST /orders` | 201, the new order |
 //! | `POST /orders/{id}/advance`, `POST /orders/{id}/cancel` | 200, the order as it stands now; 404, 409 |
@@ -14,22 +15,28 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Path, Query, Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, ORIGIN};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
+use serde::Deserialize;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tower_http::services::ServeDir;
 
+use crate::issuer::{Issuer, IssuerError};
 use crate::shop::{Order, Shop, ShopError};
 
 /// The most orders that are listed.
 pub const LISTED: usize = 12;
+
+/// How long a token opens its orders.
+const TOKEN_LASTS: Duration = Duration::from_secs(60 * 60);
 
 /// What the page needs.
 #[derive(Clone, Debug)]
@@ -38,6 +45,8 @@ pub struct Page {
     pub shop: Shop,
     /// Where the stream function is, such as `http://localhost:9000/lambda-url/stream`.
     pub stream_url: String,
+    /// Makes the tokens that open orders. A shop would ask whose they are: here they are everyone's.
+    pub issuer: Issuer,
     /// The page's files.
     pub files: PathBuf,
 }
@@ -56,6 +65,7 @@ impl Page {
         let files = ServeDir::new(&self.files);
         Router::new()
             .route("/config.json", get(config))
+            .route("/token", get(token))
             .route("/orders", get(list).post(place))
             .route("/orders/{order_id}/advance", post(advance))
             .route("/orders/{order_id}/cancel", post(cancel))
@@ -67,6 +77,28 @@ impl Page {
 
 async fn config(State(page): State<Page>) -> Response {
     Json(json!({"streamUrl": page.stream_url})).into_response()
+}
+
+#[derive(Deserialize)]
+struct Wanted {
+    /// Separated by commas.
+    orders: String,
+}
+
+async fn token(
+    State(page): State<Page>,
+    Query(wanted): Query<Wanted>,
+) -> Result<Response, IssuerError> {
+    let orders: Vec<_> = wanted.orders.split(',').collect();
+    let (token, expires) = page.issuer.token(&orders, TOKEN_LASTS)?;
+    let expires = u64::try_from(expires.as_millis()).unwrap_or(u64::MAX);
+    Ok(Json(json!({"token": token, "expiresAt": expires})).into_response())
+}
+
+impl IntoResponse for IssuerError {
+    fn into_response(self) -> Response {
+        problem(StatusCode::INTERNAL_SERVER_ERROR, &self.to_string())
+    }
 }
 
 async fn list(State(page): State<Page>) -> Result<Response, ShopError> {

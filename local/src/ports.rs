@@ -21,6 +21,9 @@ pub(crate) struct Ports {
 }
 
 impl Ports {
+    /// Of the page, unless `PAGE_PORT` says otherwise.
+    pub(crate) const PAGE: u16 = 8080;
+
     /// Reads them from the environment, and checks that they are free.
     ///
     /// # Errors
@@ -42,7 +45,7 @@ impl Ports {
         };
         let ports = Self {
             dynamo: port("DYNAMODB_PORT", 8000),
-            page: port("PAGE_PORT", 8080),
+            page: port("PAGE_PORT", Self::PAGE),
             functions: port("FUNCTIONS_PORT", 9000),
         };
         if complaints.is_empty() {

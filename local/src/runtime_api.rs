@@ -52,6 +52,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
+use http::request::Parts;
 use tokio::sync::Mutex;
 
 pub use builder::Builder;
@@ -60,6 +61,7 @@ pub use fault::Fault;
 pub use stats::Stats;
 
 use builder::Settings;
+use fault::Chooser;
 use gate::Gate;
 use invocation::Part;
 use shared::Shared;
@@ -151,6 +153,16 @@ impl Function {
     /// Sets what befalls the next requests to the Function URL, one fault a request, after those set before.
     pub fn inject(&self, faults: impl IntoIterator<Item = Fault>) {
         lock(&self.shared.faults).extend(faults);
+    }
+
+    /// Lets each request's own fault be chosen, where none of [`inject`](Self::inject) is left: for clients that come side by
+    /// side. The request waits for the choice.
+    pub fn inject_by<F>(&self, choose: impl Fn(&Parts) -> F + Send + Sync + 'static)
+    where
+        F: Future<Output = Option<Fault>> + Send + 'static,
+    {
+        let chooser: Chooser = Arc::new(move |request| Box::pin(choose(request)));
+        *lock(&self.shared.chooser) = Some(chooser);
     }
 
     /// From now on connections are refused, and requests on those that clients kept open are answered by closing them.

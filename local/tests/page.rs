@@ -4,7 +4,11 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use jsonwebtoken::Algorithm;
 use local::dynamo::{Dynamo, create_tables};
+use local::issuer::Issuer;
 use local::page::{LISTED, Page};
 use local::shop::Shop;
 use reqwest::{Client, Method, RequestBuilder};
@@ -25,6 +29,7 @@ impl Served {
         let page = Page {
             shop: Shop::new(dynamo.client()),
             stream_url: "http://localhost:9000/lambda-url/stream".to_owned(),
+            issuer: Issuer::new(Algorithm::ES256, "local").unwrap(),
             files: PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src")),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -64,6 +69,22 @@ async fn answer(request: RequestBuilder) -> (u16, Value) {
     assert_eq!(response.headers()["content-type"], json);
     assert_eq!(response.headers()["cache-control"], "no-store");
     (status.as_u16(), response.json().await.unwrap())
+}
+
+/// That it opens those orders at the function is seen in `tests/access.rs` of the workspace's root.
+#[tokio::test]
+async fn a_token_names_its_orders_and_says_when_it_ends() {
+    let page = Served::start().await;
+    let (status, answer) = page.get("/token?orders=A,B%2F1").await;
+    let claims = answer["token"].as_str().unwrap().split('.').nth(1).unwrap();
+    let claims = BASE64_URL_SAFE_NO_PAD.decode(claims).unwrap();
+    let claims: Value = serde_json::from_slice(&claims).unwrap();
+    assert_eq!(status, 200);
+    assert_eq!(claims["orders"], json!(["A", "B/1"]));
+    assert_eq!(
+        answer["expiresAt"].as_u64().unwrap(),
+        1000 * claims["exp"].as_u64().unwrap()
+    );
 }
 
 #[tokio::test]

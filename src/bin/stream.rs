@@ -7,9 +7,9 @@ use std::sync::Arc;
 use http_body_util::BodyExt;
 use lambda_http::http::{Response, Uri};
 use lambda_http::lambda_runtime::layers::TracingLayer;
-use lambda_http::tower::util::MapResultLayer;
 use lambda_http::{Error, Request, service_fn, streaming_runtime_concurrent};
 use order_status_stream::clock::Clock;
+use order_status_stream::delivery::DeliveryLayer;
 use order_status_stream::endpoint::{Body, Endpoint};
 use order_status_stream::feed::dynamodb::DynamoDbFeed;
 use order_status_stream::settings::StreamSettings;
@@ -45,19 +45,10 @@ async fn run(variable: impl Fn(&str) -> Option<String>) -> Result<(), Error> {
         }
     });
     streaming_runtime_concurrent(service)
-        .layer(MapResultLayer::new(survive))
+        .layer(DeliveryLayer)
         .layer(TracingLayer::new())
         .run_concurrent()
         .await
-}
-
-/// A response that could not be sent is its client's loss alone. As an error it would end the process or, in concurrent
-/// mode, the worker that had sent it, which the runtime does not replace.
-fn survive(sent: Result<(), Error>) -> Result<(), Error> {
-    if let Err(error) = sent {
-        tracing::warn!(%error, "a response was not sent");
-    }
-    Ok(())
 }
 
 /// The Runtime API's address, where it is given by number, as Lambda does.

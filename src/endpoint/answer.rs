@@ -4,13 +4,14 @@ use std::convert::Infallible;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use serde_json::{Value, json};
 
+use crate::access::AccessError;
 use crate::feed::Feed;
 use crate::session::Session;
 
@@ -74,6 +75,24 @@ pub(super) fn problem(status: StatusCode, detail: String) -> Response<Body> {
         StatusCode::SERVICE_UNAVAILABLE => set(&mut response, RETRY_AFTER, "3"),
         _ => {}
     }
+    response
+}
+
+/// RFC 6750, section 3. Why a token is not good is told in the body, where it needs no quoting.
+pub(super) fn denied(error: &AccessError) -> Response<Body> {
+    let (status, challenge) = match error {
+        AccessError::NoToken => (StatusCode::UNAUTHORIZED, "Bearer"),
+        AccessError::Token(_) => (StatusCode::UNAUTHORIZED, r#"Bearer error="invalid_token""#),
+        AccessError::NotTheirs => (
+            StatusCode::FORBIDDEN,
+            r#"Bearer error="insufficient_scope""#,
+        ),
+        AccessError::KeysUnavailable => {
+            return problem(StatusCode::SERVICE_UNAVAILABLE, error.to_string());
+        }
+    };
+    let mut response = problem(status, error.to_string());
+    set(&mut response, WWW_AUTHENTICATE, challenge);
     response
 }
 

@@ -99,12 +99,14 @@ fn orders_in_query(request: &Request) -> Result<Vec<OrderId>, QuestionError> {
 }
 
 /// The header is what a browser sends when it reconnects, the query is for a page that opens a
-/// stream with a cursor in hand: the header is newer.
+/// stream with a cursor in hand: the header is newer. Some clients send it empty before they have
+/// seen an id.
 fn cursor(request: &Request) -> Option<&str> {
     let header = request.headers().get("last-event-id");
     let header = header.map(|header| header.to_str().unwrap_or("unreadable"));
     let query = || request.query_string_parameters_ref()?.first("lastEventId");
-    header.or_else(query).filter(|text| !text.is_empty())
+    let is_some = |text: &&str| !text.is_empty();
+    header.filter(is_some).or_else(query).filter(is_some)
 }
 
 /// An `EventSource` accepts `text/event-stream`, a bare `fetch` or `curl` anything: those get the

@@ -4,12 +4,13 @@
 //! attribute `b0`, `b1` … for each bucket, and their `total`.
 
 use std::collections::{BTreeMap, HashMap};
+use std::error::Error as _;
 use std::time::Duration;
 
 use aws_config::BehaviorVersion;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use sha2::{Digest, Sha256};
@@ -237,8 +238,15 @@ fn unavailable<E>(error: SdkError<E>) -> FeedError
 where
     E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
 {
+    // The SDK's own way to show all of an error shows the answer's body too: what the feed holds of an order.
+    let mut message = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        message = format!("{message}: {error}");
+        cause = error.source();
+    }
     FeedError::Unavailable {
-        message: DisplayErrorContext(&error).to_string(),
+        message,
         source: error.into(),
     }
 }

@@ -36,6 +36,8 @@ pub enum Fault {
     AnswerLost,
     /// Nothing, ever.
     Hangs,
+    /// A panic, where the code has an error that nobody has thought of.
+    Panics,
 }
 
 impl MemoryFeed {
@@ -74,6 +76,10 @@ impl MemoryFeed {
         let fault = self.state().faults.pop_front().flatten();
         if fault == Some(Fault::Hangs) {
             return std::future::pending().await;
+        }
+        #[expect(clippy::panic, reason = "a test asked for it")]
+        if fault == Some(Fault::Panics) {
+            panic!("on demand");
         }
         let mut state = self.state();
         match fault {

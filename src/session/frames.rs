@@ -54,6 +54,10 @@ pub(super) fn end(orders: Map<String, Value>) -> Result<Frame, FrameError> {
     Frame::message(data(&json!({ "orders": orders }))).event("end")
 }
 
+pub(super) fn expired() -> Result<Frame, FrameError> {
+    Frame::message("{}").event("expired")
+}
+
 pub(super) fn rest(retry: Duration) -> Result<Frame, FrameError> {
     let millis = u64::try_from(retry.as_millis()).unwrap_or(u64::MAX);
     let data = data(&json!({ "retry": millis }));

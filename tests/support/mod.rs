@@ -84,6 +84,11 @@ impl Stage {
         Clock::starting_at(NOW + self.start.elapsed())
     }
 
+    /// The time since it was put up.
+    pub fn age(&self) -> Duration {
+        self.start.elapsed()
+    }
+
     /// An order changes now.
     pub async fn change(&self, id: &str, status: &str) {
         let n = 1 + self

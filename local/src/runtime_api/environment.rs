@@ -97,7 +97,7 @@ impl Environment {
     /// The next invocation for a poller; `None` once the process has ended.
     pub(super) async fn next(&self) -> Option<Queued> {
         self.initialized.store(true, Ordering::Release);
-        let mut poll = Poll::new(&self.pollers);
+        let mut poll = Poll::new(self);
         let next = self.queued.lock().await.recv().await;
         poll.took = next.is_some();
         next
@@ -167,18 +167,20 @@ impl Environment {
 
 /// Keeps count of one `/next` while it waits, also where its connection breaks.
 struct Poll<'a> {
-    pollers: &'a Mutex<Pollers>,
+    environment: &'a Environment,
     took: bool,
 }
 
 impl<'a> Poll<'a> {
-    fn new(pollers: &'a Mutex<Pollers>) -> Self {
-        let mut counts = lock(pollers);
+    fn new(environment: &'a Environment) -> Self {
+        let mut counts = lock(&environment.pollers);
         counts.waiting += 1;
         counts.expected = counts.expected.saturating_sub(1);
         drop(counts);
+        let stats = &environment.shared.stats;
+        stats.send_modify(|stats| stats.idle += 1);
         Self {
-            pollers,
+            environment,
             took: false,
         }
     }
@@ -186,9 +188,12 @@ impl<'a> Poll<'a> {
 
 impl Drop for Poll<'_> {
     fn drop(&mut self) {
-        let mut counts = lock(self.pollers);
+        let mut counts = lock(&self.environment.pollers);
         counts.waiting -= 1;
         counts.claimed -= usize::from(self.took);
+        drop(counts);
+        let stats = &self.environment.shared.stats;
+        stats.send_modify(|stats| stats.idle -= 1);
     }
 }
 

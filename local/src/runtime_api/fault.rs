@@ -1,6 +1,12 @@
 //! Weather on demand.
 
-use http::StatusCode;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use http::{StatusCode, request::Parts};
+
+/// Says what befalls a request; see [`inject_by`](super::Function::inject_by).
+pub(super) type Chooser = Arc<dyn Fn(&Parts) -> BoxFuture<'static, Option<Fault>> + Send + Sync>;
 
 /// What befalls one request to the Function URL; see [`inject`](super::Function::inject).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

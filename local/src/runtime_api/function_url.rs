@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, header::CONTENT_TYPE};
+use http::{Request, Response, StatusCode, header::CONTENT_TYPE, request::Parts};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Either, Full};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -96,7 +96,8 @@ async fn respond(
     if shared.refusing.load(Ordering::Acquire) {
         return Err(HangUp::Refused);
     }
-    let fault = lock(&shared.faults).pop_front();
+    let (parts, body) = request.into_parts();
+    let fault = fault(shared, &parts).await;
     let (mut bytes_per_second, mut cut_after) = (None, None);
     match fault {
         Some(Fault::Refuse(status)) => return refuse(status),
@@ -106,7 +107,6 @@ async fn respond(
         Some(Fault::CutAfter { bytes, reset }) => cut_after = Some((bytes, reset)),
         None => {}
     }
-    let (parts, body) = request.into_parts();
     let event = event::from_request(&parts, &body.collect().await?.to_bytes(), client);
     let mut response = shared.invoke(serde_json::to_vec(&event)?.into(), bytes_per_second);
     let Some(Part::Begin(head)) = response.recv().await else {
@@ -120,6 +120,16 @@ async fn respond(
     *reply.status_mut() = head.status;
     *reply.headers_mut() = head.headers;
     Ok(reply)
+}
+
+/// What befalls a request. No lock is held while a chooser takes its time.
+async fn fault(shared: &Shared, request: &Parts) -> Option<Fault> {
+    let injected = lock(&shared.faults).pop_front();
+    if injected.is_some() {
+        return injected;
+    }
+    let chooser = lock(&shared.chooser).clone();
+    chooser?(request).await
 }
 
 /// An answer of the platform's own.

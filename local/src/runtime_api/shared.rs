@@ -19,6 +19,7 @@ use super::{
     builder::Settings,
     environment,
     environment::Environment,
+    fault::Chooser,
     invocation::{Invocation, Part},
     lock,
     process::{Group, Log},
@@ -29,6 +30,7 @@ pub(super) struct Shared {
     pub(super) stats: watch::Sender<Stats>,
     pub(super) log: Log,
     pub(super) faults: Mutex<VecDeque<Fault>>,
+    pub(super) chooser: Mutex<Option<Chooser>>,
     /// Whether requests on connections that clients kept open are refused.
     pub(super) refusing: AtomicBool,
     pub(super) environments: Mutex<Vec<Arc<Environment>>>,
@@ -44,6 +46,7 @@ impl Shared {
             log: Log::new(&settings.name),
             settings,
             faults: Mutex::default(),
+            chooser: Mutex::default(),
             refusing: AtomicBool::new(false),
             environments: Mutex::default(),
             group: Group::new()?,

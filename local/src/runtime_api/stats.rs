@@ -23,6 +23,8 @@ pub struct Stats {
     pub billed_ms: u64,
     /// Processes alive.
     pub processes: usize,
+    /// Calls of `/next` that wait for an invocation: what the processes alive could take at once.
+    pub idle: usize,
 }
 
 impl Stats {

@@ -66,6 +66,25 @@ async fn a_live_response_is_cut_while_the_function_goes_on() {
 }
 
 #[tokio::test]
+async fn each_request_has_the_fault_that_is_chosen_for_it_once_no_other_is_left() {
+    let function = function().start().await.unwrap();
+    function.inject([Fault::Refuse(StatusCode::BAD_GATEWAY)]);
+    function.inject_by(|request| {
+        let chosen = request.uri.path() == "/chosen";
+        async move { chosen.then_some(Fault::Refuse(StatusCode::TOO_MANY_REQUESTS)) }
+    });
+    for (path, status) in [
+        ("/chosen", "502"),
+        ("/other", "404"),
+        ("/chosen", "429"),
+        ("/chosen", "429"),
+    ] {
+        let Ended { head, .. } = Client::get(&function, path).await.end().await;
+        assert!(head.starts_with(&format!("HTTP/1.1 {status}")), "{head}");
+    }
+}
+
+#[tokio::test]
 async fn refused_requests_invoke_nothing() {
     let function = function().start().await.unwrap();
     function.inject([Fault::Refuse(StatusCode::TOO_MANY_REQUESTS); 2]);

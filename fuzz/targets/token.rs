@@ -1,0 +1,68 @@
+//! A token. The first byte says whether the rest is the token itself, or a header and claims, split at the first NUL, that
+//! are signed as a careless issuer would. A pass comes of a signature alone, and never lasts longer than its token.
+#![no_main]
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use futures_util::FutureExt;
+use jsonwebtoken::jwk::Jwk;
+use jsonwebtoken::{Algorithm, EncodingKey};
+use libfuzzer_sys::fuzz_target;
+use order_status_stream::access::{Access, AccessSettings, KeySource};
+use order_status_stream::clock::Clock;
+use order_status_stream::order::OrderId;
+use serde_json::{Value, json};
+
+const NOW: Duration = Duration::from_secs(1_795_369_200);
+
+/// PKCS #8 of an Ed25519 key that is all 7s.
+static KEY: LazyLock<EncodingKey> = LazyLock::new(|| {
+    let head = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
+    EncodingKey::from_ed_der(&[head.as_slice(), &[7; 32]].concat())
+});
+
+static ACCESS: LazyLock<Access> = LazyLock::new(|| {
+    let mut jwk = Jwk::from_encoding_key(&KEY, Algorithm::EdDSA).unwrap();
+    jwk.common.key_id = Some("k".to_owned());
+    let keys = KeySource::parse(&json!({ "keys": [jwk] }).to_string()).unwrap();
+    let (issuer, audience) = (Some("i".to_owned()), Some("a".to_owned()));
+    Access::new(AccessSettings::Jwt { keys, issuer, audience })
+});
+
+fuzz_target!(|data: &[u8]| {
+    let Some((kind, rest)) = data.split_first() else { return };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let _entered = runtime.enter();
+    if kind % 2 == 0 {
+        let Ok(token) = std::str::from_utf8(rest) else { return };
+        assert!(lasts(token).is_none(), "nobody signed {token}");
+        return;
+    }
+    let at = rest.iter().position(|byte| *byte == 0).unwrap_or(rest.len());
+    let (header, claims) = (&rest[..at], rest.get(at + 1..).unwrap_or_default());
+    let encode = |part: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(part);
+    let message = format!("{}.{}", encode(header), encode(claims));
+    let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &KEY, Algorithm::EdDSA).unwrap();
+    if let Some(lasts) = lasts(&format!("{message}.{signature}")) {
+        let claims: Value = serde_json::from_slice(claims).unwrap();
+        assert!((NOW + lasts).as_secs_f64() <= claims["exp"].as_f64().unwrap().max(NOW.as_secs_f64()) + 1.0);
+        assert!(claims["iss"] == "i");
+        assert!(claims["orders"] == "*" || claims["orders"].as_array().unwrap().contains(&json!("A")));
+    }
+});
+
+/// For how long the token opens order A.
+fn lasts(token: &str) -> Option<Duration> {
+    let event = json!({
+        "version": "2.0", "rawPath": "/", "rawQueryString": "", "headers": { "authorization": format!("Bearer {token}") },
+        "requestContext": { "http": { "method": "GET", "path": "/" }, "timeEpoch": 1 }, "isBase64Encoded": false,
+    });
+    let request = lambda_http::request::from_str(&event.to_string()).ok()?;
+    let orders = [OrderId::try_from("A").unwrap()];
+    let clock = Clock::starting_at(NOW);
+    let checked = ACCESS.check(&request, &orders, &clock).now_or_never().unwrap();
+    checked.ok().map(|pass| pass.lasts.unwrap())
+}

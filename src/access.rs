@@ -1,0 +1,178 @@
+//! Who may watch an order: a token becomes the orders it opens.
+//!
+//! ```text
+//! request ──▶ bearer ──▶ token ──▶ claims ──▶ pass
+//!             where it    is it     which
+//!             stands      genuine?  orders
+//! ```
+//!
+//! The feed is not asked before the answer is known: an order of someone else and one that does not exist are the same.
+
+mod bearer;
+mod cache;
+mod claims;
+mod https;
+mod keys;
+
+use std::time::Duration;
+
+use jsonwebtoken::{Header, Validation, decode, decode_header};
+use lambda_http::Request;
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+use crate::clock::Clock;
+use crate::order::OrderId;
+
+use cache::{Cache, KeyError};
+pub use claims::TokenError;
+use claims::{Claims, Expected};
+use https::Https;
+pub use keys::{KeySet, KeySetError, KeySource};
+
+/// `ACCESS`: who may watch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccessSettings {
+    /// Whoever knows an order's id.
+    Open,
+    /// Whoever brings a token that names the order.
+    Jwt {
+        /// `JWKS`
+        keys: KeySource,
+        /// `JWT_ISSUER`: what `iss` must be.
+        issuer: Option<String>,
+        /// `JWT_AUDIENCE`: what `aud` must be or hold.
+        audience: Option<String>,
+    },
+}
+
+/// Decides who may watch.
+#[derive(Debug)]
+pub struct Access(Option<Verifier>);
+
+/// Leave to watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pass {
+    /// How long it lasts; `None` where it has no end.
+    pub lasts: Option<Duration>,
+}
+
+/// Why there is no leave.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum AccessError {
+    /// No token came with the request.
+    #[error("a token is needed: as Authorization: Bearer, cookie or query parameter access_token")]
+    NoToken,
+    /// One came, and it is not good.
+    #[error("the token is not accepted: {0}")]
+    Token(#[from] TokenError),
+    /// It is good, and for other orders. It is not told which of those that were asked for.
+    #[error("the token does not open every order that was asked for")]
+    NotTheirs,
+    /// It cannot be told at the moment.
+    #[error("the keys that tokens are checked with cannot be fetched at the moment")]
+    KeysUnavailable,
+}
+
+/// A longer token is not worth reading. HTTP servers take headers of 8 to 16 KiB; two hundred order ids fit in 4.
+const MAX_TOKEN_BYTES: usize = 16 * 1024;
+
+impl Access {
+    /// Access as it is set.
+    pub fn new(settings: AccessSettings) -> Self {
+        Self(match settings {
+            AccessSettings::Open => None,
+            AccessSettings::Jwt {
+                keys,
+                issuer,
+                audience,
+            } => Some(Verifier {
+                keys: match keys {
+                    KeySource::Inline(keys) => Keys::Fixed(keys),
+                    KeySource::Url(url) => Keys::Fetched(Cache::new(Https::new(url))),
+                },
+                expected: Expected { issuer, audience },
+            }),
+        })
+    }
+
+    /// Whether the request may watch these orders.
+    ///
+    /// # Errors
+    ///
+    /// [`AccessError::KeysUnavailable`] will pass by itself, the others will not.
+    pub async fn check(
+        &self,
+        request: &Request,
+        orders: &[OrderId],
+        clock: &Clock,
+    ) -> Result<Pass, AccessError> {
+        let Some(verifier) = &self.0 else {
+            return Ok(Pass { lasts: None });
+        };
+        let token = bearer::token(request).ok_or(AccessError::NoToken)?;
+        let claims = verifier.verify(token, clock).await?;
+        if !orders.iter().all(|order| claims.orders.opens(order)) {
+            return Err(AccessError::NotTheirs);
+        }
+        let lasts = Some(claims.expires.saturating_sub(clock.epoch()));
+        Ok(Pass { lasts })
+    }
+}
+
+#[derive(Debug)]
+struct Verifier {
+    keys: Keys,
+    expected: Expected,
+}
+
+#[derive(Debug)]
+enum Keys {
+    Fixed(KeySet),
+    Fetched(Cache<Https>),
+}
+
+impl Verifier {
+    async fn verify(&self, token: &str, clock: &Clock) -> Result<Claims, AccessError> {
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(TokenError::TooLong(MAX_TOKEN_BYTES).into());
+        }
+        let header = decode_header(token).map_err(|_| TokenError::Malformed)?;
+        if !keys::ALGORITHMS.contains(&header.alg) {
+            return Err(TokenError::Malformed.into());
+        }
+        // RFC 7515, section 4.1.11: what must be understood and is not makes a token invalid.
+        if header.crit.is_some() {
+            return Err(TokenError::Critical.into());
+        }
+        let claims = self.claims(token, &header, clock).await?;
+        Ok(claims::read(&claims, &self.expected, clock.epoch())?)
+    }
+
+    /// The claims of a genuine token. The header names a key of ours and its algorithm; that it may bring or point to a key
+    /// of its own (`jwk`, `jku`, `x5c`, `x5u`) is nothing to us.
+    async fn claims(
+        &self,
+        token: &str,
+        header: &Header,
+        clock: &Clock,
+    ) -> Result<Map<String, Value>, AccessError> {
+        let key = match &self.keys {
+            Keys::Fixed(keys) => keys.find(header).cloned().ok_or(KeyError::Unknown),
+            Keys::Fetched(cache) => cache.find(header, clock).await,
+        };
+        let key = key.map_err(|error| match error {
+            KeyError::Unknown => TokenError::UnknownKey.into(),
+            KeyError::Unavailable => AccessError::KeysUnavailable,
+        })?;
+        let mut signature_alone = Validation::new(key.algorithm());
+        // Times are read against this crate's own clock, and the other claims beside them.
+        signature_alone.validate_exp = false;
+        signature_alone.validate_aud = false;
+        signature_alone.required_spec_claims.clear();
+        let genuine = key
+            .decoding()
+            .and_then(|key| decode(token, &key, &signature_alone));
+        Ok(genuine.map_err(|_| TokenError::Signature)?.claims)
+    }
+}

@@ -1,0 +1,264 @@
+//! Keys that are fetched when they are needed, and kept.
+
+use std::error::Error;
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+
+use jsonwebtoken::Header;
+use tokio::sync::Mutex;
+
+use super::https::Fetch;
+use super::keys::{Key, KeySet};
+use crate::clock::Clock;
+
+/// After so long a key that its issuer has withdrawn is no longer taken.
+const MAX_AGE: Duration = Duration::from_secs(10 * 60);
+
+/// Between two fetches, however many tokens name a key that is not known: whoever invents key ids must not make us hammer
+/// the issuer.
+const FLOOR: Duration = Duration::from_secs(30);
+
+/// The same after a fetch that failed.
+const FLOOR_AFTER_FAILURE: Duration = Duration::from_secs(5);
+
+/// The last good key set of a URL.
+///
+/// Times are dates, for a monotonic clock stands still while Lambda freezes the process.
+#[derive(Debug)]
+pub(super) struct Cache<F> {
+    source: F,
+    state: RwLock<State>,
+    /// Held by the one that fetches.
+    fetching: Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    keys: Option<KeySet>,
+    /// When `keys` were fetched, since the Unix epoch.
+    fetched: Duration,
+    /// When the next fetch may be made, since the Unix epoch.
+    next: Duration,
+    /// The last fetch did.
+    failed: bool,
+}
+
+impl State {
+    fn find(&self, header: &Header) -> Option<Key> {
+        self.keys.as_ref()?.find(header).cloned()
+    }
+}
+
+/// Why there is no key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum KeyError {
+    /// The issuer has none such.
+    Unknown,
+    /// The issuer could not be asked: it is not known whether it has one.
+    Unavailable,
+}
+
+impl<F: Fetch> Cache<F> {
+    pub(super) fn new(source: F) -> Self {
+        Self {
+            source,
+            state: RwLock::default(),
+            fetching: Mutex::new(()),
+        }
+    }
+
+    /// The key that a token's header names.
+    pub(super) async fn find(&self, header: &Header, clock: &Clock) -> Result<Key, KeyError> {
+        let (found, fetched) = self.read(|state| (state.find(header), state.fetched));
+        let stale = clock.epoch().saturating_sub(fetched) >= MAX_AGE;
+        let _fetching = match found {
+            Some(key) if !stale => return Ok(key),
+            // Only one waits for the new set, the others go on with the old one.
+            Some(key) => match self.fetching.try_lock() {
+                Ok(fetching) => fetching,
+                Err(_) => return Ok(key),
+            },
+            None => self.fetching.lock().await,
+        };
+        // Whoever fetched meanwhile has set the time of the next one.
+        if clock.epoch() >= self.read(|state| state.next) {
+            self.fetch(clock).await;
+        }
+        self.read(|state| match state.find(header) {
+            Some(key) => Ok(key),
+            None if state.failed || state.keys.is_none() => Err(KeyError::Unavailable),
+            None => Err(KeyError::Unknown),
+        })
+    }
+
+    async fn fetch(&self, clock: &Clock) {
+        let fetched = self.source.fetch().await;
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let now = clock.epoch();
+        state.failed = fetched.is_err();
+        match fetched {
+            Ok(keys) => {
+                (state.keys, state.fetched) = (Some(keys), now);
+                state.next = now + FLOOR;
+            }
+            Err(error) => {
+                let cause = error.source().map(ToString::to_string);
+                tracing::warn!(%error, cause, "the key set could not be fetched");
+                state.next = now + FLOOR_AFTER_FAILURE;
+            }
+        }
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&State) -> T) -> T {
+        // The lock is never held across a panic or an await: a poisoned one holds good data.
+        read(&self.state.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex as Lock;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use jsonwebtoken::Algorithm;
+    use local::issuer::Issuer;
+    use serde_json::json;
+    use tokio::time::{advance, sleep};
+
+    use super::super::https::FetchError;
+    use super::*;
+
+    const ROUND_TRIP: Duration = Duration::from_millis(50);
+
+    /// An issuer's server: what it serves, if anything, and how often it was asked.
+    #[derive(Default)]
+    struct Server {
+        serves: Lock<Option<KeySet>>,
+        asked: AtomicUsize,
+    }
+
+    impl Fetch for &Server {
+        async fn fetch(&self) -> Result<KeySet, FetchError> {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            sleep(ROUND_TRIP).await;
+            let served = self.serves.lock().expect("no panic").clone();
+            served.ok_or(FetchError::Status(500))
+        }
+    }
+
+    impl Server {
+        fn serves(&self, key_ids: &[&str]) {
+            let keys = key_ids.iter().map(|id| {
+                let issuer = Issuer::new(Algorithm::EdDSA, id).expect("a key");
+                issuer.jwk().expect("a key")
+            });
+            let set = json!({ "keys": keys.collect::<Vec<_>>() }).to_string();
+            *self.serves.lock().expect("no panic") = KeySet::parse(set.as_bytes()).ok();
+        }
+
+        fn asked(&self) -> usize {
+            self.asked.load(Ordering::Relaxed)
+        }
+    }
+
+    fn named(key_id: &str) -> Header {
+        let mut header = Header::new(Algorithm::EdDSA);
+        header.kid = Some(key_id.to_owned());
+        header
+    }
+
+    fn clock() -> Clock {
+        Clock::starting_at(Duration::from_secs(1_795_369_200))
+    }
+
+    async fn find(cache: &Cache<&Server>, key_id: &str, clock: &Clock) -> Result<(), KeyError> {
+        cache.find(&named(key_id), clock).await.map(|_| ())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn fetched_once_for_all_who_wait() {
+        let server = Server::default();
+        server.serves(&["a"]);
+        let (cache, clock) = (Cache::new(&server), clock());
+        let all = (0..50).map(|_| find(&cache, "a", &clock));
+        let found = futures_util::future::join_all(all).await;
+        assert_eq!(found, vec![Ok(()); 50]);
+        assert_eq!(server.asked(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_new_key_is_found_and_an_invented_one_does_not_hammer_the_issuer() {
+        let server = Server::default();
+        server.serves(&["a"]);
+        let (cache, clock) = (Cache::new(&server), clock());
+        assert_eq!(find(&cache, "a", &clock).await, Ok(()));
+        server.serves(&["a", "b"]);
+        for _ in 0..100 {
+            assert_eq!(find(&cache, "b", &clock).await, Err(KeyError::Unknown));
+        }
+        assert_eq!(server.asked(), 1);
+        advance(FLOOR).await;
+        assert_eq!(find(&cache, "b", &clock).await, Ok(()));
+        assert_eq!(find(&cache, "c", &clock).await, Err(KeyError::Unknown));
+        assert_eq!(server.asked(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_good_set_serves_while_the_issuer_does_not() {
+        let server = Server::default();
+        server.serves(&["a"]);
+        let (cache, clock) = (Cache::new(&server), clock());
+        assert_eq!(find(&cache, "a", &clock).await, Ok(()));
+        *server.serves.lock().expect("no panic") = None;
+        advance(MAX_AGE).await;
+        assert_eq!(find(&cache, "a", &clock).await, Ok(()));
+        assert_eq!(server.asked(), 2);
+        // It may be a new one: that is not known.
+        assert_eq!(find(&cache, "b", &clock).await, Err(KeyError::Unavailable));
+        assert_eq!(server.asked(), 2, "not at once again");
+        server.serves(&["b"]);
+        advance(FLOOR_AFTER_FAILURE).await;
+        assert_eq!(find(&cache, "b", &clock).await, Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_one_fetches_the_others_go_on_with_what_is_there() {
+        let server = Server::default();
+        server.serves(&["a"]);
+        let (cache, clock) = (Cache::new(&server), clock());
+        assert_eq!(find(&cache, "a", &clock).await, Ok(()));
+        advance(MAX_AGE).await;
+        let before = clock.now();
+        let one = find(&cache, "a", &clock);
+        let other = async {
+            let found = find(&cache, "a", &clock).await;
+            (found, clock.now() - before)
+        };
+        let (one, other) = futures_util::future::join(one, other).await;
+        assert_eq!((one, other), (Ok(()), (Ok(()), Duration::ZERO)));
+        assert_eq!(server.asked(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_withdrawn_key_is_forgotten() {
+        let server = Server::default();
+        server.serves(&["a", "b"]);
+        let (cache, clock) = (Cache::new(&server), clock());
+        assert_eq!(find(&cache, "a", &clock).await, Ok(()));
+        server.serves(&["b"]);
+        advance(MAX_AGE).await;
+        assert_eq!(find(&cache, "a", &clock).await, Err(KeyError::Unknown));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_cached_and_nothing_to_be_had() {
+        let server = Server::default();
+        let (cache, clock) = (Cache::new(&server), clock());
+        assert_eq!(find(&cache, "a", &clock).await, Err(KeyError::Unavailable));
+        assert_eq!(find(&cache, "a", &clock).await, Err(KeyError::Unavailable));
+        assert_eq!(server.asked(), 1);
+        server.serves(&["a"]);
+        advance(FLOOR_AFTER_FAILURE).await;
+        assert_eq!(find(&cache, "a", &clock).await, Ok(()));
+    }
+}

@@ -1,0 +1,141 @@
+//! What a genuine token says: RFC 7519, and one claim of our own. Pure.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+use crate::order::OrderId;
+
+/// By so much an issuer's clock may differ from ours.
+const LEEWAY: Duration = Duration::from_secs(10);
+
+/// What a token's claims must be, where that is set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Expected {
+    pub(super) issuer: Option<String>,
+    pub(super) audience: Option<String>,
+}
+
+/// What a good token says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Claims {
+    pub(super) orders: Orders,
+    /// Since the Unix epoch.
+    pub(super) expires: Duration,
+}
+
+/// The claim `orders`: which orders the token opens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Orders {
+    /// `"*"`
+    All,
+    /// A list of ids, in which `"*"` is an id like any other.
+    These(Vec<String>),
+}
+
+impl Orders {
+    pub(super) fn opens(&self, order: &OrderId) -> bool {
+        match self {
+            Self::All => true,
+            Self::These(ids) => ids.iter().any(|id| id == order.as_str()),
+        }
+    }
+}
+
+/// Why a token is not good. It stays so, however often it is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum TokenError {
+    /// More than that many bytes.
+    #[error("it has more than {0} bytes")]
+    TooLong(usize),
+    /// Not a JWT in compact form, or with an algorithm that is not taken.
+    #[error("it is no JWT signed by ES256, EdDSA or RS256")]
+    Malformed,
+    /// It has a `crit` header.
+    #[error("its header names extensions that must be understood and are not")]
+    Critical,
+    /// No key of the set has its `kid` and `alg`.
+    #[error("no known key has its kid and alg")]
+    UnknownKey,
+    /// It was not signed with that key.
+    #[error("its signature is not right")]
+    Signature,
+    /// A claim is missing, or of another type than it should be.
+    #[error("its claim {0} is missing or not of the right type")]
+    Claim(&'static str),
+    /// `exp` is past.
+    #[error("it has expired")]
+    Expired,
+    /// `nbf` is to come.
+    #[error("it is not valid yet")]
+    NotYet,
+    /// `iss` is another.
+    #[error("it is of another issuer")]
+    Issuer,
+    /// `aud` is another.
+    #[error("it is for another audience")]
+    Audience,
+}
+
+/// Reads claims as they stand at a time since the Unix epoch.
+pub(super) fn read(
+    claims: &Map<String, Value>,
+    expected: &Expected,
+    now: Duration,
+) -> Result<Claims, TokenError> {
+    let expires = date(claims, "exp")?.ok_or(TokenError::Claim("exp"))?;
+    if now >= expires.saturating_add(LEEWAY) {
+        return Err(TokenError::Expired);
+    }
+    if date(claims, "nbf")?.is_some_and(|from| now.saturating_add(LEEWAY) < from) {
+        return Err(TokenError::NotYet);
+    }
+    if let Some(issuer) = &expected.issuer
+        && claims.get("iss").and_then(Value::as_str) != Some(issuer)
+    {
+        return Err(TokenError::Issuer);
+    }
+    if let Some(audience) = &expected.audience
+        && !claims.get("aud").is_some_and(|aud| is_for(aud, audience))
+    {
+        return Err(TokenError::Audience);
+    }
+    let orders = orders(claims.get("orders")).ok_or(TokenError::Claim("orders"))?;
+    Ok(Claims { orders, expires })
+}
+
+/// A `NumericDate` (RFC 7519, section 2): seconds, with or without a fraction.
+fn date(claims: &Map<String, Value>, name: &'static str) -> Result<Option<Duration>, TokenError> {
+    let Some(value) = claims.get(name) else {
+        return Ok(None);
+    };
+    let seconds = value.as_f64().filter(|seconds| *seconds >= 0.0);
+    let seconds = seconds.ok_or(TokenError::Claim(name))?;
+    // What does not fit is further away than any clock will come.
+    Ok(Some(
+        Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX),
+    ))
+}
+
+/// `aud` is one audience, or a list of them.
+fn is_for(aud: &Value, audience: &str) -> bool {
+    match aud {
+        Value::String(one) => one == audience,
+        Value::Array(several) => several.iter().any(|one| one == audience),
+        _ => false,
+    }
+}
+
+/// A token without the claim is a good one that opens nothing: one for another purpose.
+fn orders(claim: Option<&Value>) -> Option<Orders> {
+    match claim {
+        None => Some(Orders::These(Vec::new())),
+        Some(Value::String(text)) if text == "*" => Some(Orders::All),
+        Some(Value::Array(ids)) => {
+            let ids = ids.iter().map(|id| id.as_str().map(str::to_owned));
+            ids.collect::<Option<_>>().map(Orders::These)
+        }
+        Some(_) => None,
+    }
+}

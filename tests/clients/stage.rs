@@ -1,0 +1,218 @@
+//! Orders for clients to follow, one for each cut, and the functions that show them.
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub, reason = "tests")]
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use local::dynamo::{Dynamo, create_tables};
+use local::runtime_api::{Fault, Function};
+use order_status_stream::change::Change;
+use order_status_stream::clock::Clock;
+use order_status_stream::feed::dynamodb::DynamoDbFeed;
+use order_status_stream::feed::{Position, append};
+use order_status_stream::order::{OrderId, Status};
+use serde_json::{Value, json};
+
+/// A browser opens no more than six connections to one of them.
+const FUNCTIONS: usize = 6;
+
+/// More than a client has at a time, with those that it was cut off from and that go on unread.
+const REQUESTS_PER_PROCESS: usize = 32;
+
+/// Characters of two bytes, of three and of four; one of them is a line's end to some, but not to Server-Sent Events.
+const NOTE: &str = "Käse\u{2028}🚚";
+
+/// Where a client is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// Of which response: 1 is the first.
+    pub visit: usize,
+    pub bytes: usize,
+    pub reset: bool,
+}
+
+/// A feed that is written as clients come, and the functions that read it.
+pub struct Stage {
+    /// The order of each is its index, in four digits.
+    cuts: Vec<Cut>,
+    functions: Vec<Function>,
+    visits: Visits,
+    _dynamo: Dynamo,
+}
+
+/// How many visits each order has had.
+type Visits = Arc<Mutex<HashMap<String, usize>>>;
+
+impl Stage {
+    pub async fn new() -> Self {
+        let dynamo = Dynamo::start("127.0.0.1:0").await.unwrap();
+        create_tables(&dynamo.client()).await.unwrap();
+        let feed = DynamoDbFeed::new(dynamo.client(), "OrderFeed");
+        let mut functions = Vec::new();
+        for _ in 0..FUNCTIONS {
+            functions.push(function(&dynamo).await);
+        }
+        let visits = Visits::default();
+        let cuts = cuts(&functions[0], &feed).await;
+        for function in &functions {
+            let (feed, visits, cuts) = (feed.clone(), visits.clone(), cuts.clone());
+            function.inject_by(move |request| {
+                let order = order_of(request.uri.path()).to_owned();
+                let visit = count(&visits, &order);
+                let cut = cuts[order.parse::<usize>().unwrap()];
+                let feed = feed.clone();
+                async move {
+                    before_visit(&feed, &order, visit).await;
+                    (cut.visit == visit).then_some(Fault::CutAfter {
+                        bytes: cut.bytes as u64,
+                        reset: cut.reset,
+                    })
+                }
+            });
+        }
+        Self {
+            cuts,
+            functions,
+            visits,
+            _dynamo: dynamo,
+        }
+    }
+
+    /// What a client opens for each cut.
+    pub fn urls(&self) -> Vec<String> {
+        let functions = self.functions.iter().cycle();
+        let urls = functions
+            .zip(0..self.cuts.len())
+            .map(|(function, n)| url(function, &format!("{n:04}")));
+        urls.collect()
+    }
+
+    /// The client has what the order went through, each change once and in order, and nothing of what it had before.
+    fn check(&self, report: &Value, may_give_up: fn(Cut) -> bool) -> usize {
+        let order = order_of(report["url"].as_str().unwrap());
+        let n = order.parse::<usize>().unwrap();
+        let cut = self.cuts[n];
+        let gave_up = report["gaveUp"].as_u64().unwrap_or_default();
+        assert!(gave_up == 0 || may_give_up(cut), "{cut:?}");
+        assert_eq!(report["changes"], changes(order), "{cut:?}");
+        assert!(self.visits.lock().unwrap()[order] >= 2, "{cut:?}");
+        n
+    }
+
+    /// Each order is reported once and as it should be.
+    pub async fn check_all(
+        &self,
+        may_give_up: fn(Cut) -> bool,
+        mut next_report: impl AsyncFnMut() -> Value,
+    ) {
+        let mut reported = vec![false; self.cuts.len()];
+        for _ in 0..self.cuts.len() {
+            let n = self.check(&next_report().await, may_give_up);
+            assert!(!std::mem::replace(&mut reported[n], true));
+        }
+    }
+}
+
+async fn function(dynamo: &Dynamo) -> Function {
+    Function::builder(env!("CARGO_BIN_EXE_stream"))
+        .env("FEED_TABLE", "OrderFeed")
+        .env("ACCESS", "open")
+        .env("HOLD", "always")
+        .env("WINDOW", "2s")
+        .env("AWS_ENDPOINT_URL_DYNAMODB", dynamo.endpoint())
+        .env("AWS_REGION", "us-east-1")
+        .env("AWS_ACCESS_KEY_ID", "local")
+        .env("AWS_SECRET_ACCESS_KEY", "local")
+        .timeout(Duration::from_secs(60))
+        .max_concurrency(REQUESTS_PER_PROCESS)
+        .cors("*")
+        .start()
+        .await
+        .unwrap()
+}
+
+/// Every cut of the two responses, each byte by FIN and by RST. After the last byte the response's own end is missing.
+async fn cuts(function: &Function, feed: &DynamoDbFeed) -> Vec<Cut> {
+    let (order, mut cuts) = ("rule", Vec::new());
+    let mut cursor = None;
+    for visit in [1, 2] {
+        before_visit(feed, order, visit).await;
+        let mut request = reqwest::Client::new().get(url(function, order));
+        if let Some(cursor) = cursor {
+            request = request.header("last-event-id", cursor);
+        }
+        let response = request.send().await.unwrap().text().await.unwrap();
+        cursor = response
+            .lines()
+            .filter_map(|line| line.strip_prefix("id: "))
+            .last()
+            .map(str::to_owned);
+        for bytes in 0..=response.len() {
+            cuts.extend([false, true].map(|reset| Cut {
+                visit,
+                bytes,
+                reset,
+            }));
+        }
+    }
+    cuts
+}
+
+fn url(function: &Function, order: &str) -> String {
+    format!(
+        "{}/orders/{order}/events?lastEventId=unknown",
+        function.url()
+    )
+}
+
+/// Of a URL or its path.
+fn order_of(url: &str) -> &str {
+    let (_, rest) = url.split_once("/orders/").unwrap();
+    rest.split_once('/').unwrap().0
+}
+
+fn count(visits: &Visits, order: &str) -> usize {
+    let mut visits = visits.lock().unwrap();
+    let visit = visits.entry(order.to_owned()).or_default();
+    *visit += 1;
+    *visit
+}
+
+/// Two changes are there when the client comes first, the last when it comes again.
+async fn before_visit(feed: &DynamoDbFeed, order: &str, visit: usize) {
+    let statuses: &[_] = match visit {
+        1 => &[(1, "PAID"), (2, "SHIPPED")],
+        2 => &[(3, "DELIVERED")],
+        _ => &[],
+    };
+    for (n, status) in statuses {
+        let change = Change {
+            order: OrderId::try_from(order).unwrap(),
+            position: Position::new("2026-11-22T00:00:00.000", &n.to_string()).unwrap(),
+            status: Status::new(*status).unwrap(),
+            view: [("note".to_owned(), json!(NOTE))].into_iter().collect(),
+            at: Some("2026-11-22T17:40:00Z".to_owned()),
+            terminal: *status == "DELIVERED",
+        };
+        append(feed, &change, &Clock::system(), Duration::from_secs(86_400))
+            .await
+            .unwrap()
+            .unwrap();
+    }
+}
+
+/// All that an order went through, as the public gets it.
+fn changes(order: &str) -> Value {
+    let change = |seq: u64, previous: Value, status: &str| {
+        json!({
+            "orderId": order, "seq": seq, "previous": previous, "status": status,
+            "at": "2026-11-22T17:40:00Z", "attributes": { "note": NOTE },
+        })
+    };
+    json!([
+        change(1, Value::Null, "PAID"),
+        change(2, json!("PAID"), "SHIPPED"),
+        change(3, json!("SHIPPED"), "DELIVERED"),
+    ])
+}

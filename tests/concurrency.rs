@@ -1,0 +1,216 @@
+//! Many streams in one process: what befalls one befalls no other, and the process keeps its capacity.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+#[path = "support/cloud.rs"]
+mod cloud;
+
+use std::process::Stdio;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use cloud::Cloud;
+use local::runtime_api::{Builder, Fault, Function};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::Command;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+const WORKERS: usize = 4;
+
+fn concurrent(cloud: &Cloud) -> Builder {
+    cloud.stream().max_concurrency(WORKERS)
+}
+
+/// A client that reads; its connection ends when it is dropped.
+struct Client {
+    response: reqwest::Response,
+    seen: String,
+}
+
+impl Client {
+    async fn open(function: &Function) -> Self {
+        let url = format!("{}/orders/A/events", function.url());
+        let response = reqwest::get(url).await.unwrap();
+        assert_eq!(response.status(), 200);
+        Self {
+            response,
+            seen: String::new(),
+        }
+    }
+
+    async fn until(&mut self, text: &str) {
+        while !self.seen.contains(text) {
+            let chunk = self.response.chunk().await.unwrap();
+            let chunk = chunk.unwrap_or_else(|| panic!("ended before {text}: {}", self.seen));
+            self.seen.push_str(&String::from_utf8_lossy(&chunk));
+        }
+    }
+
+    async fn ready(function: &Function) -> Self {
+        let mut client = Self::open(function).await;
+        client.until("event: ready").await;
+        client
+    }
+}
+
+/// As many streams as there are workers, in the one process that has been there from the beginning.
+async fn check_capacity(function: &Function, held: usize) {
+    let mut clients = Vec::new();
+    for _ in held..WORKERS {
+        clients.push(Client::ready(function).await);
+    }
+    let stats = function.stats();
+    assert_eq!((stats.cold_starts, stats.processes), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_connections_break_than_there_are_workers() {
+    let cloud = Cloud::new().await;
+    let function = concurrent(&cloud)
+        .env("HEARTBEAT", "1s")
+        .propagate_disconnect(true)
+        .start()
+        .await
+        .unwrap();
+    let mut survivor = Client::ready(&function).await;
+    for round in 1..=3 {
+        let mut leaving = Vec::new();
+        for _ in 1..WORKERS {
+            leaving.push(Client::ready(&function).await);
+        }
+        drop(leaving);
+        let broken = round * (WORKERS as u64 - 1);
+        // Each worker asks for more, once it has noticed.
+        function
+            .wait_for(|stats| stats.disconnected == broken && stats.idle == WORKERS - 1)
+            .await;
+    }
+    let warnings = function.logs();
+    let warnings = warnings
+        .iter()
+        .filter(|line| line.contains("a response was not sent"));
+    assert_eq!(warnings.count(), 3 * (WORKERS - 1));
+    check_capacity(&function, 1).await;
+    cloud.append("A", "PLACED").await;
+    survivor.until("PLACED").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_that_stall_hold_up_nobody_else() {
+    let cloud = Cloud::new().await;
+    let function = concurrent(&cloud)
+        .timeout(Duration::from_secs(4))
+        .start()
+        .await
+        .unwrap();
+    let stall = Fault::SlowRead {
+        bytes_per_second: 0,
+    };
+    function.inject([stall; WORKERS - 1]);
+    let mut stalled = Vec::new();
+    for _ in 1..WORKERS {
+        stalled.push(Client::open(&function).await);
+    }
+    let mut reader = Client::ready(&function).await;
+    cloud.append("A", "PLACED").await;
+    reader.until("PLACED").await;
+    reader.until("event: rest").await;
+    // Lambda cuts them off at the deadline; it is the other streams' process, so it lives.
+    let stats = function
+        .wait_for(|stats| stats.timed_out == WORKERS as u64 - 1 && stats.idle == WORKERS)
+        .await;
+    assert_eq!(stats.processes, 1);
+    check_capacity(&function, 0).await;
+}
+
+/// A Runtime API that hands out invocations, and neither reads nor answers the responses. Each request for an invocation
+/// is told.
+async fn never_reads(listener: TcpListener, invocations: usize, asked: mpsc::UnboundedSender<()>) {
+    let (mut connections, mut handed_out) = (JoinSet::new(), 0);
+    let (requests, mut requested) = mpsc::unbounded_channel();
+    loop {
+        tokio::select! {
+            Ok((stream, _)) = listener.accept() => {
+                let requests = requests.clone();
+                connections.spawn(async move { next_request(stream, &requests).await });
+            }
+            Some(mut stream) = requested.recv() => {
+                asked.send(()).unwrap();
+                if handed_out < invocations {
+                    handed_out += 1;
+                    hand_out(&mut stream, handed_out).await;
+                    let requests = requests.clone();
+                    connections.spawn(async move { next_request(stream, &requests).await });
+                } else {
+                    connections.spawn(async move {
+                        let _held = stream;
+                        std::future::pending().await
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// Hands a connection over that asks for an invocation; one that brings a response is held and not read.
+async fn next_request(mut stream: TcpStream, requests: &mpsc::UnboundedSender<TcpStream>) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        match stream.read_u8().await {
+            Ok(byte) => head.push(byte),
+            Err(_) => return,
+        }
+    }
+    if head.starts_with(b"GET ") {
+        requests.send(stream).unwrap();
+    } else {
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn hand_out(stream: &mut TcpStream, id: usize) {
+    let event = include_str!("../events/url-first-visit.json");
+    let deadline = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + Duration::from_secs(2);
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nlambda-runtime-aws-request-id: {id}\r\n\
+         lambda-runtime-deadline-ms: {}\r\nlambda-runtime-invoked-function-arn: arn\r\n\r\n",
+        event.len(),
+        deadline.as_millis()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(event.as_bytes()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_whose_response_nobody_takes_is_free_at_the_deadline() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let runtime_api = listener.local_addr().unwrap().to_string();
+    let (asked, mut asks) = mpsc::unbounded_channel();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(never_reads(listener, WORKERS, asked));
+    let gone = "http://127.0.0.1:9";
+    let variables = [
+        ("AWS_LAMBDA_RUNTIME_API", runtime_api.as_str()),
+        ("AWS_LAMBDA_FUNCTION_NAME", "stream"),
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
+        ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+        ("AWS_LAMBDA_MAX_CONCURRENCY", &WORKERS.to_string()),
+        ("FEED_TABLE", "OrderFeed"),
+        ("ACCESS", "open"),
+        ("AWS_ENDPOINT_URL_DYNAMODB", gone),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ACCESS_KEY_ID", "local"),
+        ("AWS_SECRET_ACCESS_KEY", "local"),
+    ];
+    let _process = Command::new(env!("CARGO_BIN_EXE_stream"))
+        .env_clear()
+        .envs(variables)
+        .stdout(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    // Each worker once, and once more.
+    for _ in 0..2 * WORKERS {
+        asks.recv().await.unwrap();
+    }
+}

@@ -1,0 +1,182 @@
+//! Browsers that tests open on a page, and the server where the page tells what it sees.
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    missing_docs,
+    unreachable_pub,
+    reason = "as in mod.rs"
+)]
+
+use std::fmt::Display;
+use std::io;
+use std::path::Path;
+use std::process::Stdio;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
+
+use crate::http_support::{Server, serve};
+
+/// A path, the content type and the content of what is found there.
+pub type Page = (&'static str, &'static str, Bytes);
+
+/// Serves pages, and hands on the JSON that is posted to `/report`.
+pub async fn desk(pages: Vec<Page>) -> (Server, mpsc::UnboundedReceiver<Value>) {
+    let (report, reports) = mpsc::unbounded_channel();
+    let server = serve(move |request: Request<Bytes>| {
+        let path = request.uri().path();
+        if path == "/report" {
+            let _ = report.send(serde_json::from_slice(request.body()).unwrap());
+        }
+        let page = pages.iter().find(|(at, ..)| *at == path).cloned();
+        async move {
+            let response = Response::builder();
+            match page {
+                Some((_, content_type, content)) => response
+                    .header("content-type", content_type)
+                    .body(content)
+                    .unwrap(),
+                None => response.status(204).body(Bytes::new()).unwrap(),
+            }
+        }
+    })
+    .await;
+    (server, reports)
+}
+
+/// Of what is not installed: fails in CI, which must have it, and is told elsewhere.
+pub fn missing<T>(what: impl Display, why: impl Display) -> Option<T> {
+    if std::env::var_os("CI").is_some() {
+        panic!("{what} does not start: {why}");
+    }
+    eprintln!("NOT TESTED: {what} does not start ({why})");
+    None
+}
+
+/// Those whose `EventSource` is tested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Browser {
+    Chromium,
+    Firefox,
+    WebKitGtk,
+}
+
+/// A browser's processes and its profile. Dropped, they are gone.
+pub struct Window {
+    _processes: Vec<Child>,
+    _profile: TempDir,
+}
+
+impl Browser {
+    /// Opens a page; `None` where the browser is missing.
+    pub async fn open(self, url: &str) -> Option<Window> {
+        let profile = tempfile::tempdir().unwrap();
+        let processes = match self {
+            Self::Chromium => chromium(profile.path(), url).map(|process| vec![process]),
+            Self::Firefox => firefox(profile.path(), url).map(|process| vec![process]),
+            Self::WebKitGtk => webkit_gtk(profile.path(), url).await,
+        };
+        match processes {
+            Ok(processes) => Some(Window {
+                _processes: processes,
+                _profile: profile,
+            }),
+            Err(error) => missing(format_args!("{self:?}"), error),
+        }
+    }
+}
+
+fn chromium(profile: &Path, url: &str) -> io::Result<Child> {
+    quiet("chromium")
+        .args(["--headless", "--no-sandbox", "--disable-gpu"])
+        .args(["--disable-quic", "--no-first-run", "--disable-sync"])
+        .args([
+            "--disable-background-networking",
+            "--disable-component-update",
+        ])
+        .arg(format!("--user-data-dir={}", profile.display()))
+        .arg(url)
+        .spawn()
+}
+
+/// It asks its maker for nothing.
+const FIREFOX_PREFERENCES: &str = r#"
+user_pref("app.normandy.enabled", false);
+user_pref("app.update.enabled", false);
+user_pref("browser.safebrowsing.malware.enabled", false);
+user_pref("browser.safebrowsing.phishing.enabled", false);
+user_pref("browser.shell.checkDefaultBrowser", false);
+user_pref("datareporting.policy.dataSubmissionEnabled", false);
+user_pref("network.captive-portal-service.enabled", false);
+user_pref("network.connectivity-service.enabled", false);
+user_pref("services.settings.server", "data:,");
+user_pref("toolkit.telemetry.enabled", false);
+"#;
+
+fn firefox(profile: &Path, url: &str) -> io::Result<Child> {
+    std::fs::write(profile.join("user.js"), FIREFOX_PREFERENCES)?;
+    let start = |program| {
+        quiet(program)
+            .args(["--headless", "--no-remote", "--profile"])
+            .arg(profile)
+            .arg(url)
+            .env("HOME", profile)
+            .spawn()
+    };
+    // Debian's, or where there is none whichever there is.
+    start("firefox-esr").or_else(|_| start("firefox"))
+}
+
+/// It knows no headless mode: a display of its own goes before it.
+async fn webkit_gtk(profile: &Path, url: &str) -> io::Result<Vec<Child>> {
+    let mut display = quiet("Xvfb")
+        .args([
+            "-displayfd",
+            "1",
+            "-nolisten",
+            "tcp",
+            "-screen",
+            "0",
+            "640x480x24",
+        ])
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let number = first_line(&mut display).await?;
+    // Debian's own Python, for whose sake its packages are.
+    let mut window = quiet("/usr/bin/python3")
+        .args([
+            concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/webkit.py"),
+            url,
+        ])
+        .env("DISPLAY", format!(":{number}"))
+        .env("HOME", profile)
+        .env("GIO_USE_PROXY_RESOLVER", "dummy")
+        .stdout(Stdio::piped())
+        .spawn()?;
+    first_line(&mut window).await?;
+    Ok(vec![window, display])
+}
+
+/// What a process says first.
+async fn first_line(process: &mut Child) -> io::Result<String> {
+    let stdout = process.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
+    let line = BufReader::new(stdout).lines().next_line().await?;
+    line.ok_or_else(|| io::Error::other("it ended before it said anything"))
+}
+
+fn quiet(program: &str) -> Command {
+    let mut command = Command::new(program);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true);
+    command
+}

@@ -1,0 +1,147 @@
+//! The real binaries, a database and what stands in for Lambda around them.
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    missing_docs,
+    unreachable_pub,
+    reason = "shared by test files, none of which uses all of it"
+)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+use bytes::Bytes;
+use local::dynamo::{Dynamo, create_tables};
+use local::pump::{BoxError, Invoke, Pump};
+use local::runtime_api::{Builder, Function};
+use order_status_stream::change::Change;
+use order_status_stream::clock::Clock;
+use order_status_stream::feed::dynamodb::DynamoDbFeed;
+use order_status_stream::feed::{Consistency, Feed, Position, append};
+use order_status_stream::order::{OrderId, Seq, Status};
+
+const RETENTION: Duration = Duration::from_secs(30 * 86_400);
+
+/// A table, and the functions' environment to reach it.
+pub struct Cloud {
+    pub dynamo: Dynamo,
+    pub client: Client,
+    pub stream_arn: String,
+    appended: AtomicU64,
+}
+
+impl Cloud {
+    pub async fn new() -> Self {
+        let dynamo = Dynamo::start("127.0.0.1:0").await.unwrap();
+        let client = dynamo.client();
+        let stream_arn = create_tables(&client).await.unwrap();
+        Self {
+            dynamo,
+            client,
+            stream_arn,
+            appended: AtomicU64::new(1),
+        }
+    }
+
+    pub fn projector(&self, endpoint: &str) -> Builder {
+        let function = Function::builder(env!("CARGO_BIN_EXE_projector"));
+        environment(function, endpoint)
+            .env("PUBLIC_ATTRIBUTES", "eta")
+            .timeout(Duration::from_secs(30))
+    }
+
+    pub fn stream(&self) -> Builder {
+        let function = Function::builder(env!("CARGO_BIN_EXE_stream"));
+        environment(function, &self.dynamo.endpoint())
+            .env("ACCESS", "open")
+            .env("HOLD", "always")
+            .timeout(Duration::from_secs(120))
+    }
+
+    /// What carries changes of orders to the projector.
+    pub fn pump(&self, projector: &Arc<Function>) -> Pump<Projector> {
+        Pump {
+            streams: self.dynamo.streams(),
+            stream_arn: self.stream_arn.clone(),
+            function: Projector(Arc::clone(projector)),
+            settings: Default::default(),
+        }
+    }
+
+    pub async fn write(&self, id: &str, status: &str) {
+        let text = |text: &str| AttributeValue::S(text.to_owned());
+        let put = self
+            .client
+            .put_item()
+            .table_name("Orders")
+            .item("orderId", text(id))
+            .item("status", text(status));
+        put.item("eta", text("18:20"))
+            .item("customerEmail", text("a@example.com"))
+            .send()
+            .await
+            .unwrap();
+    }
+
+    /// A change, straight into the feed, for tests that have no projector.
+    pub async fn append(&self, id: &str, status: &str) {
+        let feed = DynamoDbFeed::new(self.client.clone(), "OrderFeed");
+        let position = format!("{:040}", self.appended.fetch_add(1, Ordering::Relaxed));
+        let change = Change {
+            order: OrderId::try_from(id).unwrap(),
+            position: Position::new("2026-11-22T00:00:00.000", &position).unwrap(),
+            status: Status::new(status).unwrap(),
+            view: Default::default(),
+            at: None,
+            terminal: status == "DELIVERED",
+        };
+        append(&feed, &change, &Clock::system(), RETENTION)
+            .await
+            .unwrap()
+            .unwrap();
+    }
+
+    /// The order's log: number, status, and whether it is going to expire.
+    pub async fn log(&self, id: &str) -> Vec<(u64, String, bool)> {
+        let feed = DynamoDbFeed::new(self.client.clone(), "OrderFeed");
+        let entries = feed
+            .read(
+                &OrderId::try_from(id).unwrap(),
+                Seq::ZERO,
+                Consistency::Strong,
+            )
+            .await
+            .unwrap();
+        entries
+            .iter()
+            .map(|entry| {
+                (
+                    entry.seq.0,
+                    entry.status.as_str().to_owned(),
+                    entry.expires_at.is_some(),
+                )
+            })
+            .collect()
+    }
+}
+
+/// What a function needs to reach the tables.
+pub fn environment(function: Builder, endpoint: &str) -> Builder {
+    function
+        .env("FEED_TABLE", "OrderFeed")
+        .env("AWS_ENDPOINT_URL_DYNAMODB", endpoint)
+        .env("AWS_REGION", "us-east-1")
+        .env("AWS_ACCESS_KEY_ID", "local")
+        .env("AWS_SECRET_ACCESS_KEY", "local")
+}
+
+pub struct Projector(Arc<Function>);
+
+impl Invoke for Projector {
+    async fn invoke(&self, payload: Bytes) -> Result<Bytes, BoxError> {
+        Ok(self.0.invoke(payload).await?)
+    }
+}
