@@ -22,6 +22,7 @@ struct State {
     /// What eventually consistent readings see instead of the log.
     replica: Option<Log>,
     dwells: BTreeMap<Status, Dwells>,
+    learnings: usize,
     faults: VecDeque<Option<Fault>>,
 }
 
@@ -60,6 +61,11 @@ impl MemoryFeed {
     /// Everything that is stored, expired or not.
     pub fn entries(&self) -> Vec<Entry> {
         self.state().log.values().cloned().collect()
+    }
+
+    /// How often dwell times were added.
+    pub fn learnings(&self) -> usize {
+        self.state().learnings
     }
 
     /// Deletes an entry, as the table's TTL does some time after it expired.
@@ -159,6 +165,7 @@ impl Feed for MemoryFeed {
 
     async fn learn(&self, status: &Status, dwells: &Dwells, _: u64) -> Result<f64, FeedError> {
         self.call(|state| {
+            state.learnings += 1;
             let kept = state.dwells.entry(status.clone()).or_default();
             kept.merge(dwells);
             kept.total()
