@@ -25,8 +25,18 @@ need = command -v $(1) >/dev/null || { echo '$(1) is missing: $(2)' >&2; exit 1;
 	@pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
+# A venv of its own, for it pins other versions of what sam and cfn-lint need.
+CHECKOV := .tools/checkov/bin/checkov
+.tools/requirements-checkov.installed: tools/requirements-checkov.txt
+	@echo "installing the tools of $<"
+	@$(call need,python3,install Python 3)
+	@[ -x .tools/checkov/bin/pip ] || python3 -m venv .tools/checkov
+	@.tools/checkov/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
 RUN_TOOLS := .tools/requirements.installed
 AWS_TOOLS := .tools/requirements-aws.installed
+CHECK_TOOLS := $(AWS_TOOLS) .tools/requirements-checkov.installed
 
 .PHONY: run
 run: $(RUN_TOOLS) ## everything on this machine: database, functions, a shop, the page; Ctrl-C ends it
@@ -55,16 +65,33 @@ CLIENTS := .tools/requirements-clients.installed $(NPM_CLIENTS)
 .PHONY: test
 test: $(CLIENTS) ## every test
 	cargo test --workspace --locked
+	@$(call need,node,install Node.js 18 or later)
+	node --test web/test/*.test.js
+
+MINUTES ?= 10
+HURRY ?= 1
+
+.PHONY: soak
+soak: ## MINUTES=10 of everything that can go wrong: nothing lost, nothing doubled, all in order
+	SOAK_MINUTES=$(MINUTES) SOAK_HURRY=$(HURRY) cargo test --test soak --locked -- --nocapture
+
+.PHONY: conformance
+conformance: ## any server against docs/protocol.md: URL=http://… [ORDER=] [FINISHED=] [TOKEN=] [SHOP=] [ANY=1] [PATIENCE=]
+	@[ -n "$(URL)" ] || { echo 'which server? make conformance URL=http://localhost:9000/lambda-url/stream' >&2; exit 2; }
+	@cargo run --quiet --package conformance --locked --target-dir $(TARGET) -- '$(URL)' $(if $(ANY),--any) \
+		$(if $(ORDER),--order '$(ORDER)') $(if $(FINISHED),--finished '$(FINISHED)') $(if $(TOKEN),--token '$(TOKEN)') \
+		$(if $(SHOP),--shop '$(SHOP)') $(if $(PATIENCE),--patience '$(PATIENCE)')
 
 .PHONY: clients
 clients: $(CLIENTS) ## of all tests only those of clients that others wrote, cut at every byte
 	cargo test --locked --test clients --test browser
 
 .PHONY: check
-check: $(AWS_TOOLS) ## format, clippy, rustdoc, template, where dependencies come from
+check: $(CHECK_TOOLS) ## format, clippy, rustdoc, template, where dependencies come from
 	cargo fmt --all --check
 	sam validate --lint --region us-east-1
 	cfn-lint template.yaml
+	$(CHECKOV) --config-file .checkov.yaml
 	@! grep '^source' Cargo.lock | grep -v '"registry+https://github.com/rust-lang/crates.io-index"' || \
 		{ echo 'the lines above of Cargo.lock are no packages of crates.io'; exit 1; }
 	@! git grep --untracked -nIE '(^|[^[:alnum:]_./-])/(home|root|work|Users)/[[:alnum:]]' -- . || \
@@ -75,6 +102,20 @@ check: $(AWS_TOOLS) ## format, clippy, rustdoc, template, where dependencies com
 .PHONY: cost
 cost: ## what it costs and how late it is, on two traces (CHANGES=a.csv VISITS=b.csv takes yours, JSON=1)
 	@cargo run --quiet --package cost --locked
+
+# Coverage-guided, of everything that takes bytes from outside. It needs a nightly toolchain and cargo-fuzz, for
+# libFuzzer's instrumentation is no part of stable Rust, so it is no part of `make test`.
+FUZZED := request cursor token record
+SECONDS ?= 60
+
+.PHONY: fuzz
+fuzz: ## a fuzzer for each thing that comes from outside: make fuzz SECONDS=60
+	@$(call need,cargo-fuzz,cargo install cargo-fuzz --locked; rustup toolchain install nightly)
+	@mkdir -p $(addprefix $(TARGET)/fuzz-corpus/,$(FUZZED))
+	@# What is found on the way goes to the first corpus, beside what is committed.
+	for target in $(FUZZED); do \
+		cargo +nightly fuzz run --sanitizer none "$$target" "$(abspath $(TARGET))/fuzz-corpus/$$target" \
+			"fuzz/corpus/$$target" -- -max_total_time=$(SECONDS) -rss_limit_mb=2048; done
 
 .PHONY: build
 build: $(RUN_TOOLS) $(AWS_TOOLS) ## both functions for Lambda, into .aws-sam/ (ARCH=arm64, or x86_64)

@@ -16,6 +16,7 @@ mod keys;
 
 use std::time::Duration;
 
+use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Header, Validation, decode, decode_header};
 use lambda_http::Request;
 use serde_json::{Map, Value};
@@ -89,7 +90,7 @@ impl Access {
             } => Some(Verifier {
                 keys: match keys {
                     KeySource::Inline(keys) => Keys::Fixed(keys),
-                    KeySource::Url(url) => Keys::Fetched(Cache::new(Https::new(url))),
+                    KeySource::Url(url) => Keys::Fetched(Box::new(Cache::new(Https::new(url)))),
                 },
                 expected: Expected { issuer, audience },
             }),
@@ -129,7 +130,7 @@ struct Verifier {
 #[derive(Debug)]
 enum Keys {
     Fixed(KeySet),
-    Fetched(Cache<Https>),
+    Fetched(Box<Cache<Https>>),
 }
 
 impl Verifier {
@@ -170,9 +171,12 @@ impl Verifier {
         signature_alone.validate_exp = false;
         signature_alone.validate_aud = false;
         signature_alone.required_spec_claims.clear();
-        let genuine = key
-            .decoding()
-            .and_then(|key| decode(token, &key, &signature_alone));
-        Ok(genuine.map_err(|_| TokenError::Signature)?.claims)
+        let key = key.decoding().map_err(|_| TokenError::Signature)?;
+        let genuine = decode(token, &key, &signature_alone).map_err(|error| match error.kind() {
+            // Claims are read after the signature was found to be right.
+            ErrorKind::Json(_) => TokenError::Claims,
+            _ => TokenError::Signature,
+        });
+        Ok(genuine?.claims)
     }
 }

@@ -167,7 +167,8 @@ impl<F: Feed> Session<F> {
         if next.is_err() {
             tracing::error!("a session panicked, the client is asked to come back");
             let retry = self.shared.weather.worsens();
-            self.break_off(retry);
+            let rest = frames::rest(self.jittered(retry));
+            self.break_off(rest);
         }
         match next {
             Ok(chunk) => chunk,
@@ -178,7 +179,8 @@ impl<F: Feed> Session<F> {
     async fn proceed(&mut self) -> Option<Bytes> {
         loop {
             if self.sent.is_some() && self.chunks.len() > 1 && self.is_overdue() {
-                self.break_off(SHORTEST_REST);
+                let goodbye = self.goodbye();
+                self.break_off(goodbye);
             }
             if let Some(Chunk { bytes, id }) = self.chunks.pop_front() {
                 self.next_heartbeat = self.clock.now() + self.pace.heartbeat;
@@ -204,13 +206,12 @@ impl<F: Feed> Session<F> {
         self.clock.now() >= self.pace.end + OVERTIME
     }
 
-    /// Says `rest` in place of all that waits: the client goes on from what it was sent.
-    fn break_off(&mut self, retry: Duration) {
+    /// Says goodbye in place of all that waits: the client goes on from what it was sent.
+    fn break_off(&mut self, goodbye: Result<Frame, FrameError>) {
         self.chunks.clear();
         self.phase = Phase::Over;
         if let Some(id) = self.sent.clone() {
-            let frame = frames::rest(self.jittered(retry));
-            self.push_with(id, frame);
+            self.push_with(id, goodbye);
         }
     }
 
@@ -396,12 +397,16 @@ impl<F: Feed> Session<F> {
     }
 
     fn end_of_window(&mut self) {
+        let goodbye = self.goodbye();
+        self.push(goodbye);
+        self.phase = Phase::Over;
+    }
+
+    fn goodbye(&mut self) -> Result<Frame, FrameError> {
         let now = self.clock.now();
-        if self.pace.expiry.is_some_and(|expiry| now >= expiry) {
-            self.push(frames::expired());
-            self.phase = Phase::Over;
-        } else {
-            self.rest(SHORTEST_REST);
+        match self.pace.expiry.is_some_and(|expiry| now >= expiry) {
+            true => frames::expired(),
+            false => frames::rest(self.jittered(SHORTEST_REST)),
         }
     }
 

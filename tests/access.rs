@@ -131,7 +131,7 @@ async fn a_token_stands_in_one_of_three_places() {
     check(&query, &[bad("authorization", "Bearer x")], 401).await;
     check(&query, &[bad("cookie", "access_token=x")], 401).await;
     check("", &[bad("authorization", "Bearer x"), cookie.clone()], 401).await;
-    check("?access_token=x", &[cookie.clone()], 200).await;
+    check("?access_token=x", std::slice::from_ref(&cookie), 200).await;
     check("?access_token=x", &[header], 200).await;
     // An empty one is not there, and another scheme is none of ours.
     check("", &[bad("authorization", "Bearer "), cookie.clone()], 200).await;
@@ -215,6 +215,22 @@ async fn the_stream_ends_with_its_token() {
     let answer = guarded.answer(&bearer(A, &token)).await;
     assert_eq!(answer.status, 401);
     assert!(answer.body.contains("it has expired"), "{}", answer.body);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_is_slower_than_its_token_is_told_that_it_expired() {
+    let guarded = Guarded::new();
+    for status in ["PLACED", "PAID", "SHIPPED"] {
+        guarded.stage.change("A", status).await;
+    }
+    let token = guarded.token(json!(["A"]), Duration::from_secs(20));
+    let response = guarded.stage.respond(&bearer(A, &token)).await;
+    let mut page = Connection::new(response);
+    page.until("message").await;
+    tokio::time::advance(Duration::from_secs(25)).await;
+    let shown = page.finish().await;
+    assert_eq!(outline(&shown), ["hello", "PLACED", "expired"]);
+    assert_eq!(shown[2].id, shown[1].id);
 }
 
 #[tokio::test(start_paused = true)]

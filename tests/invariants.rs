@@ -51,6 +51,8 @@ fn pure_modules_name_neither_tokio_nor_the_sdk() {
         "frame.rs",
         "hold.rs",
         "prices.rs",
+        "access/claims.rs",
+        "access/keys.rs",
     ] {
         assert!(!found.contains(&pure.to_owned()), "{pure}");
     }
@@ -59,6 +61,8 @@ fn pure_modules_name_neither_tokio_nor_the_sdk() {
 #[test]
 fn one_module_names_the_sdk() {
     assert_eq!(files_with(&["aws_sdk", "aws_config"]), ["feed/dynamodb.rs"]);
+    // Its HTTP client is another matter.
+    assert_eq!(files_with(&["aws_smithy"]), ["access/https.rs"]);
 }
 
 #[test]

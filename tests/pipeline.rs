@@ -135,7 +135,7 @@ async fn a_wrong_environment_is_named_in_the_log() {
         .unwrap();
     assert_eq!(response.status(), 502);
     let line = function.wait_for_log("the environment is not right").await;
-    for name in ["FEED_TABLE is required", "WINDOW is", "ACCESS must be open"] {
+    for name in ["FEED_TABLE is required", "WINDOW is", "JWKS is required"] {
         assert!(line.contains(name), "{line}");
     }
 }

@@ -384,16 +384,3 @@ async fn cut_at_every_byte_of_an_answer_to_a_cursor_that_is_none() {
         );
     }
 }
-
-#[tokio::test(start_paused = true)]
-async fn an_empty_header_is_none() {
-    let stage = Stage::new();
-    stage.change("A", "PLACED").await;
-    let request = support::request(
-        "GET",
-        "/orders/A/events?lastEventId=1",
-        &[("last-event-id", "")],
-    );
-    let mut page = support::Connection::new(stage.respond(&request).await);
-    assert_eq!(outline(&page.until("ready").await), ["hello", "ready"]);
-}

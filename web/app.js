@@ -1,20 +1,20 @@
 /** The demo page: which order is watched, the shop's buttons, and what joins the two. */
 
 import { $, setText } from "./dom.js";
+import { watchOrders } from "./order-stream.js";
 import { label, meaning, say, showConnection, showOrder, showRecent, showSince } from "./view.js";
-import { watch } from "./watch.js";
-import { showFrame, startWire } from "./wire.js";
+import { showCurl, showFrame, startWire } from "./wire.js";
 
 const RECENT = 8;
 const SHOP_LOOK = 5_000;
 
 /** @type {string} */
 let streamUrl;
-/** @type {{id: string, changes: import("./watch.js").Change[], caughtUp: boolean, finished: boolean} | undefined} */
+/** @type {{id: string, changes: import("./order-stream.js").Change[], caughtUp: boolean, finished: boolean} | undefined} */
 let order;
-/** @type {import("./watch.js").State | undefined} */
+/** @type {import("./view.js").Connection | undefined} */
 let connection;
-/** @type {ReturnType<typeof watch> | undefined} */
+/** @type {import("./order-stream.js").OrderStream | undefined} */
 let watching;
 /** @type {{orderId: string, status: string}[] | undefined} not known before the shop's first answer */
 let recent;
@@ -31,7 +31,7 @@ function show() {
   const id = orderInUrl();
   watching?.close();
   watching = undefined;
-  connection = id && { is: "connecting" };
+  connection = id && { state: "connecting", tries: 0 };
   order = id && { id, changes: [], caughtUp: false, finished: false };
   $("stream-trouble").hidden = true;
   startWire();
@@ -39,51 +39,57 @@ function show() {
   start();
 }
 
-async function start() {
+function start() {
   if (!order || !streamUrl || watching) return;
-  const { id } = order;
-  const token = (await ask("GET", `/token?orders=${encodeURIComponent(id)}`))?.token;
-  if (!token || order?.id !== id || watching) return;
-  const url = `${streamUrl}/orders/${encodeURIComponent(id)}/events?access_token=${token}`;
-  startWire(url);
-  watching = watch(url, {
-    frame: showFrame,
-    change(change) {
-      order.changes.push(change);
-      if (!order.caughtUp) return; // a replay is shown whole, at its `ready`
-      render(true);
-      announce();
-      refresh();
-    },
-    ready() {
-      const first = !order.caughtUp;
-      order.caughtUp = true;
-      render(false);
-      if (first) announce();
-    },
-    reset() {
-      order.changes = [];
-      order.caughtUp = false;
-    },
-    state: connected,
+  watching = watchOrders(streamUrl, [order.id], { token });
+  watching.on("frame", (frame) => {
+    showFrame(frame);
+    if (frame.event === "ready") ready();
   });
-}
-
-/** @param {import("./watch.js").State} state */
-function connected(state) {
-  const before = connection?.is;
-  connection = state;
-  if (state.is === "ended") {
+  watching.on("change", (change) => {
+    order.changes.push(change);
+    if (!order.caughtUp) return; // a replay is shown whole, at its `ready`
+    render(true);
+    announce();
+    refresh();
+  });
+  watching.on("reset", () => (order.changes = []));
+  watching.on("end", () => {
     order.caughtUp = true;
     order.finished = true;
     render(false);
     say(`Order ${order.id} is finished.`);
-  }
+  });
+  watching.on("state", connected);
+}
+
+function ready() {
+  const first = !order.caughtUp;
+  order.caughtUp = true;
+  render(false);
+  if (first) announce();
+}
+
+/** A token from the page's own server, which gives one to whoever asks: it is a demo. */
+async function token() {
+  const { id } = order;
+  const token = (await ask("GET", `/token?orders=${encodeURIComponent(id)}`))?.token;
+  if (!token) throw new Error("no token");
+  if (order?.id === id) showCurl(`${streamUrl}/orders/${encodeURIComponent(id)}/events?access_token=${token}`);
+  return token;
+}
+
+/** @param {{state: import("./order-stream.js").State, reason?: string, retryAt?: number}} now */
+function connected(now) {
+  const before = connection;
+  connection = { ...now, tries: now.state === "stale" ? before.tries + 1 : 0 };
+  if (now.reason) showFrame({ event: now.state, id: "", data: now.reason });
+  else if (document.hidden) showFrame({ event: "closed", id: "", data: "the page is hidden" });
   // A replay that bad weather cut short is better than nothing until the next `ready`.
-  if (state.is === "resting" && order.changes.length > 0) render(false);
-  if (before !== state.is && state.is === "refused") say("The stream refused to open. Trying again.");
-  if (before === "live" && state.is === "reconnecting") say("Connection lost. Trying again.");
-  // A check-in is over within milliseconds: waiting for what it leads to spares the eye the states in between.
+  if (now.state === "stale" && order.changes.length > 0) render(false);
+  if (now.state === "denied") say("The stream refused to open.");
+  if (before.state === "live" && now.state === "stale") say("Connection lost. Trying again.");
+  // A page that is shown again is connected within milliseconds: waiting spares the eye the states in between.
   clearTimeout(pillTimer);
   pillTimer = setTimeout(showPill, 150);
 }
@@ -175,7 +181,7 @@ press("place", async () => {
 press("advance", () => move("advance"));
 press("cancel", () => move("cancel"));
 $("shop-again").addEventListener("click", refresh);
-$("stream-again").addEventListener("click", () => watching?.retry());
+$("stream-again").addEventListener("click", show);
 
 function go(url) {
   history.pushState(null, "", url);

@@ -1,8 +1,9 @@
 /**
  * What a customer sees of an order. Data of the stream is text here, never markup.
  *
- * @typedef {import("./watch.js").Change} Change
- * @typedef {import("./watch.js").State} State
+ * @typedef {import("./order-stream.js").Change} Change
+ * @typedef {{state: import("./order-stream.js").State, reason?: string, retryAt?: number, tries: number}} Connection
+ *   `tries`: how often in a row it was stale.
  */
 
 import { $, arrange, clock, element, iconOf, replay, setText, showIcon, span, time } from "./dom.js";
@@ -188,42 +189,39 @@ function factValue(value) {
 /**
  * The connection in the header, and what to do where it does not come about.
  *
- * @param {State | undefined} state
+ * @param {Connection | undefined} connection
  * @param {string} streamUrl
  */
-export function showConnection(state, streamUrl) {
+export function showConnection(connection, streamUrl) {
   const pill = $("connection");
+  const state = connection?.state;
   pill.hidden = !state;
-  document.body.dataset.connection = state?.is ?? "";
-  const left = state?.until ? Math.max(0, Math.ceil((state.until - Date.now()) / 1_000)) : 0;
-  // The first failure of a row is weather, and likely over at the next attempt: no alarm yet.
-  const is = state?.is === "refused" && state.tries === 1 ? "reconnecting" : state?.is;
+  document.body.dataset.connection = state ?? "";
   if (state) {
-    if (pill.dataset.is !== is) showIcon(pill.querySelector("svg"), is);
-    pill.dataset.is = is;
+    if (pill.dataset.is !== state) showIcon(pill.querySelector("svg"), state);
+    pill.dataset.is = state;
+    const left = connection.retryAt ? Math.max(0, Math.ceil((connection.retryAt - Date.now()) / 1_000)) : 0;
     setText($("connection-text"), {
       connecting: "Connecting",
       live: "Live",
-      resting: left ? `Resting, checking back in ${left} s` : "Checking",
-      reconnecting: "Reconnecting",
-      refused: left ? `Refused, again in ${left} s` : "Refused, trying again",
+      stale: left ? `Reconnecting in ${left} s` : "Reconnecting",
+      denied: "Refused",
       ended: "Ended, nothing more to come",
-    }[is]);
+    }[state]);
   }
-  const silent = is === "reconnecting" && state.tries > 2;
-  const advice = "Nothing newer is known for now; this page goes on trying by itself.";
+  const silent = state === "stale" && connection.tries > 2;
   // Stays until the stream is there again: an attempt in between is no reason to take the advice away.
-  if (is === "refused" || silent) $("stream-trouble").hidden = false;
-  else if (is !== "connecting" && is !== "reconnecting") $("stream-trouble").hidden = true;
-  if (is === "refused") {
+  if (state === "denied" || silent) $("stream-trouble").hidden = false;
+  else if (state === "live" || state === "ended" || !state) $("stream-trouble").hidden = true;
+  if (state === "denied") {
     setText($("stream-trouble-title"), "The stream refused to open");
-    setText(
-      $("stream-trouble-text"),
-      `${advice} If it stays like this, check the order’s number in the address, and what the stream function printed.`,
-    );
+    setText($("stream-trouble-text"), `It answered: ${connection.reason}. Check the order’s number in the address.`);
   } else if (silent) {
     setText($("stream-trouble-title"), "The stream does not answer");
-    setText($("stream-trouble-text"), `${advice} Is ${streamUrl} up? “make run” starts it.`);
+    setText(
+      $("stream-trouble-text"),
+      `Nothing newer is known for now; this page goes on trying by itself. Is ${streamUrl} up? “make run” starts it.`,
+    );
   }
 }
 

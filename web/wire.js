@@ -1,7 +1,7 @@
 /**
- * The panel for the curious: each frame as the browser was sent it.
+ * The panel for the curious: each frame as the browser was sent it, and what became of the connection.
  *
- * @typedef {import("./watch.js").Frame} Frame
+ * @typedef {import("./order-stream.js").Frame} Frame
  */
 
 import { $, element, setText } from "./dom.js";
@@ -12,21 +12,27 @@ const KEPT = 200;
 let connections = 0;
 let changes = 0;
 
-/** Starts the panel anew, for an order's events at `url`, or for none. */
-export function startWire(url) {
+/** Starts the panel anew. */
+export function startWire() {
   connections = 0;
   changes = 0;
   $("frames").replaceChildren();
-  // Single quotes keep a shell away from the URL; encodeURIComponent leaves them as they are.
-  setText($("curl"), url ? `curl -N '${url.replaceAll("'", "%27")}'` : "curl -N …");
-  $("copy").disabled = !url;
+  setText($("curl"), "curl -N …");
+  $("copy").disabled = true;
   showCounts();
 }
 
+/** Shows how to get the events at `url` without a browser. */
+export function showCurl(url) {
+  // Single quotes keep a shell away from the URL; encodeURIComponent leaves them as they are.
+  setText($("curl"), `curl -N '${url.replaceAll("'", "%27")}'`);
+  $("copy").disabled = false;
+}
+
 /** @param {Frame} frame */
-export function showFrame({ event, id, data, note }) {
-  if (event === "open") connections += 1;
-  if (event === "message" && !note) changes += 1;
+export function showFrame({ event, id, data }) {
+  if (event === "hello") connections += 1;
+  if (event === "message") changes += 1;
   showCounts();
   const row = element("li", { className: "frame" });
   row.dataset.event = event;
@@ -36,7 +42,6 @@ export function showFrame({ event, id, data, note }) {
     element("span", { className: "frame-id", textContent: id }),
     element("span", { className: "data", textContent: data }),
   );
-  if (note) row.append(element("span", { className: "note", textContent: note }));
   $("frames").prepend(row);
   if ($("frames").children.length > KEPT) $("frames").lastElementChild.remove();
 }

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use http_body_util::BodyExt;
+use lambda_http::http::Uri;
 use libfuzzer_sys::fuzz_target;
 use order_status_stream::change::Change;
 use order_status_stream::clock::Clock;
@@ -27,6 +28,10 @@ async fn answer(text: &str) {
     let mut line = || lines.next().unwrap_or_default();
     let (method, path, query) = (line(), line(), line());
     let headers = json!({ "last-event-id": line(), "accept": line(), "cookie": line(), "authorization": line() });
+    // No HTTP server passes such a path or query on, and lambda_http panics at it: `tests/attacks.rs` has the rest of that.
+    if !path.starts_with('/') || format!("/?{query}").parse::<Uri>().is_err() {
+        return;
+    }
     let event = json!({
         "version": "2.0", "rawPath": path, "rawQueryString": query, "headers": headers, "isBase64Encoded": false,
         "requestContext": { "http": { "method": method, "path": path }, "timeEpoch": 1, "stage": "$default" },
@@ -41,7 +46,9 @@ async fn answer(text: &str) {
     if !is_stream || body.is_empty() {
         return;
     }
-    assert!(body.starts_with(":\nevent: hello\n") && body.ends_with("\n\n"), "{body}");
+    // The last frame may be followed by a comment.
+    let ending = body.strip_suffix(":\n").unwrap_or(&body);
+    assert!(body.starts_with(":\nevent: hello\n") && ending.ends_with("\n\n"), "{body}");
     for line in body.lines() {
         let (name, _) = line.split_once(':').unwrap_or((line, ""));
         assert!(FIELDS.contains(&name), "{body}");

@@ -123,6 +123,16 @@ impl Issuer {
         Ok(encode(header, claims, &self.key)?)
     }
 
+    /// The signature of a message, as a token has it: for tokens that are none.
+    ///
+    /// # Errors
+    ///
+    /// Where the key is none.
+    pub fn signature(&self, message: &[u8]) -> Result<String, IssuerError> {
+        let algorithm = self.header.alg;
+        Ok(jsonwebtoken::crypto::sign(message, &self.key, algorithm)?)
+    }
+
     /// The header of its tokens.
     pub fn header(&self) -> Header {
         self.header.clone()

@@ -61,6 +61,9 @@ pub enum TokenError {
     /// It was not signed with that key.
     #[error("its signature is not right")]
     Signature,
+    /// Its claims are no JSON object, or say something twice.
+    #[error("its claims cannot be read")]
+    Claims,
     /// A claim is missing, or of another type than it should be.
     #[error("its claim {0} is missing or not of the right type")]
     Claim(&'static str),

@@ -17,8 +17,11 @@ use serde_json::{Value, json};
 /// A browser opens no more than six connections to one of them.
 const FUNCTIONS: usize = 6;
 
-/// More than a client has at a time, with those that it was cut off from and that go on unread.
-const REQUESTS_PER_PROCESS: usize = 32;
+/// More than a client has at a time, with those that it was cut off from: they go on unread until their window ends.
+const REQUESTS_PER_PROCESS: usize = 128;
+
+/// So long that a busy machine shows all there is in it. Only those that are cut in `rest` wait for it.
+const WINDOW: &str = "8s";
 
 /// Characters of two bytes, of three and of four; one of them is a line's end to some, but not to Server-Sent Events.
 const NOTE: &str = "Käse\u{2028}🚚";
@@ -30,6 +33,21 @@ pub struct Cut {
     pub visit: usize,
     pub bytes: usize,
     pub reset: bool,
+}
+
+impl Cut {
+    /// What befalls a visit. Where the second response is to be cut, the first is too, lest each waits for its `rest`; but
+    /// for two, which see it end well.
+    fn at(self, visit: usize, rest_at: usize) -> Option<Fault> {
+        let cut_after = |bytes: usize, reset| Fault::CutAfter {
+            bytes: bytes as u64,
+            reset,
+        };
+        if visit == self.visit {
+            return Some(cut_after(self.bytes, self.reset));
+        }
+        (visit < self.visit && self.bytes > 0).then(|| cut_after(rest_at, self.reset))
+    }
 }
 
 /// A feed that is written as clients come, and the functions that read it.
@@ -54,20 +72,17 @@ impl Stage {
             functions.push(function(&dynamo).await);
         }
         let visits = Visits::default();
-        let cuts = cuts(&functions[0], &feed).await;
+        let (cuts, rest_at) = cuts(&functions[0], &feed).await;
         for function in &functions {
             let (feed, visits, cuts) = (feed.clone(), visits.clone(), cuts.clone());
             function.inject_by(move |request| {
                 let order = order_of(request.uri.path()).to_owned();
                 let visit = count(&visits, &order);
-                let cut = cuts[order.parse::<usize>().unwrap()];
+                let fault = cuts[order.parse::<usize>().unwrap()].at(visit, rest_at);
                 let feed = feed.clone();
                 async move {
                     before_visit(&feed, &order, visit).await;
-                    (cut.visit == visit).then_some(Fault::CutAfter {
-                        bytes: cut.bytes as u64,
-                        reset: cut.reset,
-                    })
+                    fault
                 }
             });
         }
@@ -119,7 +134,8 @@ async fn function(dynamo: &Dynamo) -> Function {
         .env("FEED_TABLE", "OrderFeed")
         .env("ACCESS", "open")
         .env("HOLD", "always")
-        .env("WINDOW", "2s")
+        .env("WINDOW", WINDOW)
+        .env("POLL_INTERVAL", WINDOW)
         .env("AWS_ENDPOINT_URL_DYNAMODB", dynamo.endpoint())
         .env("AWS_REGION", "us-east-1")
         .env("AWS_ACCESS_KEY_ID", "local")
@@ -132,10 +148,11 @@ async fn function(dynamo: &Dynamo) -> Function {
         .unwrap()
 }
 
-/// Every cut of the two responses, each byte by FIN and by RST. After the last byte the response's own end is missing.
-async fn cuts(function: &Function, feed: &DynamoDbFeed) -> Vec<Cut> {
+/// Every cut of the two responses, each byte by FIN and by RST, and where in the first `rest` begins. After the last byte the
+/// response's own end is missing.
+async fn cuts(function: &Function, feed: &DynamoDbFeed) -> (Vec<Cut>, usize) {
     let (order, mut cuts) = ("rule", Vec::new());
-    let mut cursor = None;
+    let (mut cursor, mut rest_at) = (None, 0);
     for visit in [1, 2] {
         before_visit(feed, order, visit).await;
         let mut request = reqwest::Client::new().get(url(function, order));
@@ -143,6 +160,7 @@ async fn cuts(function: &Function, feed: &DynamoDbFeed) -> Vec<Cut> {
             request = request.header("last-event-id", cursor);
         }
         let response = request.send().await.unwrap().text().await.unwrap();
+        rest_at = response.find("event: rest").unwrap_or(rest_at);
         cursor = response
             .lines()
             .filter_map(|line| line.strip_prefix("id: "))
@@ -156,7 +174,7 @@ async fn cuts(function: &Function, feed: &DynamoDbFeed) -> Vec<Cut> {
             }));
         }
     }
-    cuts
+    (cuts, rest_at)
 }
 
 fn url(function: &Function, order: &str) -> String {

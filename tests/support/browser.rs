@@ -101,18 +101,21 @@ fn chromium(profile: &Path, url: &str) -> io::Result<Child> {
             "--disable-background-networking",
             "--disable-component-update",
         ])
+        // A page may cover itself with another one.
+        .arg("--disable-popup-blocking")
         .arg(format!("--user-data-dir={}", profile.display()))
         .arg(url)
         .spawn()
 }
 
-/// It asks its maker for nothing.
+/// It asks its maker for nothing, and lets a page cover itself with another one.
 const FIREFOX_PREFERENCES: &str = r#"
 user_pref("app.normandy.enabled", false);
 user_pref("app.update.enabled", false);
 user_pref("browser.safebrowsing.malware.enabled", false);
 user_pref("browser.safebrowsing.phishing.enabled", false);
 user_pref("browser.shell.checkDefaultBrowser", false);
+user_pref("dom.disable_open_during_load", false);
 user_pref("datareporting.policy.dataSubmissionEnabled", false);
 user_pref("network.captive-portal-service.enabled", false);
 user_pref("network.connectivity-service.enabled", false);

@@ -137,7 +137,7 @@ impl Door {
     }
 }
 
-async fn forward(
+pub async fn forward(
     client: &reqwest::Client,
     endpoint: &str,
     request: Request<Bytes>,

@@ -1,0 +1,136 @@
+//! What is concluded from the evidence: a verdict a rule.
+//!
+//! The numbers are those of `docs/protocol.md`, which gives the reasons.
+
+mod contract;
+mod framing;
+mod response;
+
+use crate::evidence::Evidence;
+use crate::exchange::{Exchange, Seen};
+use crate::transcript::Transcript;
+
+/// What a rule's check came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is kept.
+    Pass,
+    /// It is broken: where, and what was seen.
+    Fail(String),
+    /// It was not seen: why, and what to do.
+    Skip(String),
+}
+
+/// To whom a rule applies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Any server of Server-Sent Events.
+    Any,
+    /// As advice to any, as a duty to servers of this contract: the standard lets pass what some client was seen to stumble over.
+    Advice,
+    /// Servers of this contract.
+    Contract,
+}
+
+/// A rule of `docs/protocol.md` that can be seen from outside.
+#[derive(Clone, Copy, Debug)]
+pub struct Rule {
+    /// Such as `P7`.
+    pub id: &'static str,
+    /// To whom it applies.
+    pub scope: Scope,
+    /// In a line.
+    pub text: &'static str,
+    /// What whoever breaks it should do.
+    pub advice: &'static str,
+    check: fn(&Evidence) -> Verdict,
+}
+
+/// A rule and what came of it.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// The rule.
+    pub rule: Rule,
+    /// Its verdict.
+    pub verdict: Verdict,
+    /// Broken, but no duty of this server's.
+    pub advice_only: bool,
+}
+
+/// Judges all rules that apply.
+pub fn judge(evidence: &Evidence) -> Vec<Finding> {
+    let rules = [response::RULES, framing::RULES, contract::RULES].concat();
+    let applying = rules
+        .into_iter()
+        .filter(|rule| rule.scope != Scope::Contract || !evidence.any_server);
+    let findings = applying.map(|rule| Finding {
+        rule,
+        verdict: (rule.check)(evidence),
+        advice_only: rule.scope == Scope::Advice && evidence.any_server,
+    });
+    findings.collect()
+}
+
+/// Fails with what was seen, unless it is as it should be.
+fn expect(kept: bool, seen: impl FnOnce() -> String) -> Verdict {
+    match kept {
+        true => Verdict::Pass,
+        false => Verdict::Fail(seen()),
+    }
+}
+
+/// Judges an answer, where there was one.
+fn of(seen: &Seen, check: impl FnOnce(&Exchange) -> Verdict) -> Verdict {
+    match seen {
+        Ok(seen) => check(seen),
+        Err(error) => Verdict::Fail(error.clone()),
+    }
+}
+
+/// Judges an answer as an event stream.
+fn stream(seen: &Seen, check: impl FnOnce(&Transcript) -> Verdict) -> Verdict {
+    of(seen, |seen| match seen.status.as_u16() {
+        200 => check(&Transcript::read(&seen.body)),
+        status => Verdict::Fail(format!("the status is {status}")),
+    })
+}
+
+/// Each stream of a run that was answered 200, and all of its bytes.
+fn streams(evidence: &Evidence) -> Vec<Transcript> {
+    let mut seen = vec![&evidence.held];
+    seen.extend(evidence.resumed.as_ref().map(|(_, seen)| seen));
+    if let Some(contract) = &evidence.contract {
+        seen.extend([
+            &contract.unknown_order,
+            &contract.unreadable,
+            &contract.ahead,
+        ]);
+        seen.extend(contract.several.as_ref());
+        seen.extend(contract.by_query.as_ref().map(|(_, seen)| seen));
+        seen.extend(contract.finished.as_ref().map(|finished| &finished.whole));
+        seen.extend(
+            contract
+                .live
+                .as_ref()
+                .and_then(|live| Some(&live.as_ref().ok()?.watched)),
+        );
+    }
+    let streams = seen
+        .into_iter()
+        .flatten()
+        .filter(|seen| seen.status == 200 && seen.media_type() == "text/event-stream");
+    streams.map(|seen| Transcript::read(&seen.body)).collect()
+}
+
+/// Passes where every stream does; skips where there is none.
+fn each(evidence: &Evidence, check: impl Fn(&Transcript) -> Verdict) -> Verdict {
+    let streams = streams(evidence);
+    if streams.is_empty() {
+        return Verdict::Skip("no stream was answered: see the failures above".to_owned());
+    }
+    let verdicts = streams.iter().map(check);
+    verdicts
+        .into_iter()
+        .find(|verdict| *verdict != Verdict::Pass)
+        .unwrap_or(Verdict::Pass)
+}

@@ -1,0 +1,561 @@
+//! What this contract adds: frames, cursors, statuses.
+
+use serde_json::{Value, json};
+
+use super::{Rule, Scope, Verdict, each, expect, of, stream, streams};
+use crate::evidence::{Contract, Evidence, Finished};
+use crate::exchange::{End, Seen};
+use crate::transcript::{Frame, Transcript};
+
+const fn rule(
+    id: &'static str,
+    text: &'static str,
+    advice: &'static str,
+    check: fn(&Evidence) -> Verdict,
+) -> Rule {
+    Rule {
+        id,
+        scope: Scope::Contract,
+        text,
+        advice,
+        check,
+    }
+}
+
+const NAME_AN_ORDER: &str = "no order with changes: name one with ORDER";
+const NAME_A_FINISHED_ONE: &str = "no finished order: name one with FINISHED";
+
+pub(super) const RULES: &[Rule] = &[
+    rule(
+        "P15",
+        "a response opens with a comment and `hello`: event, retry, data, id",
+        "write it before the feed is asked",
+        hello,
+    ),
+    rule(
+        "P16",
+        "a change is unnamed: a line of JSON, the order's seq and its id in step",
+        "seq counts 1, 2, 3 … in each order; the id is seq, dash, four hex digits",
+        changes,
+    ),
+    rule(
+        "P17",
+        "`ready` once, after the replay, and a comment behind it",
+        "say it when all that there is was sent; then a line `:` to push it through buffers",
+        ready,
+    ),
+    rule(
+        "P18",
+        "an order that nobody knows is waited for: 200, ready",
+        "an order without changes is not an error",
+        unknown_order,
+    ),
+    rule(
+        "P19",
+        "the cursor may come in the query; the header is newer",
+        "read Last-Event-ID first, then lastEventId",
+        query,
+    ),
+    rule(
+        "P20",
+        "a cursor that cannot be read: `hello` with `?`, then `reset`, then a replay",
+        "never let it pass as a beginning: the page would show changes twice",
+        unreadable,
+    ),
+    rule(
+        "P21",
+        "a cursor that is ahead of history: `reset`, then a replay",
+        "compare the cursor with the entry that it names",
+        ahead,
+    ),
+    rule(
+        "P22",
+        "several orders share a connection, and an id with a mark for each",
+        "join the marks with dots, in the URL's order",
+        several,
+    ),
+    rule(
+        "P23",
+        "a finished order: its changes, `end` with an id that ends in ~, and the end",
+        "end has an id of its own",
+        end,
+    ),
+    rule(
+        "P24",
+        "to a client that was told `end`: 204 without a body",
+        "204 is the one answer that stops an EventSource for good",
+        told,
+    ),
+    rule(
+        "P25",
+        "to one that was cut off before `end`: `end`",
+        "answer 204 to a cursor with ~ alone",
+        untold,
+    ),
+    rule(
+        "P26",
+        "every other end is `rest`: event, retry, data with the same number, id",
+        "say when to come back, then end",
+        rest,
+    ),
+    rule(
+        "P27",
+        "application/json is answered the newest change and a cursor to go on from",
+        "negotiate on Accept: JSON only where text/event-stream is not accepted",
+        snapshot,
+    ),
+    rule(
+        "P28",
+        "HEAD is GET without a body; OPTIONS names the methods",
+        "answer both, without a 405",
+        head_and_options,
+    ),
+    rule(
+        "P29",
+        "what stays wrong is 400, 404 or 405 as application/problem+json",
+        "a body that says what is wrong, its status in it, and `allow` with 405",
+        problems,
+    ),
+    rule(
+        "P30",
+        "changes reach a watcher as they happen, once and in order",
+        "see what holds them back: the feed, or a buffer on the way",
+        live,
+    ),
+];
+
+fn contract(evidence: &Evidence, check: impl FnOnce(&Contract) -> Verdict) -> Verdict {
+    match &evidence.contract {
+        Some(contract) => check(contract),
+        None => Verdict::Skip("not asked".to_owned()),
+    }
+}
+
+fn skip(why: &str) -> Verdict {
+    Verdict::Skip(why.to_owned())
+}
+
+fn hello(evidence: &Evidence) -> Verdict {
+    each(evidence, |read| {
+        let names = read.frames.first().map(Frame::names).unwrap_or_default();
+        let kept = read.begins_with_comment
+            && names == ["event", "retry", "data", "id"]
+            && read.frames[0].event() == "hello"
+            && read.frames[0].get("data") == Some("{}");
+        let first = read.frames.first();
+        expect(kept, || {
+            format!(
+                "a comment first: {}; the first frame is {first:?}",
+                read.begins_with_comment
+            )
+        })
+    })
+}
+
+fn changes(evidence: &Evidence) -> Verdict {
+    if streams(evidence)
+        .iter()
+        .all(|read| read.of("message").count() == 0)
+    {
+        return skip(NAME_AN_ORDER);
+    }
+    each(evidence, |read| {
+        let mut last = std::collections::HashMap::new();
+        for frame in &read.frames {
+            if frame.event() == "reset" {
+                last.clear();
+            }
+            if frame.event() != "message" {
+                continue;
+            }
+            let change = frame.json().unwrap_or_default();
+            let (order, seq) = (
+                change["orderId"].to_string(),
+                change["seq"].as_u64().unwrap_or(0),
+            );
+            let follows = last.insert(order, seq).is_none_or(|last| seq == last + 1);
+            if !(is_change(frame, &change) && follows) {
+                return Verdict::Fail(format!("a change is {:?}", frame.fields));
+            }
+        }
+        Verdict::Pass
+    })
+}
+
+fn is_change(frame: &Frame, change: &Value) -> bool {
+    let keys: Vec<_> = change
+        .as_object()
+        .map(|change| change.keys().map(String::as_str).collect())
+        .unwrap_or_default();
+    let mut expected = vec!["orderId", "seq", "status", "previous", "at", "attributes"];
+    expected.sort_unstable();
+    let id = frame.get("id").unwrap_or_default();
+    let seq = change["seq"].to_string();
+    let marks_seq = id
+        .split('.')
+        .any(|mark| mark.split(['-', '~']).next() == Some(&seq));
+    let sorted = {
+        let mut keys = keys;
+        keys.sort_unstable();
+        keys
+    };
+    frame.names() == ["data", "id"] && sorted == expected && id.split('.').all(is_mark) && marks_seq
+}
+
+/// `"0" / seq [ "-" 4HEXDIG ] [ "~" ]`
+fn is_mark(mark: &str) -> bool {
+    if mark == "0" {
+        return true;
+    }
+    let mark = mark.strip_suffix('~').unwrap_or(mark);
+    let (seq, tie) = mark.split_once('-').unwrap_or((mark, "0000"));
+    let seq_ok =
+        seq.parse::<u64>().is_ok_and(|seq| seq > 0) && seq.bytes().all(|b| b.is_ascii_digit());
+    seq_ok && tie.len() == 4 && tie.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn ready(evidence: &Evidence) -> Verdict {
+    of(&evidence.held, |seen| {
+        let read = Transcript::read(&seen.body);
+        let outline = read.outline();
+        if outline.last() == Some(&"end") && !outline.contains(&"ready") {
+            return skip("the order is finished: name one that is not with ORDER");
+        }
+        let at: Vec<_> = (0..outline.len())
+            .filter(|at| outline[*at] == "ready")
+            .collect();
+        let &[at] = &at[..] else {
+            return Verdict::Fail(format!("the events are {outline:?}"));
+        };
+        let frame = &read.frames[at];
+        let same_id = at > 0 && frame.get("id") == read.frames[at - 1].get("id");
+        let pushed = read
+            .frames
+            .get(at + 1)
+            .map_or(read.ends_with_comment, |next| next.after_comment);
+        let kept = frame.names() == ["event", "data", "id"]
+            && frame.get("data") == Some("{}")
+            && same_id
+            && pushed;
+        expect(kept, || {
+            format!("it is {:?}, a comment behind it: {pushed}", frame.fields)
+        })
+    })
+}
+
+fn outline_is(seen: &Seen, expected: impl Fn(&[&str]) -> bool) -> Verdict {
+    stream(seen, |read| {
+        expect(expected(&read.outline()), || {
+            format!("the events are {:?}", read.outline())
+        })
+    })
+}
+
+fn unknown_order(evidence: &Evidence) -> Verdict {
+    contract(evidence, |contract| {
+        outline_is(&contract.unknown_order, |events| {
+            events == ["hello", "ready"]
+        })
+    })
+}
+
+fn query(evidence: &Evidence) -> Verdict {
+    contract(evidence, |contract| {
+        let (Some((first, by_query)), Some((_, by_both))) = (&contract.by_query, &contract.by_both)
+        else {
+            return skip(NAME_AN_ORDER);
+        };
+        let query = stream(by_query, |read| {
+            let again = read
+                .frames
+                .iter()
+                .skip(1)
+                .any(|frame| frame.event() == "message" && frame.get("id") == Some(first));
+            expect(!again && !read.outline().contains(&"reset"), || {
+                format!("from lastEventId={first} on came {:?}", read.outline())
+            })
+        });
+        match query {
+            Verdict::Pass => outline_is(by_both, |events| {
+                events.starts_with(&["hello"])
+                    && !events.contains(&"message")
+                    && !events.contains(&"reset")
+            }),
+            fault => fault,
+        }
+    })
+}
+
+fn is_reset(read: &Transcript, hello_id: Option<&str>) -> Verdict {
+    let hello = read.frames.first().and_then(|frame| frame.get("id"));
+    let Some(reset) = read.frames.get(1).filter(|frame| frame.event() == "reset") else {
+        return Verdict::Fail(format!("the events are {:?}", read.outline()));
+    };
+    let data = reset.json().unwrap_or_default();
+    let told = reset.get("id") == Some("0")
+        && data["reason"] == "unknown-cursor"
+        && data["orders"]
+            .as_array()
+            .is_some_and(|orders| orders.len() == 1);
+    let replayed = read
+        .of("message")
+        .next()
+        .is_none_or(|first| first.get("id").is_some());
+    expect(
+        told && replayed && hello_id.is_none_or(|id| hello == Some(id)),
+        || format!("hello's id is {hello:?}, reset is {:?}", reset.fields),
+    )
+}
+
+fn unreadable(evidence: &Evidence) -> Verdict {
+    contract(evidence, |contract| {
+        stream(&contract.unreadable, |read| is_reset(read, Some("?")))
+    })
+}
+
+fn ahead(evidence: &Evidence) -> Verdict {
+    contract(evidence, |contract| {
+        stream(&contract.ahead, |read| is_reset(read, None))
+    })
+}
+
+fn several(evidence: &Evidence) -> Verdict {
+    contract(evidence, |contract| {
+        let Some(several) = &contract.several else {
+            return skip(NAME_AN_ORDER);
+        };
+        stream(several, |read| {
+            let last = read
+                .frames
+                .last()
+                .and_then(|frame| frame.get("id"))
+                .unwrap_or_default();
+            let marks: Vec<_> = last.split('.').collect();
+            let kept = marks.len() == 2 && marks[0] != "0" && is_mark(marks[0]) && marks[1] == "0";
+            expect(kept, || {
+                format!(
+                    "the events are {:?}, the last id is {last:?}",
+                    read.outline()
+                )
+            })
+        })
+    })
+}
+
+fn finished(evidence: &Evidence, check: impl FnOnce(&Finished) -> Verdict) -> Verdict {
+    contract(evidence, |contract| {
+        contract
+            .finished
+            .as_ref()
+            .map_or(skip(NAME_A_FINISHED_ONE), check)
+    })
+}
+
+fn end(evidence: &Evidence) -> Verdict {
+    finished(evidence, |finished| {
+        stream(&finished.whole, |read| {
+            let Some((end, before)) = read
+                .frames
+                .split_last()
+                .filter(|(end, _)| end.event() == "end")
+            else {
+                return Verdict::Fail(format!("the events are {:?}", read.outline()));
+            };
+            let change = before.iter().rfind(|frame| frame.event() == "message");
+            let change_id = change
+                .and_then(|change| change.get("id"))
+                .unwrap_or_default();
+            let status = change.and_then(Frame::json).map(|change| {
+                (
+                    change["orderId"].as_str().unwrap_or_default().to_owned(),
+                    change["status"].clone(),
+                )
+            });
+            let expected = status.map(|(order, status)| json!({ "orders": { order: status } }));
+            let whole = finished
+                .whole
+                .as_ref()
+                .is_ok_and(|seen| seen.end == End::Whole);
+            let kept = end.get("id") == Some(&format!("{change_id}~"))
+                && end.json() == expected
+                && end.names() == ["event", "data", "id"];
+            expect(kept && whole, || {
+                format!(
+                    "end is {:?} after {change_id:?}, and the response ended: {whole}",
+                    end.fields
+                )
+            })
+        })
+    })
+}
+
+fn told(evidence: &Evidence) -> Verdict {
+    finished(evidence, |finished| {
+        let Some(told) = &finished.told else {
+            return skip("no `end` was told: see P23");
+        };
+        of(told, |seen| {
+            expect(seen.status == 204 && seen.body.is_empty(), || {
+                format!(
+                    "the status is {}, {} bytes",
+                    seen.status.as_u16(),
+                    seen.body.len()
+                )
+            })
+        })
+    })
+}
+
+fn untold(evidence: &Evidence) -> Verdict {
+    finished(evidence, |finished| match &finished.untold {
+        Some(untold) => outline_is(untold, |events| events == ["hello", "end"]),
+        None => skip("no change was told: see P23"),
+    })
+}
+
+fn rest(evidence: &Evidence) -> Verdict {
+    of(&evidence.held, |seen| {
+        if seen.end != End::Whole {
+            return skip("the response did not end: wait for longer with --patience SECONDS");
+        }
+        let read = Transcript::read(&seen.body);
+        let Some((rest, before)) = read.frames.split_last() else {
+            return Verdict::Fail("there is no frame".to_owned());
+        };
+        if rest.event() == "end" {
+            return skip("the order is finished: name one that is not with ORDER");
+        }
+        let retry = rest.get("retry").unwrap_or_default();
+        let data = rest
+            .json()
+            .is_some_and(|data| data == json!({ "retry": retry.parse::<u64>().ok() }));
+        let id = before
+            .last()
+            .is_some_and(|before| before.get("id") == rest.get("id"));
+        let kept = rest.names() == ["event", "retry", "data", "id"]
+            && rest.event() == "rest"
+            && data
+            && id;
+        expect(kept, || format!("the last frame is {:?}", rest.fields))
+    })
+}
+
+fn snapshot(evidence: &Evidence) -> Verdict {
+    contract(evidence, |contract| {
+        let Some((snapshot, resumed)) = &contract.snapshot else {
+            return skip(NAME_AN_ORDER);
+        };
+        let answer = of(snapshot, |seen| {
+            let json: Value = serde_json::from_slice(&seen.body).unwrap_or_default();
+            let kept = seen.status == 200
+                && seen.media_type() == "application/json"
+                && json["orders"]
+                    .as_array()
+                    .is_some_and(|orders| orders.len() == 1);
+            expect(kept && json["cursor"].is_string(), || {
+                format!(
+                    "it is {}, {}: {json}",
+                    seen.status.as_u16(),
+                    seen.media_type()
+                )
+            })
+        });
+        match (answer, resumed) {
+            (Verdict::Pass, Some(resumed)) => outline_is(resumed, |events| {
+                !events.contains(&"reset") && !events.contains(&"message")
+            }),
+            (verdict, _) => verdict,
+        }
+    })
+}
+
+fn head_and_options(evidence: &Evidence) -> Verdict {
+    contract(evidence, |contract| {
+        let head = of(&contract.head, |seen| {
+            let kept = seen.status == 200
+                && seen.media_type() == "text/event-stream"
+                && seen.body.is_empty();
+            expect(kept, || {
+                format!(
+                    "HEAD is answered {}, {}, {} bytes",
+                    seen.status.as_u16(),
+                    seen.media_type(),
+                    seen.body.len()
+                )
+            })
+        });
+        if head != Verdict::Pass {
+            return head;
+        }
+        of(&contract.options, |seen| {
+            let allow = seen
+                .header("allow")
+                .or(seen.header("access-control-allow-methods"))
+                .unwrap_or("none");
+            let kept = seen.status.is_success() && (allow.contains("GET") || allow == "*");
+            expect(kept, || {
+                format!(
+                    "OPTIONS is answered {}, allow: {allow}",
+                    seen.status.as_u16()
+                )
+            })
+        })
+    })
+}
+
+fn problems(evidence: &Evidence) -> Verdict {
+    contract(evidence, |contract| {
+        let mut cases = vec![
+            ("an unknown path", &contract.not_found, 404),
+            ("POST", &contract.not_allowed, 405),
+        ];
+        cases.extend(
+            contract
+                .bad
+                .iter()
+                .map(|(what, seen)| (what.as_str(), seen, 400)),
+        );
+        let verdicts = cases.into_iter().map(|(what, seen, status)| {
+            of(seen, |seen| {
+                let problem: Value = serde_json::from_slice(&seen.body).unwrap_or_default();
+                let allowed = (status == 405) == seen.headers.contains_key("allow");
+                let kept = seen.status == status
+                    && seen.media_type() == "application/problem+json"
+                    && problem["status"] == status
+                    && problem["detail"].is_string();
+                expect(kept && allowed, || {
+                    format!(
+                        "{what} is answered {}, {}, allow: {allowed}: {problem}",
+                        seen.status.as_u16(),
+                        seen.media_type()
+                    )
+                })
+            })
+        });
+        verdicts
+            .into_iter()
+            .find(|verdict| *verdict != Verdict::Pass)
+            .unwrap_or(Verdict::Pass)
+    })
+}
+
+fn live(evidence: &Evidence) -> Verdict {
+    contract(evidence, |contract| match &contract.live {
+        None => skip(
+            "no order may be placed: where the demo shop runs, name it with SHOP (http://localhost:8080)",
+        ),
+        Some(Err(error)) => Verdict::Fail(format!("the shop: {error}")),
+        Some(Ok(live)) => stream(&live.watched, |read| {
+            let seen = read
+                .of("message")
+                .filter_map(|frame| Some(frame.json()?["status"].as_str()?.to_owned()));
+            let seen: Vec<_> = seen.collect();
+            expect(seen == live.statuses, || {
+                format!(
+                    "the shop said {:?}, the watcher saw {seen:?}",
+                    live.statuses
+                )
+            })
+        }),
+    })
+}

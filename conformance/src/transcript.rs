@@ -1,0 +1,158 @@
+//! A strict reading of an event stream.
+//!
+//! It forgives nothing that the grammar of WHATWG HTML 9.2.5 lets pass and some client was seen to stumble over; it shares no
+//! code with the server that this project has.
+
+/// An event stream, block by block.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Transcript {
+    /// What stands between blank lines and has fields.
+    pub frames: Vec<Frame>,
+    /// Blocks that hold comments and no field.
+    pub bare_comments: usize,
+    /// Whether the bytes end after a whole block, or after comments that follow one.
+    pub ends_on_boundary: bool,
+    /// Whether a comment stands after the last frame.
+    pub ends_with_comment: bool,
+    /// Whether the bytes begin with a comment.
+    pub begins_with_comment: bool,
+    /// LF, CRLF and CR, as line ends.
+    pub line_ends: [usize; 3],
+    /// Lines that are neither a comment nor one of the four fields.
+    pub strange: Vec<String>,
+    /// What is not UTF-8, or a byte order mark.
+    pub encoding: Option<String>,
+}
+
+/// A block with at least one field.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Frame {
+    /// Names and values, in their order.
+    pub fields: Vec<(String, String)>,
+    /// Whether a comment stands before its first field.
+    pub after_comment: bool,
+}
+
+impl Frame {
+    /// The last field of that name.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let found = self.fields.iter().rev().find(|(field, _)| field == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// The type of the event.
+    pub fn event(&self) -> &str {
+        self.get("event").unwrap_or("message")
+    }
+
+    /// The names of the fields, in their order.
+    pub fn names(&self) -> Vec<&str> {
+        self.fields.iter().map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// The data as JSON.
+    pub fn json(&self) -> Option<serde_json::Value> {
+        serde_json::from_str(self.get("data")?).ok()
+    }
+}
+
+impl Transcript {
+    /// Reads all that came.
+    pub fn read(bytes: &[u8]) -> Self {
+        let mut transcript = Self::default();
+        let text = String::from_utf8_lossy(bytes);
+        match std::str::from_utf8(bytes) {
+            // What was cut off in a character is no fault of its own.
+            Err(error) if error.error_len().is_some() => {
+                transcript.encoding = Some(format!("byte {} is not UTF-8", error.valid_up_to()));
+            }
+            _ if text.starts_with('\u{feff}') => {
+                transcript.encoding = Some("it begins with a byte order mark".to_owned());
+            }
+            _ => {}
+        }
+        transcript.begins_with_comment = text.starts_with(':');
+        let mut rest = text.trim_start_matches('\u{feff}');
+        let (mut frame, mut comments) = (Frame::default(), 0);
+        while let Some((line, after, kind)) = split(rest) {
+            rest = after;
+            transcript.line_ends[kind] += 1;
+            if !line.is_empty() {
+                comments += usize::from(line.starts_with(':'));
+                transcript.line(line, &mut frame);
+            } else if frame.fields.is_empty() {
+                transcript.bare_comments += usize::from(comments > 0);
+                (frame, comments) = (Frame::default(), 0);
+            } else {
+                transcript.frames.push(std::mem::take(&mut frame));
+                comments = 0;
+            }
+        }
+        transcript.ends_on_boundary = rest.is_empty() && frame.fields.is_empty();
+        transcript.ends_with_comment = transcript.ends_on_boundary && comments > 0;
+        transcript
+    }
+
+    fn line(&mut self, line: &str, frame: &mut Frame) {
+        if line.starts_with(':') {
+            frame.after_comment |= frame.fields.is_empty();
+            return;
+        }
+        let (name, value) = line.split_once(':').unwrap_or((line, ""));
+        if !["event", "data", "id", "retry"].contains(&name) {
+            self.strange.push(line.chars().take(60).collect());
+        }
+        let value = value.strip_prefix(' ').unwrap_or(value);
+        frame.fields.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// The frames of a type.
+    pub fn of<'a>(&'a self, event: &'a str) -> impl Iterator<Item = &'a Frame> {
+        self.frames
+            .iter()
+            .filter(move |frame| frame.event() == event)
+    }
+
+    /// The types of the events, in their order.
+    pub fn outline(&self) -> Vec<&str> {
+        self.frames.iter().map(Frame::event).collect()
+    }
+}
+
+/// The first line, what follows it, and whether it ends with LF, CRLF or CR. `None` where it does not end.
+fn split(text: &str) -> Option<(&str, &str, usize)> {
+    let end = text.find(['\r', '\n'])?;
+    let (line, after) = text.split_at(end);
+    let ends = ["\r\n", "\n", "\r"].iter().zip([1, 0, 2]);
+    ends.filter_map(|(end, kind)| Some((line, after.strip_prefix(end)?, kind)))
+        .next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn read_as_it_stands() {
+        let read = Transcript::read(
+            b":\nevent: hello\nretry: 1000\ndata: {}\nid: 0\n\n:\n\ndata:x\r\n\r\ndata: y\nfoo\n",
+        );
+        assert_eq!(read.outline(), ["hello", "message"]);
+        assert_eq!(read.frames[0].names(), ["event", "retry", "data", "id"]);
+        assert!(
+            read.begins_with_comment
+                && read.frames[0].after_comment
+                && !read.frames[1].after_comment
+        );
+        assert_eq!((read.bare_comments, read.line_ends), (1, [10, 2, 0]));
+        assert_eq!(
+            (read.ends_on_boundary, &*read.strange),
+            (false, &["foo".to_owned()][..])
+        );
+        assert!(Transcript::read(b"data: x\n\n:\n").ends_with_comment);
+        assert!(!Transcript::read(b"data: x\n").ends_on_boundary);
+        assert_eq!(Transcript::read("data: ü".as_bytes()).encoding, None);
+        assert_eq!(Transcript::read(b"data: \xc3").encoding, None);
+        assert!(Transcript::read(b"data: \xff\n").encoding.is_some());
+    }
+}

@@ -1,0 +1,484 @@
+//! What an attacker may send, and what is answered: a line each.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod support;
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use http_body_util::BodyExt;
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use lambda_http::Request;
+use local::issuer::Issuer;
+use local::runtime_api::Function;
+use serde_json::{Value, json};
+use support::{NOW, Stage, change_of, outline, parse, request};
+
+const A: &str = "/orders/A/events";
+
+fn seconds(from_now: i64) -> i64 {
+    i64::try_from(NOW.as_secs()).unwrap() + from_now
+}
+
+/// Good for an hour, for order A, of the issuer and for the audience that are set.
+fn claims() -> Value {
+    json!({ "orders": ["A"], "exp": seconds(3600), "iss": "https://shop.example", "aud": "orders" })
+}
+
+/// The same but for one claim; null takes it away.
+fn claims_but(name: &str, value: Value) -> Value {
+    let mut claims = claims();
+    claims[name] = value;
+    if claims[name].is_null() {
+        claims.as_object_mut().unwrap().remove(name);
+    }
+    claims
+}
+
+fn encoded(part: impl AsRef<[u8]>) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(part)
+}
+
+fn bearer(token: &str) -> Request {
+    request("GET", A, &[("authorization", &format!("Bearer {token}"))])
+}
+
+/// An endpoint that knows the keys of three issuers.
+struct Fortress {
+    stage: Stage,
+    es256: Issuer,
+    eddsa: Issuer,
+    rs256: Issuer,
+}
+
+impl Fortress {
+    async fn new() -> Self {
+        let new = |algorithm, key_id| Issuer::new(algorithm, key_id).unwrap();
+        let es256 = new(Algorithm::ES256, "es");
+        let eddsa = new(Algorithm::EdDSA, "ed");
+        let rs256 = new(Algorithm::RS256, "rs");
+        let keys = [&es256, &eddsa, &rs256].map(|issuer| issuer.jwk().unwrap());
+        let stage = Stage::with(&[
+            ("FEED_TABLE", "in memory"),
+            ("JWKS", &json!({ "keys": keys }).to_string()),
+            ("JWT_ISSUER", "https://shop.example"),
+            ("JWT_AUDIENCE", "orders"),
+        ]);
+        stage.change("A", "PLACED").await;
+        Self {
+            stage,
+            es256,
+            eddsa,
+            rs256,
+        }
+    }
+
+    /// The status, and of a problem why.
+    async fn answer(&self, request: &Request) -> (u16, String) {
+        let response = self.stage.respond(request).await;
+        let status = response.status().as_u16();
+        if status == 200 {
+            return (status, String::new());
+        }
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let problem: Value = serde_json::from_slice(&body).unwrap();
+        (status, problem["detail"].as_str().unwrap().to_owned())
+    }
+
+    async fn check(&self, what: &str, token: &str, status: u16, why: &str) {
+        let (found, detail) = self.answer(&bearer(token)).await;
+        assert_eq!(found, status, "{what}: {detail}");
+        assert!(detail.contains(why), "{what}: {detail}");
+    }
+}
+
+const NO_JWT: &str = "no JWT signed by ES256, EdDSA or RS256";
+const NO_KEY: &str = "no known key has its kid and alg";
+const SIGNATURE: &str = "its signature is not right";
+
+#[tokio::test(start_paused = true)]
+async fn tokens_that_nobody_signed() {
+    let at = Fortress::new().await;
+    let good = at.es256.sign(&claims()).unwrap();
+    at.check("the good one", &good, 200, "").await;
+    let parts: Vec<_> = good.split('.').collect();
+    let [header, payload, signature] = parts[..] else {
+        panic!("three parts")
+    };
+    let payload_of = |claims: &Value| encoded(claims.to_string());
+    let all = payload_of(&claims_but("orders", json!("*")));
+
+    for none in ["none", "None", "NONE", ""] {
+        let none = encoded(json!({ "alg": none, "kid": "es" }).to_string());
+        at.check("alg none", &format!("{none}.{all}."), 401, NO_JWT)
+            .await;
+        let signed = format!("{none}.{all}.{signature}");
+        at.check("alg none", &signed, 401, NO_JWT).await;
+    }
+    let other_claims = format!("{header}.{all}.{signature}");
+    at.check("other claims", &other_claims, 401, SIGNATURE)
+        .await;
+    let unsigned = format!("{header}.{payload}.");
+    at.check("no signature", &unsigned, 401, SIGNATURE).await;
+    let zeros = format!("{header}.{payload}.{}", encoded([0; 64]));
+    at.check("a signature of zeros", &zeros, 401, SIGNATURE)
+        .await;
+    let no_base64 = format!("{header}.{payload}.{signature}!");
+    at.check("no base64", &no_base64, 401, SIGNATURE).await;
+    for odd in [
+        "x",
+        ".",
+        "..",
+        "...",
+        "a.b.c",
+        "a.b.c.d.e",
+        "null",
+        "{}",
+        "\u{fffd}",
+    ] {
+        at.check(odd, odd, 401, "").await;
+    }
+    let two = format!("{good}, Bearer {good}");
+    at.check("two in one header", &two, 401, "").await;
+    at.check("a million bytes", &"x".repeat(1_000_000), 401, "more than")
+        .await;
+    let many: Vec<_> = (0..10_000).map(|n| format!("order-{n}")).collect();
+    let many = at.es256.sign(&claims_but("orders", json!(many))).unwrap();
+    at.check("ten thousand orders", &many, 401, "more than 16384 bytes")
+        .await;
+}
+
+/// The public key is no secret: whoever takes it for one lets everybody in.
+#[tokio::test(start_paused = true)]
+async fn hs256_with_the_public_key() {
+    let at = Fortress::new().await;
+    for (issuer, key_id) in [(&at.es256, "es"), (&at.eddsa, "ed"), (&at.rs256, "rs")] {
+        let jwk = issuer.jwk().unwrap();
+        let member = |name: &str| {
+            let text = jwk[name].as_str().unwrap_or_default();
+            BASE64_URL_SAFE_NO_PAD.decode(text).unwrap()
+        };
+        let point = [&[4], &member("x")[..], &member("y")[..]].concat();
+        // The head of an Ed25519 key's SubjectPublicKeyInfo (RFC 8410).
+        let head = [0x30, 0x2a, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 3, 0x21, 0];
+        let der = [&head[..], &member("x")[..]].concat();
+        let pem = BASE64_STANDARD.encode(&der);
+        let pem = format!("-----BEGIN PUBLIC KEY-----\n{pem}\n-----END PUBLIC KEY-----\n");
+        let secrets = [
+            jwk.to_string().into_bytes(),
+            issuer.jwks().unwrap().into_bytes(),
+            member("x"),
+            member("n"),
+            point,
+            der,
+            pem.into_bytes(),
+            Vec::new(),
+        ];
+        for (secret, algorithm) in secrets
+            .iter()
+            .flat_map(|secret| [Algorithm::HS256, Algorithm::HS512].map(|hs| (secret, hs)))
+        {
+            let mut header = Header::new(algorithm);
+            header.kid = Some(key_id.to_owned());
+            let token = encode(&header, &claims(), &EncodingKey::from_secret(secret)).unwrap();
+            at.check(key_id, &token, 401, NO_JWT).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_that_are_not_the_issuers() {
+    let at = Fortress::new().await;
+    let stranger = Issuer::new(Algorithm::ES256, "es").unwrap();
+    let forged = stranger.sign(&claims()).unwrap();
+    at.check("a stranger's, under our kid", &forged, 401, SIGNATURE)
+        .await;
+    let under = |kid: Option<&str>| {
+        let mut header = at.es256.header();
+        header.kid = kid.map(str::to_owned);
+        at.es256.sign_as(&header, &claims()).unwrap()
+    };
+    at.check("another kid", &under(Some("other")), 401, NO_KEY)
+        .await;
+    at.check(
+        "the kid of another algorithm",
+        &under(Some("ed")),
+        401,
+        NO_KEY,
+    )
+    .await;
+    at.check(
+        "a kid that is a path",
+        &under(Some("../../dev/null")),
+        401,
+        NO_KEY,
+    )
+    .await;
+    at.check("an empty kid", &under(Some("")), 401, NO_KEY)
+        .await;
+    at.check(
+        "no kid, and one key of the algorithm",
+        &under(None),
+        200,
+        "",
+    )
+    .await;
+
+    // The token brings its own key, or says where one is.
+    let mut header = stranger.header();
+    header.jwk = serde_json::from_value(stranger.jwk().unwrap()).unwrap();
+    header.jku = Some("https://attacker.example/jwks.json".to_owned());
+    header.x5u = Some("https://attacker.example/cert.pem".to_owned());
+    header.x5c = Some(vec![BASE64_STANDARD.encode("certificate")]);
+    let token = stranger.sign_as(&header, &claims()).unwrap();
+    at.check("its own key", &token, 401, SIGNATURE).await;
+    header.kid = Some("attacker".to_owned());
+    let token = stranger.sign_as(&header, &claims()).unwrap();
+    at.check("its own key, under its own kid", &token, 401, NO_KEY)
+        .await;
+
+    let mut header = at.es256.header();
+    header.crit = Some(vec!["exp".to_owned()]);
+    let token = at.es256.sign_as(&header, &claims()).unwrap();
+    at.check("crit", &token, 401, "must be understood").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_without_kid_is_no_riddle() {
+    let issuers = ["a", "b"].map(|key_id| Issuer::new(Algorithm::EdDSA, key_id).unwrap());
+    let keys = issuers.each_ref().map(|issuer| issuer.jwk().unwrap());
+    let jwks = json!({ "keys": keys }).to_string();
+    let stage = Stage::with(&[("FEED_TABLE", "in memory"), ("JWKS", &jwks)]);
+    let token = issuers[0].sign_as(&Header::new(Algorithm::EdDSA), &claims());
+    let response = stage.respond(&bearer(&token.unwrap())).await;
+    assert_eq!(response.status(), 401);
+}
+
+#[tokio::test(start_paused = true)]
+async fn claims_that_are_not_good() {
+    let at = Fortress::new().await;
+    let check = async |name: &str, value: Value, status, why: &str| {
+        let what = format!("{name} {value}");
+        let token = at.eddsa.sign(&claims_but(name, value)).unwrap();
+        at.check(&what, &token, status, why).await;
+    };
+    let exp = "claim exp is missing or not of the right type";
+    check("exp", json!(null), 401, exp).await;
+    check("exp", json!(seconds(60).to_string()), 401, exp).await;
+    check("exp", json!([seconds(60)]), 401, "cannot be read").await;
+    check("exp", json!(true), 401, exp).await;
+    check("exp", json!(-1), 401, exp).await;
+    check("exp", json!(0), 401, "expired").await;
+    check("exp", json!(seconds(-10)), 401, "expired").await;
+    check("exp", json!(seconds(-9)), 200, "").await;
+    check("exp", json!(seconds(60) as f64 + 0.5), 200, "").await;
+    check("exp", json!(u64::MAX), 200, "").await;
+    check("exp", json!(1e308), 200, "").await;
+    check("nbf", json!(seconds(11)), 401, "not valid yet").await;
+    check("nbf", json!(seconds(10)), 200, "").await;
+    check("nbf", json!("now"), 401, "claim nbf").await;
+    check("nbf", json!(1e308), 401, "not valid yet").await;
+    for other in [
+        json!(null),
+        json!("https://shop.example/"),
+        json!(["https://shop.example"]),
+        json!(7),
+    ] {
+        check("iss", other, 401, "another issuer").await;
+    }
+    check("aud", json!(["bills", "orders"]), 200, "").await;
+    for other in [
+        json!(null),
+        json!("bills"),
+        json!([]),
+        json!([["orders"]]),
+        json!({ "orders": true }),
+    ] {
+        check("aud", other, 401, "another audience").await;
+    }
+    for odd in [
+        json!("A"),
+        json!(""),
+        json!("A,B"),
+        json!({ "A": true }),
+        json!(["A", 7]),
+        json!([["A"]]),
+        json!(true),
+    ] {
+        check("orders", odd, 401, "claim orders").await;
+    }
+    check("orders", json!(null), 403, "does not open").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn claims_that_are_no_object_or_say_something_twice() {
+    let at = Fortress::new().await;
+    let header = json!({ "alg": "EdDSA", "kid": "ed" }).to_string();
+    for payload in [
+        "",
+        "null",
+        "[]",
+        "7",
+        "\"*\"",
+        "{",
+        r#"{"exp":1,"exp":99999999999,"orders":"*"}"#,
+        r#"{"exp":1e999,"orders":"*"}"#,
+    ] {
+        let message = format!("{}.{}", encoded(&header), encoded(payload));
+        let signature = at.eddsa.signature(message.as_bytes()).unwrap();
+        at.check(payload, &format!("{message}.{signature}"), 401, "")
+            .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_say_something_twice_or_odd() {
+    let at = Fortress::new().await;
+    let good = at.es256.sign(&claims()).unwrap();
+    let all = at.es256.sign(&claims_but("orders", json!("*"))).unwrap();
+    let check = async |path: &str, headers: &[(&str, &str)], status| {
+        let (found, detail) = at.answer(&request("GET", path, headers)).await;
+        assert_eq!(found, status, "{path} {headers:?} {detail}");
+    };
+    let header = format!("Bearer {good}");
+    let all_header = format!("Bearer {all}");
+    let (header, all_header) = (
+        [("authorization", header.as_str())],
+        [("authorization", all_header.as_str())],
+    );
+    // Of two tokens, the first counts: each alone is either good or not, and they are never joined.
+    check(&format!("{A}?access_token={good}&access_token=x"), &[], 200).await;
+    check(&format!("{A}?access_token=x&access_token={good}"), &[], 401).await;
+    let of_b = at.es256.sign(&claims_but("orders", json!(["B"]))).unwrap();
+    check(
+        &format!("{A}?access_token={of_b}&access_token={good}"),
+        &[],
+        403,
+    )
+    .await;
+    let two = format!("/orders/events?order=A&order=B&access_token={of_b}");
+    check(&two, &header, 403).await;
+    check("/orders/events?order=A&order=A", &header, 400).await;
+    // The path counts, not what else names an order.
+    check("/orders/B/events?order=A", &header, 403).await;
+    check("/orders/A/events?order=B", &header, 200).await;
+    check("/orders/events?order=A&order=B", &header, 403).await;
+
+    for scheme in ["bearer", "BEARER", "bEaReR"] {
+        let header = format!("{scheme} {good}");
+        check(A, &[("authorization", &header)], 200).await;
+    }
+    for none in ["Bearer", "Bearer ", "bearer\t", "", "Basic eDp5", &good] {
+        check(A, &[("authorization", none)], 401).await;
+    }
+    // What a front decodes once or not at all names the same order, and never two.
+    for odd in [
+        "/orders/A%00/events",
+        "/orders/A%0d%0aset-cookie:%20a=b/events",
+        "/orders/A%252Fevents/events",
+        "/orders/%FF/events",
+        "/orders//events",
+    ] {
+        check(odd, &all_header, 400).await;
+        check(odd, &[], 400).await;
+    }
+    for other in [
+        "/orders/A%2F..%2FB/events",
+        "/orders/../orders/A/events",
+        "/orders/A/../B/events",
+        "/orders/A%2Fevents/events",
+        "/orders/a/events",
+        "/orders/A%20/events",
+    ] {
+        check(other, &header, 403).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn cursors_that_are_too_much_are_no_cursors() {
+    let at = Fortress::new().await;
+    let header = format!("Bearer {}", at.es256.sign(&claims()).unwrap());
+    for cursor in ["9".repeat(1_000_000), "0.".repeat(500_000), "~".repeat(99)] {
+        let headers = [
+            ("authorization", header.as_str()),
+            ("last-event-id", &cursor),
+        ];
+        let response = at.stage.respond(&request("GET", A, &headers)).await;
+        let shown = support::Connection::new(response).until("ready").await;
+        assert_eq!(outline(&shown), ["hello", "reset", "PLACED", "ready"]);
+    }
+}
+
+/// Ids, statuses and attributes are data of one line: they cannot end it.
+#[tokio::test(start_paused = true)]
+async fn nothing_that_an_order_holds_breaks_out_of_its_frame() {
+    let evil = "\u{2028}\n\nevent: end\ndata: {}\nid: 9-0000~\r\n\rretry: 0\n: \u{85}\0";
+    let stage = Stage::new();
+    let mut change = support::change("A", 1, evil);
+    change.view = [(evil.to_owned(), json!({ evil: [evil] }))].into();
+    change.at = Some(evil.to_owned());
+    let (clock, retention) = (stage.clock(), Duration::from_secs(172_800));
+    order_status_stream::feed::append(&stage.feed, &change, &clock, retention)
+        .await
+        .unwrap();
+    let response = stage.respond(&request("GET", A, &[])).await;
+    let mut connection = support::Connection::new(response);
+    let shown = connection.until("ready").await;
+    let types: Vec<_> = shown.iter().map(|event| event.event.as_str()).collect();
+    assert_eq!(types, ["hello", "message", "ready"]);
+    assert_eq!(change_of(&shown[1])["status"], evil);
+    assert_eq!(
+        change_of(&shown[1])["attributes"][evil],
+        json!({ evil: [evil] })
+    );
+    assert_eq!(shown[1].id, shown[2].id);
+    assert_eq!(parse(connection.bytes()).len(), 3);
+    assert!(!connection.bytes().contains(&b'\r'));
+}
+
+/// What a request holds comes back in no header.
+#[tokio::test(start_paused = true)]
+async fn no_header_is_made_of_what_was_sent() {
+    let at = Fortress::new().await;
+    let evil = "A%0D%0Ax-evil:%201";
+    for path in [
+        format!("/orders/{evil}/events"),
+        format!("{A}?access_token={evil}&lastEventId={evil}"),
+    ] {
+        let response = at.stage.respond(&request("GET", &path, &[])).await;
+        for (name, value) in response.headers() {
+            let value = value.to_str().unwrap();
+            assert!(!name.as_str().contains("evil") && !value.contains("evil"));
+        }
+    }
+}
+
+/// `lambda_http` panics at an event whose query is no part of a URI, or is longer than one may be. No HTTP server passes such
+/// a query on; were one to, it would cost its sender alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_is_no_request_ends_no_process() {
+    let issuer = Issuer::new(Algorithm::EdDSA, "k").unwrap();
+    let stream = Function::builder(env!("CARGO_BIN_EXE_stream"))
+        .env("FEED_TABLE", "OrderFeed")
+        .env("AWS_REGION", "us-east-1")
+        .env("JWKS", issuer.jwks().unwrap())
+        .start()
+        .await
+        .unwrap();
+    let event = |query: &str| {
+        let event = json!({
+            "version": "2.0", "rawPath": A, "rawQueryString": query, "headers": {}, "isBase64Encoded": false,
+            "requestContext": { "http": { "method": "GET", "path": A }, "timeEpoch": 1 },
+        });
+        event.to_string().into()
+    };
+    for query in ["a b", "\u{0}", "a\r\nb: c", &"x".repeat(1_000_000)] {
+        assert!(stream.invoke(event(query)).await.is_err());
+    }
+    let denied = reqwest::get(format!("{}{A}", stream.url())).await.unwrap();
+    assert_eq!(denied.status(), 401);
+    assert_eq!(denied.headers()["www-authenticate"], "Bearer");
+    let stats = stream.stats();
+    assert_eq!((stats.cold_starts, stats.crashed), (1, 0), "{stats:?}");
+}

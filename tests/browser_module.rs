@@ -1,0 +1,241 @@
+//! `web/order-stream.js` in real browsers, in all the weather that ends a bare `EventSource` for good.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+#[path = "support/browser.rs"]
+mod browser_support;
+#[path = "support/cloud.rs"]
+mod cloud_support;
+#[path = "support/http.rs"]
+mod http_support;
+
+use std::time::Duration;
+
+use browser_support::{Browser, Window, desk};
+use bytes::Bytes;
+use cloud_support::Cloud;
+use http::StatusCode;
+use http_support::Server;
+use jsonwebtoken::Algorithm;
+use local::issuer::Issuer;
+use local::runtime_api::{Fault, Function};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+macro_rules! web {
+    ($path:literal) => {
+        (
+            concat!("/", $path),
+            "text/javascript",
+            Bytes::from_static(include_bytes!(concat!("../web/", $path))),
+        )
+    };
+}
+
+/// A page, the browser it is open in, and what it reports.
+struct Page {
+    reports: mpsc::UnboundedReceiver<Value>,
+    _server: Server,
+    _window: Window,
+}
+
+impl Page {
+    async fn open(browser: Browser, page: &'static [u8], query: &str) -> Option<Self> {
+        let pages = vec![
+            ("/", "text/html", Bytes::from_static(page)),
+            web!("order-stream.js"),
+            web!("order-stream/connection.js"),
+            web!("order-stream/event-stream.js"),
+            web!("order-stream/page.js"),
+            web!("order-stream/tokens.js"),
+        ];
+        let (server, reports) = desk(pages).await;
+        let window = browser.open(&format!("{}/?{query}", server.url)).await?;
+        Some(Self {
+            reports,
+            _server: server,
+            _window: window,
+        })
+    }
+
+    async fn with_module(browser: Browser, query: &str) -> Option<Self> {
+        Self::open(browser, include_bytes!("pages/module.html"), query).await
+    }
+
+    async fn with_event_source(browser: Browser, query: &str) -> Option<Self> {
+        Self::open(browser, include_bytes!("pages/watch.html"), query).await
+    }
+
+    /// Reads reports until one is as wanted; returns all of them.
+    async fn until(&mut self, wanted: impl Fn(&Value) -> bool) -> Vec<Value> {
+        let mut reports = Vec::new();
+        loop {
+            reports.push(self.reports.recv().await.unwrap());
+            if wanted(&reports[reports.len() - 1]) {
+                return reports;
+            }
+        }
+    }
+}
+
+fn is_state(state: &'static str) -> impl Fn(&Value) -> bool {
+    move |report| report["type"] == "state" && report["state"] == state
+}
+
+fn is_change(seq: u64) -> impl Fn(&Value) -> bool {
+    move |report| report["type"] == "change" && report["seq"] == seq
+}
+
+/// A stream function that ends a response after a second.
+async fn stream(cloud: &Cloud) -> Function {
+    let stream = cloud.stream().env("WINDOW", "1s").env("HEARTBEAT", "1s");
+    stream.cors("*").start().await.unwrap()
+}
+
+enum Weather {
+    Strikes(Fault),
+    TokenExpired,
+    Refuses,
+}
+
+fn weather() -> Vec<Weather> {
+    let cut = |bytes, reset| Weather::Strikes(Fault::CutAfter { bytes, reset });
+    let freeze = Fault::SlowRead {
+        bytes_per_second: 0,
+    };
+    vec![
+        Weather::Strikes(Fault::Refuse(StatusCode::TOO_MANY_REQUESTS)),
+        Weather::Strikes(Fault::Refuse(StatusCode::BAD_GATEWAY)),
+        Weather::TokenExpired,
+        Weather::Refuses,
+        cut(0, false),
+        // In `hello`, and in the change that follows it.
+        cut(20, true),
+        cut(100, false),
+        cut(100, true),
+        Weather::Strikes(freeze),
+    ]
+}
+
+async fn every_change_once_in_all_weather(browser: Browser) {
+    let cloud = Cloud::new().await;
+    let stream = stream(&cloud).await;
+    let query = format!("order=A&stream={}", stream.url());
+    let Some(mut page) = Page::with_module(browser, &query).await else {
+        return;
+    };
+    let mut reports = page.until(is_state("live")).await;
+    let mut written = 0;
+    for weather in weather() {
+        match weather {
+            Weather::Strikes(fault) => stream.inject([fault]),
+            Weather::TokenExpired => stream.inject([Fault::Refuse(StatusCode::UNAUTHORIZED)]),
+            Weather::Refuses => stream.refuse_connections().await.unwrap(),
+        }
+        let struck = page.until(|report| match weather {
+            Weather::TokenExpired => report["rejected"] == "first",
+            Weather::Strikes(Fault::Refuse(status)) => report["reason"]
+                .as_str()
+                .is_some_and(|reason| reason.starts_with(status.as_str())),
+            _ => is_state("stale")(report),
+        });
+        reports.extend(struck.await);
+        written += 1;
+        cloud.append("A", &format!("S{written}")).await;
+        stream.accept_connections().await.unwrap();
+        reports.extend(page.until(is_change(written)).await);
+    }
+    cloud.append("A", "DELIVERED").await;
+    reports.extend(page.until(|report| report["type"] == "end").await);
+
+    let changes = reports.iter().filter(|report| report["type"] == "change");
+    let seqs: Vec<_> = changes
+        .map(|change| change["seq"].as_u64().unwrap())
+        .collect();
+    assert_eq!(seqs, (1..=written + 1).collect::<Vec<_>>());
+    assert!(reports.iter().all(|report| report["type"] != "reset"));
+    assert_eq!(reports.last().unwrap()["orders"][0]["status"], "DELIVERED");
+}
+
+async fn a_bare_event_source_gives_up(browser: Browser) {
+    let cloud = Cloud::new().await;
+    let stream = stream(&cloud).await;
+    let query = format!("stream={}/orders/A/events", stream.url());
+    let Some(mut page) = Page::with_event_source(browser, &query).await else {
+        return;
+    };
+    page.until(|report| report["type"] == "ready").await;
+    stream.inject([Fault::Refuse(StatusCode::TOO_MANY_REQUESTS)]);
+    page.until(|report| report["type"] == "rest").await;
+    cloud.append("A", "S1").await;
+    let reports = page.until(|report| report["readyState"] == json!(2)).await;
+    assert!(reports.iter().all(|report| report["type"] != "message"));
+}
+
+/// The page gives a token that lasts three seconds, and, once that has expired, one that lasts.
+async fn a_token_that_expires_is_exchanged(browser: Browser) {
+    let cloud = Cloud::new().await;
+    let issuer = Issuer::new(Algorithm::ES256, "k").unwrap();
+    let stream = cloud.stream().env("ACCESS", "jwt");
+    let stream = stream.env("JWKS", issuer.jwks().unwrap()).cors("*");
+    let stream = stream.start().await.unwrap();
+    let token = |lasts| issuer.token(&["A"], Duration::from_secs(lasts)).unwrap().0;
+    let (first, second) = (token(3), token(3_600));
+    let query = format!(
+        "order=A&stream={}&first={first}&second={second}",
+        stream.url()
+    );
+    let Some(mut page) = Page::with_module(browser, &query).await else {
+        return;
+    };
+    page.until(|report| report["rejected"] == *first).await;
+    cloud.append("A", "SHIPPED").await;
+    let reports = page.until(is_change(1)).await;
+    assert!(reports.iter().all(|report| report["state"] != "denied"));
+}
+
+/// The page covers itself with another one, and is uncovered once that one has checked in three times.
+async fn a_hidden_page_makes_no_request(browser: Browser) {
+    let cloud = Cloud::new().await;
+    let (stream, other) = (stream(&cloud).await, stream(&cloud).await);
+    let query = format!("order=A&stream={}&other={}", stream.url(), other.url());
+    let Some(mut page) = Page::with_module(browser, &query).await else {
+        return;
+    };
+    page.until(is_state("live")).await;
+    cloud.append("A", "COVER").await;
+    page.until(|report| report["type"] == "hidden").await;
+    // By then, what the page asked for before it was hidden has arrived.
+    other.wait_for(|stats| stats.started >= 1).await;
+    let before = stream.stats().started;
+    other.wait_for(|stats| stats.started >= 4).await;
+    assert_eq!(stream.stats().started, before);
+    cloud.append("A", "SHIPPED").await;
+    cloud.append("B", "UNCOVER").await;
+    page.until(|report| report["type"] == "visible" && report["order"] == "A")
+        .await;
+    page.until(is_change(2)).await;
+    page.until(is_state("live")).await;
+}
+
+macro_rules! in_each_browser {
+    ($($test:ident),*) => {
+        $(mod $test {
+            #[tokio::test(flavor = "multi_thread")]
+            async fn chromium() {
+                super::$test(super::Browser::Chromium).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn firefox() {
+                super::$test(super::Browser::Firefox).await;
+            }
+        })*
+    };
+}
+
+in_each_browser!(
+    every_change_once_in_all_weather,
+    a_bare_event_source_gives_up,
+    a_token_that_expires_is_exchanged,
+    a_hidden_page_makes_no_request
+);

@@ -1,0 +1,276 @@
+//! The runner behind `make conformance`: it passes what keeps the contract, and names each fault of what does not.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+#[path = "support/bad_server.rs"]
+mod bad_server;
+#[path = "support/cloud.rs"]
+mod cloud;
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bad_server::{BadServer, Fault, GOOD};
+use cloud::Cloud;
+use conformance::Options;
+use conformance::evidence::{Evidence, gather};
+use conformance::exchange::{End, Exchange};
+use conformance::rules::{Finding, Verdict, judge};
+use jsonwebtoken::Algorithm;
+use local::issuer::Issuer;
+use local::page::Page;
+use local::shop::Shop;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+fn options(url: &str) -> Options {
+    Options {
+        url: url.to_owned(),
+        any_server: false,
+        order: Some("A".to_owned()),
+        finished: Some("F".to_owned()),
+        token: None,
+        shop: Some(format!("{url}/shop")),
+        patience: Duration::from_secs(60),
+    }
+}
+
+async fn check(options: &Options) -> Vec<Finding> {
+    judge(&gather(options).await.unwrap())
+}
+
+fn failures(findings: &[Finding]) -> Vec<String> {
+    let failed = findings
+        .iter()
+        .filter(|finding| finding.verdict != Verdict::Pass);
+    failed
+        .map(|finding| format!("{} {:?}", finding.rule.id, finding.verdict))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_real_function_passes_all_of_it() {
+    let cloud = Cloud::new().await;
+    let projector = cloud
+        .projector(&cloud.dynamo.endpoint())
+        .start()
+        .await
+        .unwrap();
+    let projector = Arc::new(projector);
+    let stream = cloud.stream().env("WINDOW", "2s").start().await.unwrap();
+    let mut tasks = JoinSet::new();
+    let pump = cloud.pump(&projector);
+    tasks.spawn(async move {
+        pump.run(std::future::pending()).await.unwrap();
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let shop = format!("http://{}", listener.local_addr().unwrap());
+    let page = Page {
+        shop: Shop::new(cloud.client.clone()),
+        stream_url: stream.url(),
+        files: "web".into(),
+        issuer: Issuer::new(Algorithm::ES256, "unused").unwrap(),
+    };
+    tasks.spawn(async move { page.serve(listener).await.unwrap() });
+    for (order, status) in [
+        ("A", "PLACED"),
+        ("A", "PAID"),
+        ("F", "PAID"),
+        ("F", "DELIVERED"),
+    ] {
+        cloud.append(order, status).await;
+    }
+    let options = Options {
+        shop: Some(shop),
+        ..options(&stream.url())
+    };
+    let findings = check(&options).await;
+    assert_eq!(failures(&findings), [] as [&str; 0]);
+    assert_eq!(findings.len(), 30, "each rule");
+
+    // As any other server's, from the URL of a stream alone.
+    let any = Options {
+        url: format!("{}/orders/A/events", stream.url()),
+        any_server: true,
+        ..options
+    };
+    let findings = check(&any).await;
+    assert_eq!(failures(&findings), [] as [&str; 0]);
+    assert_eq!(findings.len(), 14);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_named_is_skipped_with_a_reason() {
+    let server = BadServer::start(GOOD).await;
+    let bare = Options {
+        order: None,
+        finished: None,
+        shop: None,
+        ..options(&server.url)
+    };
+    let skipped = failures(&check(&bare).await);
+    let ids: Vec<_> = skipped
+        .iter()
+        .map(|line| line.split(' ').next().unwrap())
+        .collect();
+    assert_eq!(
+        ids,
+        [
+            "P14", "P16", "P19", "P22", "P23", "P24", "P25", "P27", "P30"
+        ]
+    );
+    assert!(
+        skipped.iter().all(|line| line.contains("Skip")),
+        "{skipped:?}"
+    );
+    assert!(
+        skipped[0].contains("ORDER")
+            && skipped[4].contains("FINISHED")
+            && skipped[8].contains("SHOP")
+    );
+}
+
+fn only(event: &'static str, chunk: &str, change: impl Fn(&str) -> String) -> Vec<u8> {
+    let is_event = match event {
+        "message" => chunk.starts_with("data: "),
+        event => chunk.contains(&format!("event: {event}\n")),
+    };
+    if is_event {
+        change(chunk).into()
+    } else {
+        chunk.into()
+    }
+}
+
+fn id_first(chunk: &str) -> String {
+    let (before, id) = chunk.trim_end().rsplit_once('\n').unwrap();
+    format!("{id}\n{before}\n\n")
+}
+
+fn set(headers: &mut Vec<(String, String)>, name: &str, value: &str) {
+    headers.retain(|(header, _)| header != name);
+    headers.push((name.to_owned(), value.to_owned()));
+}
+
+fn without(headers: &mut Vec<(String, String)>, name: &str) {
+    headers.retain(|(header, _)| header != name);
+}
+
+#[rustfmt::skip]
+const FAULTS: &[Fault] = &[
+    Fault { name: "503", rule: "P1", head: |_, status, _| *status = 503, ..GOOD },
+    Fault { name: "a page of HTML", rule: "P1", head: |_, _, headers| set(headers, "content-type", "text/html"), ..GOOD },
+    Fault { name: "no byte", rule: "P2", chunk: |_, _| Vec::new(), ..GOOD },
+    Fault { name: "cached", rule: "P3", head: |_, _, headers| without(headers, "cache-control"), ..GOOD },
+    Fault { name: "compressed", rule: "P3", head: |_, _, headers| set(headers, "content-encoding", "gzip"), ..GOOD },
+    Fault { name: "connection", rule: "P4", head: |_, _, headers| set(headers, "connection", "keep-alive"), ..GOOD },
+    Fault { name: "two owners of CORS", rule: "P4", head: |_, _, headers| {
+        for _ in 0..2 { headers.push(("access-control-allow-origin".to_owned(), "*".to_owned())); }
+    }, ..GOOD },
+    Fault { name: "no last chunk", rule: "P5", cut: true, ..GOOD },
+    Fault { name: "no blank line at the end", rule: "P5", chunk: |_, chunk| only("rest", chunk, |rest| rest.trim_end().to_owned() + "\n"), ..GOOD },
+    Fault { name: "CRLF among LF", rule: "P7", chunk: |_, chunk| only("ready", chunk, |ready| ready.replace('\n', "\r\n")), ..GOOD },
+    Fault { name: "no UTF-8", rule: "P7", chunk: |_, chunk| [&b":\xff\n"[..], chunk.as_bytes()].concat(), ..GOOD },
+    Fault { name: "a misspelt field", rule: "P8", chunk: |_, chunk| only("ready", chunk, |ready| format!("evnet: x\n{ready}")), ..GOOD },
+    Fault { name: "no data", rule: "P9", chunk: |_, chunk| only("ready", chunk, |ready| ready.replace("data: {}\n", "")), ..GOOD },
+    Fault { name: "id first", rule: "P10", chunk: |_, chunk| only("message", chunk, id_first), ..GOOD },
+    Fault { name: "NUL in an id", rule: "P11", chunk: |_, chunk| only("message", chunk, |change| change.replace("\nid: ", "\nid: \0")), ..GOOD },
+    Fault { name: "retry too small", rule: "P12", chunk: |_, chunk| only("hello", chunk, |hello| hello.replace("retry: 1", "retry: ")), ..GOOD },
+    Fault { name: "retry in words", rule: "P12", chunk: |_, chunk| only("rest", chunk, |rest| rest.replace("retry: ", "retry: soon ")), ..GOOD },
+    Fault { name: "comments with a blank line", rule: "P13", chunk: |_, chunk| if chunk == ":\n" { b":\n\n".to_vec() } else { chunk.into() }, ..GOOD },
+    Fault { name: "a cursor that is not heeded", rule: "P14", request: |asked| asked.cursor.clear(), ..GOOD },
+    Fault { name: "no hello", rule: "P15", chunk: |_, chunk| only("hello", chunk, |_| String::new()), ..GOOD },
+    Fault { name: "hello without a comment before it", rule: "P15", chunk: |_, chunk| only("hello", chunk, |hello| hello[2..].to_owned()), ..GOOD },
+    Fault { name: "a change with a name", rule: "P16", chunk: |_, chunk| only("message", chunk, |change| format!("event: message\n{change}")), ..GOOD },
+    Fault { name: "a change without its time", rule: "P16", chunk: |_, chunk| only("message", chunk, |change| change.replace("\"at\"", "\"when\"")), ..GOOD },
+    Fault { name: "a change left out", rule: "P16", chunk: |_, chunk| only("message", chunk, |change| match change.contains("\"seq\":1,") {
+        true => change.replace("\"seq\":1,", "\"seq\":9,").replace("id: 1-", "id: 9-"),
+        false => change.to_owned(),
+    }), ..GOOD },
+    Fault { name: "no ready", rule: "P17", chunk: |_, chunk| only("ready", chunk, |_| String::new()), ..GOOD },
+    Fault { name: "no comment after a burst", rule: "P17", chunk: |_, chunk| if chunk == ":\n" { Vec::new() } else { chunk.into() }, ..GOOD },
+    Fault { name: "404 for what nobody knows", rule: "P18", head: |asked, status, _| if asked.path.contains("/conformance-") { *status = 404; }, ..GOOD },
+    Fault { name: "no cursor in the query", rule: "P19", request: |asked| asked.path = asked.path.replace("?lastEventId=", "?x="), ..GOOD },
+    Fault { name: "the query before the header", rule: "P19", request: |asked| if asked.path.contains("lastEventId") { asked.cursor.clear(); }, ..GOOD },
+    Fault { name: "rubbish taken for a beginning", rule: "P20", request: |asked| if asked.cursor == "rubbish" { asked.cursor.clear(); }, ..GOOD },
+    Fault { name: "a hello that hides a reset to come", rule: "P20", chunk: |_, chunk| only("hello", chunk, |hello| hello.replace("id: ?", "id: 0")), ..GOOD },
+    Fault { name: "no reset", rule: "P21", chunk: |_, chunk| only("reset", chunk, |_| String::new()), ..GOOD },
+    Fault { name: "one mark for two orders", rule: "P22", chunk: |asked, chunk| match asked.path.contains("?order=") {
+        true => chunk.replace(".0\n\n", "\n\n").into(),
+        false => chunk.into(),
+    }, ..GOOD },
+    Fault { name: "an end without ~", rule: "P23", chunk: |_, chunk| only("end", chunk, |end| end.replace('~', "")), ..GOOD },
+    Fault { name: "no 204", rule: "P24", request: |asked| asked.cursor = asked.cursor.replace('~', ""), ..GOOD },
+    Fault { name: "204 too early", rule: "P25", request: |asked| if asked.path.contains("/F/") && asked.cursor.starts_with('2') && !asked.cursor.contains('~') {
+        asked.cursor.push('~');
+    }, ..GOOD },
+    Fault { name: "an end without rest", rule: "P26", chunk: |_, chunk| only("rest", chunk, |_| String::new()), ..GOOD },
+    Fault { name: "a rest of two minds", rule: "P26", chunk: |_, chunk| only("rest", chunk, |rest| rest.replace("{\"retry\":", "{\"retry\":1")), ..GOOD },
+    Fault { name: "no JSON", rule: "P27", request: |asked| asked.accept.clear(), ..GOOD },
+    Fault { name: "a snapshot's cursor from the beginning", rule: "P27", chunk: |_, chunk| match chunk.split_once("\"cursor\":\"") {
+        Some((before, _)) if chunk.starts_with('{') => format!("{before}\"cursor\":\"1\"}}").into(),
+        _ if chunk.starts_with("{\"cursor\":\"") => format!("{{\"cursor\":\"1\",{}", chunk.split_once("\",").unwrap().1).into(),
+        _ => chunk.into(),
+    }, ..GOOD },
+    Fault { name: "no HEAD", rule: "P28", head: |asked, status, _| if asked.method == "HEAD" { *status = 405; }, ..GOOD },
+    Fault { name: "OPTIONS without methods", rule: "P28", head: |asked, _, headers| if asked.method == "OPTIONS" { without(headers, "allow"); }, ..GOOD },
+    Fault { name: "problems in plain text", rule: "P29", head: |_, status, headers| if *status >= 400 { set(headers, "content-type", "text/plain"); }, ..GOOD },
+    Fault { name: "405 without allow", rule: "P29", head: |asked, _, headers| if asked.method == "POST" { without(headers, "allow"); }, ..GOOD },
+    Fault { name: "200 for eleven orders", rule: "P29", head: |asked, status, _| if asked.path.contains("order=10") { *status = 200; }, ..GOOD },
+    Fault { name: "a change twice", rule: "P30", chunk: |_, chunk| only("message", chunk, |change| match change.contains("\"L\",\"seq\":2,") {
+        true => change.repeat(2),
+        false => change.to_owned(),
+    }), ..GOOD },
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_fault_of_a_bad_server_is_named() {
+    let server = BadServer::start(GOOD).await;
+    assert_eq!(
+        failures(&check(&options(&server.url)).await),
+        [] as [&str; 0]
+    );
+    let mut checks = JoinSet::new();
+    for fault in FAULTS {
+        checks.spawn(async move {
+            let server = BadServer::start(*fault).await;
+            let patient = Options {
+                patience: Duration::from_secs(8),
+                ..options(&server.url)
+            };
+            (fault, failures(&check(&patient).await))
+        });
+    }
+    while let Some(checked) = checks.join_next().await {
+        let (Fault { name, rule, .. }, failures) = checked.unwrap();
+        let named = failures
+            .iter()
+            .any(|line| line.starts_with(&format!("{rule} Fail")));
+        assert!(
+            named,
+            "{name} breaks {rule}, and was not named: {failures:#?}"
+        );
+    }
+}
+
+#[test]
+fn a_long_silence_is_named() {
+    let held = Exchange {
+        status: http::StatusCode::OK,
+        headers: Default::default(),
+        body: b":\n".to_vec(),
+        end: End::Whole,
+        longest_silence: Duration::from_secs(61),
+    };
+    let evidence = Evidence {
+        any_server: true,
+        held: Ok(held),
+        resumed: None,
+        contract: None,
+    };
+    let failures = failures(&judge(&evidence));
+    assert!(
+        failures.iter().any(|line| line.starts_with("P6 Fail")),
+        "{failures:?}"
+    );
+}

@@ -1,0 +1,156 @@
+//! What must never stand in a log: tokens, cookies, query strings, and the attributes of an order.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use bytes::Bytes;
+use eventsource_stream::Eventsource;
+use futures_util::StreamExt;
+use jsonwebtoken::Algorithm;
+use local::dynamo::{Dynamo, create_tables};
+use local::issuer::Issuer;
+use local::pump::{BoxError, Invoke, Pump};
+use local::runtime_api::{Builder, Function};
+use reqwest::{Client, RequestBuilder};
+use serde_json::json;
+
+/// Stands in everything that is to be kept to oneself.
+const SECRET: &str = "hush5f3c";
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+struct Projector(Arc<Function>);
+
+impl Invoke for Projector {
+    async fn invoke(&self, payload: Bytes) -> Result<Bytes, BoxError> {
+        Ok(self.0.invoke(payload).await?)
+    }
+}
+
+/// A real binary, as talkative as it can be.
+fn talkative(bootstrap: &str, dynamo: &Dynamo) -> Builder {
+    Function::builder(bootstrap)
+        .env("AWS_LAMBDA_LOG_LEVEL", "TRACE")
+        .env("RUST_LOG", "trace")
+        .env("FEED_TABLE", "OrderFeed")
+        .env("AWS_ENDPOINT_URL_DYNAMODB", dynamo.endpoint())
+        .env("AWS_REGION", "us-east-1")
+        .env("AWS_ACCESS_KEY_ID", "local")
+        .env("AWS_SECRET_ACCESS_KEY", "local")
+        .timeout(Duration::from_secs(60))
+}
+
+/// Reads a stream until an event of that type, and leaves.
+async fn until(request: RequestBuilder, event: &str) {
+    let response = request.send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    let mut events = response.bytes_stream().eventsource();
+    while events.next().await.unwrap().unwrap().event != event {}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_log_line_of_a_whole_run_holds_a_secret() {
+    let dynamo = Dynamo::start("127.0.0.1:0").await.unwrap();
+    let stream_arn = create_tables(&dynamo.client()).await.unwrap();
+    let issuer = Issuer::new(Algorithm::ES256, "k").unwrap();
+    let projector = talkative(env!("CARGO_BIN_EXE_projector"), &dynamo)
+        .env("PUBLIC_ATTRIBUTES", "eta")
+        .start();
+    let projector = Arc::new(projector.await.unwrap());
+    let stream = talkative(env!("CARGO_BIN_EXE_stream"), &dynamo)
+        .env("JWKS", issuer.jwks().unwrap())
+        .env("HEARTBEAT", "1s")
+        .propagate_disconnect(true);
+    let stream = stream.start().await.unwrap();
+    let pump = Pump {
+        streams: dynamo.streams(),
+        stream_arn,
+        function: Projector(Arc::clone(&projector)),
+        settings: Default::default(),
+    };
+    let pump = tokio::spawn(pump.run(std::future::pending()));
+
+    // Orders: good, and none, for it has no status.
+    for (id, status) in [("A", Some("PLACED")), ("B", None)] {
+        let text = |text: &str| AttributeValue::S(text.to_owned());
+        let put = dynamo.client().put_item().table_name("Orders");
+        let mut put = put
+            .item("orderId", text(id))
+            .item("eta", text(&format!("{SECRET} eta")))
+            .item("customerEmail", text(&format!("{SECRET}@example.com")));
+        if let Some(status) = status {
+            put = put.item("status", text(status));
+        }
+        put.send().await.unwrap();
+    }
+    let poison = projector.wait_for_log("poison record").await;
+    assert!(poison.contains(r#"S(\"B\")"#), "names the order: {poison}");
+    // One whose key is not the one that it should be.
+    let stranger = json!({ "Records": [{
+        "eventID": "last", "eventName": "INSERT", "eventSource": "aws:dynamodb", "awsRegion": "us-east-1",
+        "eventVersion": "1.1",
+        "eventSourceARN": "arn:aws:dynamodb:us-east-1:123456789012:table/Orders/stream/2026-11-22T00:00:00.000",
+        "dynamodb": {
+            "ApproximateCreationDateTime": 1_795_369_200,
+            "Keys": { "customerEmail": { "S": format!("{SECRET}@example.com") } },
+            "NewImage": { "customerEmail": { "S": format!("{SECRET}@example.com") } },
+            "SequenceNumber": "700000000000000000001", "SizeBytes": 59, "StreamViewType": "NEW_AND_OLD_IMAGES"
+        }
+    }] });
+    projector.invoke(stranger.to_string().into()).await.unwrap();
+
+    // A token in each place, good, bad, and of another order; beside other things that are nobody's business.
+    let url = format!("{}/orders/A/events", stream.url());
+    let claims = json!({ "orders": ["A"], "exp": 99_999_999_999_u64, "sub": SECRET });
+    let good = issuer.sign(&claims).unwrap();
+    let (of_b, _) = issuer.token(&["B"], HOUR).unwrap();
+    let client = Client::new();
+    let get = |query: &str| client.get(format!("{url}?note={SECRET}&{query}"));
+    until(get("").bearer_auth(&good), "message").await;
+    until(get(&format!("access_token={good}")), "ready").await;
+    let cookie = format!("session={SECRET}; access_token={good}");
+    until(get("").header("cookie", cookie), "ready").await;
+    let bad = format!("{good}{SECRET}");
+    for (request, status) in [
+        (get(&format!("access_token={bad}")), 401),
+        (get("").bearer_auth(&bad), 401),
+        (get("").bearer_auth("x".repeat(20_000)), 401),
+        (
+            get("").bearer_auth("eyJhbGciOiJub25lIn0.eyJvcmRlcnMiOiIqIn0."),
+            401,
+        ),
+        (
+            get(&format!("access_token={of_b}")).header("last-event-id", SECRET),
+            403,
+        ),
+        (
+            get("").header("cookie", format!("access_token={SECRET}")),
+            401,
+        ),
+    ] {
+        assert_eq!(request.send().await.unwrap().status(), status);
+    }
+    stream.wait_for_log("a response was not sent").await;
+    projector.wait_for_log("\"last\"").await;
+    pump.abort();
+
+    let lines = [projector.logs(), stream.logs()].concat();
+    let talks = |line: &&String| line.contains("\"DEBUG\"") && line.contains("projected");
+    assert!(
+        lines.iter().any(|line| talks(&line)),
+        "as talkative as can be"
+    );
+    let signed = |token: &str| token.rsplit('.').next().unwrap().to_owned();
+    for secret in [
+        SECRET.to_owned(),
+        signed(&good),
+        signed(&of_b),
+        "eyJ".to_owned(),
+        "note=".to_owned(),
+    ] {
+        let told = lines.iter().find(|line| line.contains(&secret));
+        assert_eq!(told, None, "{secret}");
+    }
+}
