@@ -99,6 +99,10 @@ check: $(CHECK_TOOLS) ## format, clippy, rustdoc, template, where dependencies c
 	cargo clippy --workspace --all-targets --locked -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps --document-private-items --locked
 
+.PHONY: cost
+cost: ## what it costs and how late it is, on two traces (CHANGES=a.csv VISITS=b.csv takes yours, JSON=1)
+	@cargo run --quiet --package cost --locked
+
 # Coverage-guided, of everything that takes bytes from outside. It needs a nightly toolchain and cargo-fuzz, for
 # libFuzzer's instrumentation is no part of stable Rust, so it is no part of `make test`.
 FUZZED := request cursor token record

@@ -18,7 +18,7 @@ use crate::cursor::{Cursor, Mark};
 use crate::feed::{Consistency, Entry, Feed, FeedError, Reading};
 use crate::hold::held_for;
 use crate::order::OrderId;
-use crate::session::{Pace, PublicChange, Session, Weather};
+use crate::session::{Pace, PublicChange, Session, Shared};
 use crate::settings::StreamSettings;
 
 pub use answer::Body;
@@ -33,7 +33,7 @@ pub struct Endpoint<F> {
     feed: F,
     access: Access,
     settings: StreamSettings,
-    weather: Weather,
+    shared: Shared,
 }
 
 impl<F: Feed> Endpoint<F> {
@@ -43,7 +43,7 @@ impl<F: Feed> Endpoint<F> {
             feed,
             access: Access::new(settings.access.clone()),
             settings,
-            weather: Weather::default(),
+            shared: Shared::default(),
         }
     }
 
@@ -81,7 +81,7 @@ impl<F: Feed> Endpoint<F> {
             Ok(_) if question.as_json => self.snapshot(&question.orders, deadline, &clock).await,
             Ok(pass) => self.stream(question, pass, deadline, clock, random).await,
             Err(AccessError::KeysUnavailable) if !question.as_json => {
-                let pace = self.pace(Duration::ZERO, Pass { lasts: None }, &clock);
+                let pace = self.pace(&question, Duration::ZERO, Pass { lasts: None }, &clock);
                 answer::event_stream(self.session(question, clock, pace, random).postponed())
             }
             Err(error) => answer::denied(&error),
@@ -108,11 +108,11 @@ impl<F: Feed> Endpoint<F> {
         }
         let remaining = clock.remaining(deadline);
         let held = held_for(self.settings.window, remaining, random.f64());
-        let pace = self.pace(held, pass, &clock);
+        let pace = self.pace(&question, held, pass, &clock);
         answer::event_stream(self.session(question, clock, pace, random))
     }
 
-    fn pace(&self, held: Duration, pass: Pass, clock: &Clock) -> Pace {
+    fn pace(&self, question: &Question, held: Duration, pass: Pass, clock: &Clock) -> Pace {
         let now = clock.now();
         Pace {
             poll_interval: self.settings.poll_interval,
@@ -120,6 +120,8 @@ impl<F: Feed> Endpoint<F> {
             end: now + pass.lasts.map_or(held, |lasts| lasts.min(held)),
             // A token for longer than time can be told is one for ever.
             expiry: pass.lasts.and_then(|lasts| now.checked_add(lasts)),
+            policy: self.settings.policy,
+            first_visit: question.first_visit,
         }
     }
 
@@ -130,8 +132,8 @@ impl<F: Feed> Endpoint<F> {
         pace: Pace,
         random: fastrand::Rng,
     ) -> Session<F> {
-        let (feed, weather) = (self.feed.clone(), self.weather.clone());
-        Session::new(feed, orders, cursor, clock, pace, weather, random)
+        let (feed, shared) = (self.feed.clone(), self.shared.clone());
+        Session::new(feed, orders, cursor, clock, pace, shared, random)
     }
 
     /// Whether the client, which was told that its orders are finished, has missed nothing since.

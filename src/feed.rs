@@ -6,6 +6,7 @@
 pub mod dynamodb;
 pub mod memory;
 
+use std::collections::BTreeMap;
 use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
@@ -17,6 +18,7 @@ use thiserror::Error;
 use crate::change::Change;
 use crate::clock::Clock;
 use crate::cursor::{Mark, Tie};
+use crate::dwell::Dwells;
 use crate::order::{OrderId, PublicView, Seq, Status};
 
 /// Where a record stands in the source: the stream's label, `/`, its sequence number padded to 40 digits.
@@ -197,6 +199,45 @@ pub trait Feed: Clone + Send + Sync + 'static {
         from: Seq,
         consistency: Consistency,
     ) -> impl Future<Output = Result<Vec<Entry>, FeedError>> + Send;
+
+    /// Adds dwell times to those that are kept of a status. Returns the weight of all of them.
+    ///
+    /// They are kept beside the orders, where none can be, and are forgotten at `expires_at`, in seconds since the Unix epoch,
+    /// unless others are added.
+    fn learn(
+        &self,
+        status: &Status,
+        dwells: &Dwells,
+        expires_at: u64,
+    ) -> impl Future<Output = Result<f64, FeedError>> + Send;
+
+    /// The dwell times of every status, with [`Consistency::Eventual`]. Of a hundred statuses at least; a shop that has more
+    /// makes them up, and gains nothing from their dwell times.
+    fn learned(&self) -> impl Future<Output = Result<BTreeMap<Status, Dwells>, FeedError>> + Send;
+}
+
+/// An entry that was appended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Appended {
+    /// The entry.
+    pub entry: Entry,
+    /// The one that was the newest before.
+    pub superseded: Option<Entry>,
+}
+
+impl Appended {
+    /// For how long the superseded entry was the newest. `None` where there was none, or nothing was expected after it.
+    pub fn dwelt(&self) -> Option<(&Status, Duration)> {
+        let superseded = self
+            .superseded
+            .as_ref()
+            .filter(|superseded| !superseded.terminal)?;
+        let dwell = self
+            .entry
+            .appended_at
+            .saturating_sub(superseded.appended_at);
+        Some((&superseded.status, Duration::from_millis(dwell)))
+    }
 }
 
 /// Appends a change to its order's log. `None` where there was nothing to append.
@@ -212,7 +253,7 @@ pub async fn append(
     change: &Change,
     clock: &Clock,
     retention: Duration,
-) -> Result<Option<Entry>, FeedError> {
+) -> Result<Option<Appended>, FeedError> {
     loop {
         let newest = feed.newest(&change.order).await?;
         let Some(entry) = Entry::after(newest.as_ref(), change, clock, retention) else {
@@ -225,7 +266,8 @@ pub async fn append(
         };
         if feed.put(&entry).await? == Put::Done {
             supersede_before(feed, &entry, clock, retention).await?;
-            return Ok(Some(entry));
+            let superseded = newest;
+            return Ok(Some(Appended { entry, superseded }));
         }
     }
 }

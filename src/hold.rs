@@ -1,6 +1,114 @@
-//! For how long a response is held. Pure.
+//! Hold or rest, and for how long. Pure.
+//!
+//! A held second costs as much as six check-ins. So a response ends where no change is due, and the client is told when to
+//! check in. Check-ins every `R` seconds cost `1/R` a second, and show a change that comes with the chance `h` a second `R/2`
+//! late: the fewest for the delay that they leave are those where `R` goes as `1/√h`.
 
 use std::time::Duration;
+
+use crate::dwell::{Hazard, unlearned};
+use crate::prices::{CHECK_IN, LOOK, SECOND};
+
+/// No client is told to come back sooner: a short reconnection time outlives its frame, and during an outage hammers.
+pub const SHORTEST_REST: Duration = Duration::from_secs(1);
+
+/// How long a client's first response is held at least where an order has no entries yet: the page was opened just before the
+/// order's first change came through.
+pub const FIRST_HOLD: Duration = Duration::from_secs(5);
+
+/// `FRESHNESS` is the delay of a change that comes about once in so many seconds.
+const FRESHNESS_AT: f64 = 600.0;
+
+/// The first step in which hazards are added up, in seconds; they grow with the time ahead.
+const STEP: f64 = 0.25;
+
+/// Spaces check-ins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// The mean delay of a change that comes about once in ten minutes; others by the square root.
+    pub freshness: Duration,
+    /// The longest time between two check-ins.
+    pub max_rest: Duration,
+    /// Between two looks at the feed while a response is held.
+    pub poll_interval: Duration,
+}
+
+/// What becomes of a response that has told everything.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Next {
+    /// It is held until the next look.
+    Hold,
+    /// It ends, and the client comes back after this time.
+    Rest(Duration),
+}
+
+/// What is known of an unfinished order's next change.
+#[derive(Clone, Copy, Debug)]
+pub enum Outlook<'a> {
+    /// The order has been quiet for so many seconds, in a status of which this was learned.
+    Learned(&'a Hazard, f64),
+    /// The order has been quiet for so many seconds, in a status of which nothing was learned.
+    Unlearned(f64),
+    /// The order has no entries: who can say.
+    Unknown,
+}
+
+impl Outlook<'_> {
+    /// The chance a second of a change, so many seconds from now.
+    fn hazard(&self, ahead: f64) -> f64 {
+        match self {
+            Self::Learned(hazard, quiet) => hazard.at(quiet + ahead),
+            Self::Unlearned(quiet) => unlearned(quiet + ahead),
+            Self::Unknown => 1.0 / FRESHNESS_AT,
+        }
+    }
+}
+
+impl Policy {
+    /// Hold or rest, where these are the unfinished orders that are watched. `random` lies in 0..1 and is for the jitter.
+    pub fn next(&self, orders: &[Outlook<'_>], random: f64) -> Next {
+        let (rest, changes) = self.rest(orders);
+        if self.hold_pays(orders.len(), rest, changes) {
+            return Next::Hold;
+        }
+        // Clients that were told to rest together do not come back together: a tenth more or less.
+        let jittered = Duration::from_secs_f64(rest * (0.9 + random / 5.0));
+        Next::Rest(jittered.max(SHORTEST_REST))
+    }
+
+    /// How many seconds to rest, and the changes to be expected in them.
+    ///
+    /// The next check-in is due when `∫ dt/R(t)` reaches one: where the hazard is about to rise, no check-in skips the rise.
+    fn rest(&self, orders: &[Outlook<'_>]) -> (f64, f64) {
+        let freshness = self.freshness.as_secs_f64();
+        let longest = self.max_rest.max(SHORTEST_REST).as_secs_f64();
+        let (mut rest, mut due, mut changes) = (0.0, 0.0, 0.0);
+        while rest < longest && (due < 1.0 || rest < SHORTEST_REST.as_secs_f64()) {
+            let step = STEP.max(rest / 16.0);
+            let hazard: f64 = orders
+                .iter()
+                .map(|order| order.hazard(rest + step / 2.0))
+                .sum();
+            let due_a_second = (FRESHNESS_AT * hazard).sqrt() / (2.0 * freshness);
+            let left = ((1.0 - due) / due_a_second).max(SHORTEST_REST.as_secs_f64() - rest);
+            let step = step.min(left).min(longest - rest);
+            rest += step;
+            due += due_a_second * step;
+            changes += hazard * step;
+        }
+        (rest, changes)
+    }
+
+    /// Whether the delay that is saved by a hold instead of that rest is worth what the hold costs, at the price of delay at
+    /// which `R` is the cheapest interval: `CHECK_IN · FRESHNESS_AT / 2 / FRESHNESS²` a second.
+    fn hold_pays(&self, orders: usize, rest: f64, changes: f64) -> bool {
+        let price_of_delay = CHECK_IN * FRESHNESS_AT / 2.0 / self.freshness.as_secs_f64().powi(2);
+        let between_looks = self.poll_interval.as_secs_f64();
+        let saved = changes * (rest - between_looks) / 2.0 * price_of_delay;
+        let held = rest * (SECOND + LOOK * orders as f64 / between_looks);
+        saved > held - CHECK_IN
+    }
+}
 
 /// What is left of the deadline for the goodbye to be written and read: a response that the deadline cuts has no clean
 /// end.
@@ -41,7 +149,95 @@ mod tests {
         check(s(60), Some(s(0)), 0.0, s(0));
     }
 
+    fn policy(freshness: f64) -> Policy {
+        Policy {
+            freshness: Duration::from_secs_f64(freshness),
+            max_rest: s(60),
+            poll_interval: Duration::from_millis(500),
+        }
+    }
+
+    /// A status that takes about so long, however long it has taken.
+    fn memoryless(mean: f64) -> Hazard {
+        let mut dwells = crate::dwell::Dwells::default();
+        for part in 0..2000 {
+            let seconds = -mean * (1.0 - (f64::from(part) + 0.5) / 2000.0).ln();
+            dwells.add(Duration::from_secs_f64(seconds), 1.0);
+        }
+        dwells.hazard(1.0)
+    }
+
+    #[track_caller]
+    fn rests(next: Next) -> f64 {
+        match next {
+            Next::Rest(rest) => rest.as_secs_f64(),
+            Next::Hold => panic!("held"),
+        }
+    }
+
+    #[test]
+    fn a_memoryless_ten_minute_status_is_shown_freshness_late() {
+        let hazard = memoryless(600.0);
+        for freshness in [0.7, 1.0, 2.0, 5.0] {
+            let rest = rests(policy(freshness).next(&[Outlook::Learned(&hazard, 300.0)], 0.5));
+            let mean_delay = rest / 2.0;
+            assert!(
+                (mean_delay / freshness - 1.0).abs() < 0.15,
+                "{mean_delay} for {freshness}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_change_that_is_due_within_seconds_is_waited_for() {
+        let hazard = memoryless(4.0);
+        assert_eq!(
+            policy(1.0).next(&[Outlook::Learned(&hazard, 3.0)], 0.5),
+            Next::Hold
+        );
+        let thrifty = policy(10.0).next(&[Outlook::Learned(&hazard, 3.0)], 0.5);
+        assert!(rests(thrifty) < 2.0);
+    }
+
+    #[test]
+    fn no_check_in_skips_a_rise() {
+        // All orders stay for 100 to 110 s.
+        let mut dwells = crate::dwell::Dwells::default();
+        for tenth in 0..100 {
+            dwells.add(Duration::from_millis(100_000 + tenth * 100), 1.0);
+        }
+        let hazard = dwells.hazard(1.0);
+        let early = rests(policy(1.0).next(&[Outlook::Learned(&hazard, 5.0)], 0.5));
+        let before = rests(policy(1.0).next(&[Outlook::Learned(&hazard, 60.0)], 0.5));
+        assert!(early > 5.0 && 60.0 + before < 115.0, "{early}, {before}");
+    }
+
     proptest! {
+        #[test]
+        fn a_rest_is_never_shorter_than_a_second_nor_longer_than_the_longest(
+            freshness in 0.1..1000.0, longest in 1u64..10_000, quiet in 0.0..1e8, mean in 0.1..1e7, random in 0.0..1.0,
+        ) {
+            let hazard = memoryless(mean);
+            let policy = Policy { max_rest: s(longest), ..policy(freshness) };
+            for orders in [&[Outlook::Learned(&hazard, quiet)][..], &[Outlook::Unlearned(quiet)], &[Outlook::Unknown]] {
+                if let Next::Rest(rest) = policy.next(orders, random) {
+                    prop_assert!(rest >= SHORTEST_REST && rest <= s(longest).mul_f64(1.1), "{rest:?}");
+                }
+            }
+        }
+
+        #[test]
+        fn intervals_fall_as_the_hazard_rises_and_as_orders_are_added(quiet in 0.0..1e6, mean in 100.0..1e6, random in 0.0..1.0) {
+            let (slow, fast) = (memoryless(mean * 4.0), memoryless(mean));
+            let (slow, fast) = (Outlook::Learned(&slow, mean), Outlook::Learned(&fast, mean));
+            let rest = |orders: &[Outlook<'_>]| match policy(2.0).next(orders, random) {
+                Next::Rest(rest) => rest,
+                Next::Hold => Duration::ZERO,
+            };
+            prop_assert!(rest(&[fast]) <= rest(&[slow]));
+            prop_assert!(rest(&[slow, Outlook::Unlearned(quiet)]) <= rest(&[slow]));
+        }
+
         #[test]
         fn never_past_the_deadline_and_never_far_below_the_window(
             window in 1u64..10_000_000, remaining in 0u64..10_000_000, random in 0.0..1.0,

@@ -11,15 +11,16 @@
 //! - [`projector`]: a batch of records becomes entries of the feed, and the records that must come again.
 //! - [`feed`]: a log for each order, in DynamoDB or in memory.
 //! - [`cursor`]: how far a client has seen. Pure.
-//! - [`hold`]: for how long a response is held. Pure.
+//! - [`dwell`]: how long orders stay in a status. Pure.
+//! - [`hold`]: hold or rest, and for how long. Pure.
 //! - [`session`]: one response, from a cursor, through the feed, to a clean ending.
 //! - [`frame`]: Server-Sent Events to bytes. Pure.
 //! - [`access`]: a token becomes the orders that it opens.
 //! - [`endpoint`]: an HTTP request becomes a response.
 //! - [`delivery`]: which is brought to Lambda, or given up.
 //!
-//! Beside the path: [`clock`] is the only place that reads one, [`settings`] the environment, [`telemetry`] the logs,
-//! [`nodelay`] a socket option. The binaries `projector` and `stream` put these together and do nothing else.
+//! Beside the path: [`clock`] is the only place that reads one, [`settings`] the environment, [`prices`] what AWS asks,
+//! [`telemetry`] the logs, [`nodelay`] a socket option. The binaries `projector` and `stream` put these together and do nothing else.
 //!
 //! Nothing here knows whether it runs on Lambda, under `cargo lambda watch` or in a test.
 
@@ -28,12 +29,14 @@ pub mod change;
 pub mod clock;
 pub mod cursor;
 pub mod delivery;
+pub mod dwell;
 pub mod endpoint;
 pub mod feed;
 pub mod frame;
 pub mod hold;
 pub mod nodelay;
 pub mod order;
+pub mod prices;
 pub mod projector;
 pub mod session;
 pub mod settings;

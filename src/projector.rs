@@ -1,5 +1,7 @@
 //! A batch of stream records becomes entries of the feed, and the records that must come again.
 
+mod learner;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -10,8 +12,9 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::change::{Change, Rules};
 use crate::clock::Clock;
-use crate::feed::{self, Feed, FeedError};
-use crate::order::OrderId;
+use crate::feed::{self, Appended, Feed, FeedError};
+use crate::order::{OrderId, Status};
+use learner::Learner;
 
 /// Orders that are worked on at once. Each waits on DynamoDB most of its time; more would only fill the connection pool.
 const CONCURRENT_ORDERS: usize = 16;
@@ -22,6 +25,16 @@ pub struct Projector<F> {
     feed: F,
     rules: Rules,
     retention: Duration,
+    learner: Learner,
+}
+
+/// What became of an order's records.
+#[derive(Debug, Default)]
+struct Outcome {
+    /// The sequence number of the first that failed.
+    failed: Option<String>,
+    /// How long the order stayed in the statuses that it left.
+    dwelt: Vec<(Status, Duration)>,
 }
 
 /// A change and the sequence number of its record.
@@ -34,6 +47,7 @@ impl<F: Feed> Projector<F> {
             feed,
             rules,
             retention,
+            learner: Learner::default(),
         }
     }
 
@@ -47,19 +61,27 @@ impl<F: Feed> Projector<F> {
         clock: &Clock,
         end: Instant,
     ) -> DynamoDbEventResponse {
-        let batch_item_failures = stream::iter(self.by_order(batch))
+        let outcomes: Vec<_> = stream::iter(self.by_order(batch))
             .map(|(_, deliveries)| self.append_all(deliveries, clock, end))
             .buffer_unordered(CONCURRENT_ORDERS)
-            .filter_map(std::future::ready)
-            .map(|sequence_number| {
-                let mut failure = DynamoDbBatchItemFailure::default();
-                failure.item_identifier = Some(sequence_number);
-                failure
-            })
             .collect()
             .await;
         let mut response = DynamoDbEventResponse::default();
-        response.batch_item_failures = batch_item_failures;
+        let mut dwelt = Vec::new();
+        for outcome in outcomes {
+            dwelt.extend(outcome.dwelt);
+            if outcome.failed.is_some() {
+                let mut failure = DynamoDbBatchItemFailure::default();
+                failure.item_identifier = outcome.failed;
+                response.batch_item_failures.push(failure);
+            }
+        }
+        if timeout_at(end, self.learner.learn(&self.feed, dwelt, clock))
+            .await
+            .is_err()
+        {
+            tracing::warn!("no time was left to keep dwell times");
+        }
         response
     }
 
@@ -82,13 +104,9 @@ impl<F: Feed> Projector<F> {
     }
 
     /// Appends an order's changes, one after the other. At the first that fails the order stops, for what comes after must
-    /// not overtake it; returns its sequence number.
-    async fn append_all(
-        &self,
-        deliveries: Vec<Delivery>,
-        clock: &Clock,
-        end: Instant,
-    ) -> Option<String> {
+    /// not overtake it.
+    async fn append_all(&self, deliveries: Vec<Delivery>, clock: &Clock, end: Instant) -> Outcome {
+        let mut outcome = Outcome::default();
         for (change, sequence_number) in deliveries {
             match timeout_at(
                 end,
@@ -97,23 +115,29 @@ impl<F: Feed> Projector<F> {
             .await
             {
                 Ok(Ok(appended)) => {
-                    let seq = appended.map(|entry| entry.seq.0);
+                    let seq = appended.as_ref().map(|appended| appended.entry.seq.0);
                     tracing::debug!(order = %change.order, sequence_number, seq, "projected");
+                    let dwelt = appended.as_ref().and_then(Appended::dwelt);
+                    outcome
+                        .dwelt
+                        .extend(dwelt.map(|(status, dwell)| (status.clone(), dwell)));
                 }
                 Ok(Err(refused @ FeedError::Refused { .. })) => {
                     tracing::error!(order = %change.order, sequence_number, reason = %refused, "poison record");
                 }
                 Ok(Err(unavailable @ FeedError::Unavailable { .. })) => {
                     tracing::warn!(order = %change.order, sequence_number, reason = %unavailable, "will be retried");
-                    return Some(sequence_number);
+                    outcome.failed = Some(sequence_number);
+                    break;
                 }
                 Err(_) => {
                     tracing::warn!(order = %change.order, sequence_number, reason = "out of time", "will be retried");
-                    return Some(sequence_number);
+                    outcome.failed = Some(sequence_number);
+                    break;
                 }
             }
         }
-        None
+        outcome
     }
 
     /// Names the order, and of its attributes not one: what else is a key may be private.

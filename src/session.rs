@@ -1,13 +1,14 @@
 //! One response: from a cursor, through the feed, to a clean ending.
 //!
 //! ```text
-//! Opening ──▶ CatchingUp ──▶ Live ──▶ Over
-//!  hello       (reset)        changes   rest, expired or end
-//!              changes        comments
+//! Opening ──▶ CatchingUp ──▶ Deciding ◀──▶ Live ──▶ Over
+//!  hello       (reset)        hold, or     changes   end, expired or rest
+//!              changes        rest         comments
 //!              ready
 //! ```
 
 mod frames;
+mod knowledge;
 mod weather;
 
 use std::collections::VecDeque;
@@ -23,13 +24,16 @@ use crate::clock::Clock;
 use crate::cursor::{Cursor, Mark, UNREADABLE};
 use crate::feed::{Consistency, Discontinuity, Entry, Feed, FeedError, Reading};
 use crate::frame::{COMMENT, Frame, FrameError};
+use crate::hold::{FIRST_HOLD, Next, Outlook, Policy, SHORTEST_REST};
 use crate::order::{OrderId, Seq, Status};
 
 pub use frames::PublicChange;
-pub use weather::Weather;
+use knowledge::Knowledge;
+use weather::Weather;
 
-/// No reconnection time is shorter: a short one outlives its frame, and during an outage hammers.
-pub const MIN_RETRY: Duration = Duration::from_secs(1);
+/// A client does not rest beyond its token's last seconds: they are held, so that it is told `expired`. Had it come back with a
+/// token that has expired, it would be refused, and an `EventSource` gives up on that.
+const LAST_SECONDS: Duration = Duration::from_secs(3);
 
 /// How long after its end a session goes on sending what it has: a reader that takes longer gets the rest of it next time.
 /// It is a part of what `hold` leaves before the deadline.
@@ -46,6 +50,17 @@ pub struct Pace {
     pub end: Instant,
     /// When the client's token expires, which is not before `end`.
     pub expiry: Option<Instant>,
+    /// What ends it earlier; `None` holds it until then.
+    pub policy: Option<Policy>,
+    /// The client has just opened the stream.
+    pub first_visit: bool,
+}
+
+/// What the sessions of a process share.
+#[derive(Clone, Debug, Default)]
+pub struct Shared {
+    weather: Weather,
+    knowledge: Knowledge,
 }
 
 /// One response to one client.
@@ -58,12 +73,14 @@ pub struct Session<F> {
     clock: Clock,
     pace: Pace,
     phase: Phase,
+    /// The last look gave something to tell.
+    told: bool,
     next_look: Instant,
     next_heartbeat: Instant,
     chunks: VecDeque<Chunk>,
     /// The id of the last frame that was sent; `None` before `hello`.
     sent: Option<String>,
-    weather: Weather,
+    shared: Shared,
     random: fastrand::Rng,
 }
 
@@ -72,8 +89,10 @@ pub struct Session<F> {
 struct Watched {
     order: OrderId,
     mark: Mark,
-    /// Set while the newest entry is terminal.
-    finished: Option<Status>,
+    /// The status after the newest entry, and when that was appended, in milliseconds since the Unix epoch.
+    newest: Option<(Status, u64)>,
+    /// The newest entry is terminal.
+    finished: bool,
 }
 
 /// What waits to be sent, and the id that the client then has.
@@ -90,6 +109,8 @@ enum Phase {
     /// As `Opening`, and `Over` comes next.
     Postponed,
     CatchingUp,
+    /// Everything that was read is told.
+    Deciding,
     Live,
     Over,
 }
@@ -102,7 +123,7 @@ impl<F: Feed> Session<F> {
         cursor: Option<Cursor>,
         clock: Clock,
         pace: Pace,
-        weather: Weather,
+        shared: Shared,
         random: fastrand::Rng,
     ) -> Self {
         let cursor_unreadable = cursor.is_none();
@@ -110,7 +131,8 @@ impl<F: Feed> Session<F> {
         let watched = |(order, mark)| Watched {
             order,
             mark,
-            finished: None,
+            newest: None,
+            finished: false,
         };
         Self {
             feed,
@@ -119,11 +141,12 @@ impl<F: Feed> Session<F> {
             clock,
             pace,
             phase: Phase::Opening,
+            told: false,
             next_look: clock.start(),
             next_heartbeat: clock.start() + pace.heartbeat,
             chunks: VecDeque::new(),
             sent: None,
-            weather,
+            shared,
             random,
         }
     }
@@ -143,7 +166,7 @@ impl<F: Feed> Session<F> {
         let next = AssertUnwindSafe(self.proceed()).catch_unwind().await;
         if next.is_err() {
             tracing::error!("a session panicked, the client is asked to come back");
-            let retry = self.weather.worsens();
+            let retry = self.shared.weather.worsens();
             let rest = frames::rest(self.jittered(retry));
             self.break_off(rest);
         }
@@ -168,10 +191,11 @@ impl<F: Feed> Session<F> {
                 Phase::Opening => self.open(),
                 Phase::Postponed => {
                     self.open();
-                    let retry = self.weather.worsens();
+                    let retry = self.shared.weather.worsens();
                     self.rest(retry);
                 }
                 Phase::CatchingUp => self.look_in_time().await,
+                Phase::Deciding => self.decide().await,
                 Phase::Live => self.wait().await,
                 Phase::Over => return None,
             }
@@ -194,7 +218,7 @@ impl<F: Feed> Session<F> {
     /// The first chunk, before the feed was asked: `onopen` fires, proxies flush, and the client has a cursor. WebKit glues
     /// a frame that was cut off to the next response: `hello`'s data, which nobody reads, takes the debris.
     fn open(&mut self) {
-        let retry = self.jittered(MIN_RETRY);
+        let retry = self.jittered(SHORTEST_REST);
         let hello = frames::hello(retry);
         match self.cursor_unreadable {
             // Whoever is cut off before `reset` must be told it the next time.
@@ -228,12 +252,12 @@ impl<F: Feed> Session<F> {
     async fn look_in_time(&mut self) {
         match timeout_at(self.pace.end, self.look()).await {
             Ok(Ok(())) => {
-                self.weather.clears_up();
+                self.shared.weather.clears_up();
                 self.next_look = self.clock.now() + self.pace.poll_interval;
             }
             Ok(Err(error)) => {
                 tracing::warn!(%error, "the feed could not be read, the client is asked to come back");
-                let retry = self.weather.worsens();
+                let retry = self.shared.weather.worsens();
                 self.rest(retry);
             }
             Err(_) => self.end_of_window(),
@@ -241,9 +265,8 @@ impl<F: Feed> Session<F> {
     }
 
     async fn look(&mut self) -> Result<(), FeedError> {
-        let before = self.chunks.len();
         for index in 0..self.watched.len() {
-            if self.phase == Phase::CatchingUp || self.watched[index].finished.is_none() {
+            if self.phase == Phase::CatchingUp || !self.watched[index].finished {
                 self.look_at(index, Consistency::Eventual).await?;
             }
         }
@@ -255,14 +278,14 @@ impl<F: Feed> Session<F> {
         }
         if self.all_finished() {
             self.end();
-        } else if self.phase == Phase::CatchingUp {
-            self.push(frames::ready());
-            self.phase = Phase::Live;
-        }
-        if self.chunks.len() > before {
-            // Node's clients were reported to hold a small chunk back until the next one comes.
             self.push_comment();
+            return Ok(());
         }
+        if self.phase == Phase::CatchingUp {
+            self.push(frames::ready());
+        }
+        self.told = !self.chunks.is_empty();
+        self.phase = Phase::Deciding;
         Ok(())
     }
 
@@ -297,24 +320,80 @@ impl<F: Feed> Session<F> {
             self.watched[index].mark = entry.mark();
             self.push(frames::change(entry));
         }
-        let newest = reading.newest().filter(|newest| newest.terminal);
-        self.watched[index].finished = newest.map(|newest| newest.status.clone());
+        let newest = reading.newest();
+        self.watched[index].finished = newest.is_some_and(|newest| newest.terminal);
+        self.watched[index].newest =
+            newest.map(|newest| (newest.status.clone(), newest.appended_at));
     }
 
     fn all_finished(&self) -> bool {
-        self.watched
-            .iter()
-            .all(|watched| watched.finished.is_some())
+        self.watched.iter().all(|watched| watched.finished)
     }
 
     fn end(&mut self) {
         let mut orders = serde_json::Map::new();
         for watched in &mut self.watched {
             watched.mark.ended = true;
-            orders.insert(watched.order.to_string(), json!(watched.finished));
+            let status = watched.newest.as_ref().map(|(status, _)| status);
+            orders.insert(watched.order.to_string(), json!(status));
         }
         self.push(frames::end(orders));
         self.phase = Phase::Over;
+    }
+
+    /// Everything is told: holds the response until the next look, or ends it.
+    async fn decide(&mut self) {
+        self.phase = Phase::Live;
+        let next = self.hold_or_rest().await;
+        if let Next::Rest(rest) = self.before_expiry(next) {
+            self.push(frames::rest(rest));
+            self.phase = Phase::Over;
+        } else if self.told {
+            // Node's clients were reported to hold a small chunk back until the next one comes.
+            self.push_comment();
+        }
+    }
+
+    async fn hold_or_rest(&mut self) -> Next {
+        let Some(policy) = self.pace.policy else {
+            return Next::Hold;
+        };
+        let unfinished = self.watched.iter().filter(|watched| !watched.finished);
+        let unknown = unfinished.clone().any(|watched| watched.newest.is_none());
+        if unknown && self.pace.first_visit && self.clock.now() < self.clock.start() + FIRST_HOLD {
+            return Next::Hold;
+        }
+        let knowledge = &self.shared.knowledge;
+        let hazards = knowledge
+            .hazards(&self.feed, &self.clock, self.pace.end)
+            .await;
+        let now = self.clock.epoch_millis();
+        let outlook = |watched: &Watched| {
+            let Some((status, appended_at)) = &watched.newest else {
+                return Outlook::Unknown;
+            };
+            let quiet = Duration::from_millis(now.saturating_sub(*appended_at)).as_secs_f64();
+            match hazards.get(status) {
+                Some(hazard) => Outlook::Learned(hazard, quiet),
+                None => Outlook::Unlearned(quiet),
+            }
+        };
+        let outlooks: Vec<_> = unfinished.map(outlook).collect();
+        policy.next(&outlooks, self.random.f64())
+    }
+
+    fn before_expiry(&self, next: Next) -> Next {
+        match (next, self.pace.expiry) {
+            (Next::Rest(rest), Some(expiry)) => {
+                let left = expiry.saturating_duration_since(self.clock.now());
+                let rest = rest.min(left.saturating_sub(LAST_SECONDS));
+                match rest < SHORTEST_REST {
+                    true => Next::Hold,
+                    false => Next::Rest(rest),
+                }
+            }
+            _ => next,
+        }
     }
 
     fn end_of_window(&mut self) {
@@ -327,7 +406,7 @@ impl<F: Feed> Session<F> {
         let now = self.clock.now();
         match self.pace.expiry.is_some_and(|expiry| now >= expiry) {
             true => frames::expired(),
-            false => frames::rest(self.jittered(MIN_RETRY)),
+            false => frames::rest(self.jittered(SHORTEST_REST)),
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::access::{AccessSettings, KeySource};
 use crate::change::{OnRemove, Rules};
+use crate::hold::{Policy, SHORTEST_REST};
 use crate::order::Status;
 
 /// Of the function `projector`.
@@ -31,6 +32,8 @@ pub struct StreamSettings {
     pub poll_interval: Duration,
     /// `HEARTBEAT`: silence after which a comment is sent.
     pub heartbeat: Duration,
+    /// `HOLD`, `FRESHNESS`, `MAX_REST`: when a response ends early. `None` holds each for its whole window.
+    pub policy: Option<Policy>,
     /// `ACCESS`, `JWKS`, `JWT_ISSUER`, `JWT_AUDIENCE`: who may watch.
     pub access: AccessSettings,
 }
@@ -89,11 +92,22 @@ impl StreamSettings {
     /// Names every variable that is missing or malformed.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
         let mut reader = Reader::new(variable);
+        let feed_table = reader.required("FEED_TABLE");
+        let window = reader.duration("WINDOW", "60s", Duration::from_secs(1));
+        let poll_interval = reader.duration("POLL_INTERVAL", "500ms", Duration::from_millis(20));
+        let heartbeat = reader.duration("HEARTBEAT", "15s", Duration::from_secs(1));
+        let holds = reader.one_of("HOLD", &[("auto", false), ("always", true)]);
+        let policy = Policy {
+            freshness: reader.duration("FRESHNESS", "900ms", Duration::from_millis(100)),
+            max_rest: reader.duration("MAX_REST", "60s", SHORTEST_REST),
+            poll_interval,
+        };
         let settings = Self {
-            feed_table: reader.required("FEED_TABLE"),
-            window: reader.duration("WINDOW", "60s", Duration::from_secs(1)),
-            poll_interval: reader.duration("POLL_INTERVAL", "500ms", Duration::from_millis(20)),
-            heartbeat: reader.duration("HEARTBEAT", "15s", Duration::from_secs(1)),
+            feed_table,
+            window,
+            poll_interval,
+            heartbeat,
+            policy: (!holds).then_some(policy),
             access: reader.access(),
         };
         reader.done(settings)
@@ -242,6 +256,12 @@ mod tests {
         assert_eq!(stream.window, Duration::from_secs(60));
         assert_eq!(stream.poll_interval, Duration::from_millis(500));
         assert_eq!(stream.heartbeat, Duration::from_secs(15));
+        let policy = Policy {
+            freshness: Duration::from_millis(900),
+            max_rest: Duration::from_secs(60),
+            poll_interval: stream.poll_interval,
+        };
+        assert_eq!(stream.policy, Some(policy));
     }
 
     #[test]

@@ -280,3 +280,35 @@ async fn keys_that_cannot_be_fetched_are_bad_weather() {
     // What is no token is none in any weather.
     assert_eq!(stage.respond(&bearer(A, "x")).await.status(), 401);
 }
+
+/// Rests are for a client that may come back: one that came with an expired token would be refused, and give up.
+#[tokio::test(start_paused = true)]
+async fn a_resting_client_is_told_that_its_token_expires() {
+    let issuer = Issuer::new(Algorithm::ES256, "k").unwrap();
+    let jwks = issuer.jwks().unwrap();
+    let settings = [
+        ("FEED_TABLE", "in memory"),
+        ("JWKS", &jwks),
+        ("HOLD", "auto"),
+        ("FRESHNESS", "10m"),
+    ];
+    let guarded = Guarded {
+        stage: Stage::with(&settings),
+        issuer,
+    };
+    guarded.stage.change("A", "SHIPPED").await;
+    let token = guarded.token(json!(["A"]), Duration::from_secs(90));
+    let mut last = String::new();
+    for _ in 0..10 {
+        let events = Connection::new(guarded.stage.respond(&bearer(A, &token)).await)
+            .finish()
+            .await;
+        let end = events.last().unwrap();
+        last.clone_from(&end.event);
+        if last == "expired" {
+            break;
+        }
+        tokio::time::sleep(end.retry.unwrap()).await;
+    }
+    assert_eq!(last, "expired");
+}

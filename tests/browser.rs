@@ -65,13 +65,14 @@ struct Stage {
 }
 
 impl Stage {
-    async fn new() -> Self {
+    async fn new(hold: &str) -> Self {
         let dynamo = Dynamo::start("127.0.0.1:0").await.unwrap();
         create_tables(&dynamo.client()).await.unwrap();
         let stream = Function::builder(env!("CARGO_BIN_EXE_stream"))
             .env("FEED_TABLE", "OrderFeed")
             .env("ACCESS", "open")
             .env("WINDOW", "2s")
+            .env("HOLD", hold)
             .env("AWS_ENDPOINT_URL_DYNAMODB", dynamo.endpoint())
             .env("AWS_REGION", "us-east-1")
             .env("AWS_ACCESS_KEY_ID", "local")
@@ -120,8 +121,17 @@ fn seq(report: &Value) -> u64 {
 /// The order changes at random times for as many connections, each of which the function ends after some 2 s. The time that
 /// passes is the browser's own; nothing here waits for it to be enough.
 async fn every_change_once_and_in_order_over_twenty_connections(browser: Browser) {
+    changes_while_connections_end(browser, "always").await;
+}
+
+/// As before, but the function rests: each response ends as soon as it has told everything.
+async fn every_change_once_and_in_order_over_twenty_check_ins(browser: Browser) {
+    changes_while_connections_end(browser, "auto").await;
+}
+
+async fn changes_while_connections_end(browser: Browser, hold: &str) {
     const CONNECTIONS: usize = 20;
-    let stage = Stage::new().await;
+    let stage = Stage::new(hold).await;
     let Some(mut page) = Page::watch(browser, &stage.url()).await else {
         return;
     };
@@ -147,7 +157,7 @@ async fn every_change_once_and_in_order_over_twenty_connections(browser: Browser
 }
 
 async fn after_the_end_the_browser_stops_by_itself(browser: Browser) {
-    let stage = Stage::new().await;
+    let stage = Stage::new("always").await;
     stage.change(1, "SHIPPED").await;
     let Some(mut page) = Page::watch(browser, &stage.url()).await else {
         return;
@@ -189,5 +199,6 @@ macro_rules! in_each_browser {
 
 in_each_browser!(
     every_change_once_and_in_order_over_twenty_connections,
+    every_change_once_and_in_order_over_twenty_check_ins,
     after_the_end_the_browser_stops_by_itself
 );

@@ -8,6 +8,7 @@ use std::time::Duration;
 use local::dynamo::{Dynamo, create_tables};
 use order_status_stream::change::Change;
 use order_status_stream::clock::Clock;
+use order_status_stream::dwell::Dwells;
 use order_status_stream::feed::dynamodb::DynamoDbFeed;
 use order_status_stream::feed::memory::MemoryFeed;
 use order_status_stream::feed::{Consistency, Entry, Feed, FeedError, Position, Put, append};
@@ -100,6 +101,7 @@ suite! {
     concurrent_appenders_make_one_clean_log
     more_than_a_page_is_read_whole
     an_entry_that_is_too_large_is_refused
+    dwell_times_are_kept_for_each_status_and_add_up
 }
 
 async fn an_unknown_order_has_no_entries(feed: impl Feed) {
@@ -116,7 +118,8 @@ async fn an_entry_is_read_as_it_was_written(feed: impl Feed) {
     )
     .await
     .unwrap()
-    .unwrap();
+    .unwrap()
+    .entry;
     assert_eq!(
         feed.newest(&order("Ünï / 🚚")).await.unwrap().as_ref(),
         Some(&first)
@@ -279,7 +282,7 @@ async fn after_expiry_anything_is_a_change(feed: impl Feed) {
         .unwrap()
         .unwrap();
     // The expired entry is still there, so its number is taken.
-    assert_eq!(touched.seq, Seq(2));
+    assert_eq!(touched.entry.seq, Seq(2));
 }
 
 async fn concurrent_appenders_make_one_clean_log(feed: impl Feed) {
@@ -318,4 +321,36 @@ async fn an_entry_that_is_too_large_is_refused(feed: impl Feed) {
         .insert("note".to_owned(), json!("x".repeat(500_000)));
     let refused = append(&feed, &change, &Clock::starting_at(NOW), RETENTION).await;
     assert!(matches!(refused, Err(FeedError::Refused { .. })));
+}
+
+async fn dwell_times_are_kept_for_each_status_and_add_up(feed: impl Feed) {
+    assert_eq!(feed.learned().await.unwrap(), BTreeMap::new());
+    let (paid, shipped) = (
+        Status::new("PAID").unwrap(),
+        Status::new("Ünterwegs 🚚").unwrap(),
+    );
+    // Weights of 2056, and of now.
+    let (mut minutes, mut days) = (Dwells::default(), Dwells::default());
+    minutes.add(Duration::from_secs(60), 3.25e110);
+    minutes.add(Duration::from_millis(3), 1.5e110);
+    days.add(Duration::from_secs(200_000), 1.1);
+    let expires_at = (NOW + RETENTION).as_secs();
+    assert_eq!(
+        feed.learn(&paid, &minutes, expires_at).await.unwrap(),
+        4.75e110
+    );
+    assert_eq!(
+        feed.learn(&paid, &minutes, expires_at).await.unwrap(),
+        9.5e110
+    );
+    assert_eq!(feed.learn(&shipped, &days, expires_at).await.unwrap(), 1.1);
+    let mut twice = minutes.clone();
+    twice.merge(&minutes);
+    assert_eq!(
+        feed.learned().await.unwrap(),
+        BTreeMap::from([(paid, twice), (shipped, days)])
+    );
+    // No order is told of them.
+    append_all(&feed, &[change("dwell", 1, "PAID")]).await;
+    assert_eq!(read(&feed, "dwell", 0).await, log(&["PAID"]));
 }

@@ -47,8 +47,10 @@ fn pure_modules_name_neither_tokio_nor_the_sdk() {
         "order.rs",
         "change.rs",
         "cursor.rs",
+        "dwell.rs",
         "frame.rs",
         "hold.rs",
+        "prices.rs",
         "access/claims.rs",
         "access/keys.rs",
     ] {

@@ -10,7 +10,8 @@ use std::time::Duration;
 use aws_lambda_events::event::dynamodb::Event;
 use order_status_stream::clock::Clock;
 use order_status_stream::feed::memory::{Fault, MemoryFeed};
-use order_status_stream::feed::{Entry, append};
+use order_status_stream::feed::{Entry, Feed, append};
+use order_status_stream::order::Status;
 use order_status_stream::projector::Projector;
 use order_status_stream::settings::ProjectorSettings;
 use proptest::prelude::*;
@@ -452,4 +453,55 @@ async fn a_lost_answer_to_a_write_is_no_second_entry() {
         None
     );
     assert_eq!(outline(&feed)["A"], ["PLACED"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn dwell_times_are_learned_once_each_and_what_that_costs_is_bounded() {
+    let feed = MemoryFeed::default();
+    let projector = projector(&feed);
+    let mut n = 0;
+    for order in 0..2000 {
+        let id = format!("A-{order}");
+        let records: Vec<_> = ["PLACED", "PAID", "DELIVERED", "RETURNED"]
+            .map(|status| {
+                n += 1;
+                record(&id, n, status)
+            })
+            .into();
+        let batch = json!({ "Records": records });
+        project(&projector, &batch).await;
+        if order % 10 == 0 {
+            project(&projector, &batch).await;
+        }
+    }
+    let learned = feed.learned().await.unwrap();
+    let statuses: Vec<_> = learned.keys().map(Status::as_str).collect();
+    assert_eq!(
+        statuses,
+        ["PAID", "PLACED"],
+        "nothing is expected after a terminal one"
+    );
+    let one = order_status_stream::dwell::weight(NOW.as_secs());
+    for dwells in learned.values() {
+        let orders = dwells.total() / one;
+        assert!((1950.0..2000.5).contains(&orders), "{orders}");
+    }
+    let writes = feed.learnings();
+    assert!(
+        (200..800).contains(&writes),
+        "{writes} writes for 4000 dwell times"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_learned_holds_nothing_up() {
+    let feed = MemoryFeed::default();
+    let projector = projector(&feed);
+    let batch = |n, status| json!({ "Records": [record("A", n, status)] });
+    assert!(project(&projector, &batch(1, "PLACED")).await.is_empty());
+    // The newest entry is read, the next put, the last one's expiry set; then the dwell time meets the fault.
+    feed.inject([None, None, None, Some(Fault::Throttled)]);
+    assert!(project(&projector, &batch(2, "PAID")).await.is_empty());
+    assert_eq!(outline(&feed)["A"], ["PLACED", "PAID"]);
+    assert!(feed.learned().await.unwrap().is_empty());
 }

@@ -17,6 +17,8 @@ pub(super) struct Question {
     pub(super) orders: Vec<OrderId>,
     /// `None` where the client brought one that cannot be read.
     pub(super) cursor: Option<Cursor>,
+    /// The client brought no cursor: it has just opened the stream.
+    pub(super) first_visit: bool,
     /// The newest change of each order, once, instead of a stream.
     pub(super) as_json: bool,
 }
@@ -57,8 +59,13 @@ impl Question {
             Some(id) => vec![order_in_path(id)?],
             None => orders_in_query(request)?,
         };
+        let cursor = cursor(request);
         Ok(Self {
-            cursor: cursor(request, orders.len()),
+            first_visit: cursor.is_none(),
+            cursor: match cursor {
+                Some(text) => Cursor::parse(text, orders.len()),
+                None => Some(Cursor::start(orders.len())),
+            },
             orders,
             as_json: accepts_json(request.headers()),
         })
@@ -94,15 +101,12 @@ fn orders_in_query(request: &Request) -> Result<Vec<OrderId>, QuestionError> {
 /// The header is what a browser sends when it reconnects, the query is for a page that opens a
 /// stream with a cursor in hand: the header is newer. Some clients send it empty before they have
 /// seen an id.
-fn cursor(request: &Request, orders: usize) -> Option<Cursor> {
+fn cursor(request: &Request) -> Option<&str> {
     let header = request.headers().get("last-event-id");
     let header = header.map(|header| header.to_str().unwrap_or("unreadable"));
     let query = || request.query_string_parameters_ref()?.first("lastEventId");
     let is_some = |text: &&str| !text.is_empty();
-    match header.filter(is_some).or_else(query).filter(is_some) {
-        Some(text) => Cursor::parse(text, orders),
-        None => Some(Cursor::start(orders)),
-    }
+    header.filter(is_some).or_else(query).filter(is_some)
 }
 
 /// An `EventSource` accepts `text/event-stream`, a bare `fetch` or `curl` anything: those get the

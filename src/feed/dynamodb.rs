@@ -1,5 +1,9 @@
 //! The feed in a DynamoDB table: partition key `order` (S), sort key `seq` (N), TTL attribute `expiresAt`.
+//!
+//! Dwell times are kept in a partition that no order has: an item for each status, whose number is a hash of it, with an
+//! attribute `b0`, `b1` … for each bucket, and their `total`.
 
+use std::collections::{BTreeMap, HashMap};
 use std::error::Error as _;
 use std::time::Duration;
 
@@ -8,10 +12,18 @@ use aws_config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
+use sha2::{Digest, Sha256};
 
 use super::{Consistency, Entry, Feed, FeedError, Put};
-use crate::order::{OrderId, Seq};
+use crate::dwell::{BUCKETS, Dwells};
+use crate::order::{OrderId, Seq, Status};
+
+/// The partition of dwell times: `%` is in no order id.
+const DWELLS: &str = "%dwell";
+
+/// The most statuses that are read, some 100 KB.
+const MAX_STATUSES: i32 = 100;
 
 /// A feed in a DynamoDB table.
 #[derive(Clone, Debug)]
@@ -133,6 +145,85 @@ impl Feed for DynamoDbFeed {
         }
         Ok(entries)
     }
+
+    async fn learn(
+        &self,
+        status: &Status,
+        dwells: &Dwells,
+        expires_at: u64,
+    ) -> Result<f64, FeedError> {
+        let mut update = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key("order", AttributeValue::S(DWELLS.to_owned()))
+            .key("seq", number(hash(status)))
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_names("#total", "total")
+            .expression_attribute_values(":status", AttributeValue::S(status.as_str().to_owned()))
+            .expression_attribute_values(":expiresAt", number(expires_at))
+            .expression_attribute_values(":total", weight(dwells.total()));
+        let mut added = String::from("#total :total");
+        for (bucket, sum) in dwells.filled() {
+            added.push_str(&format!(", b{bucket} :b{bucket}"));
+            update = update.expression_attribute_values(format!(":b{bucket}"), weight(sum));
+        }
+        let updated = update
+            .update_expression(format!(
+                "SET #status = :status, expiresAt = :expiresAt ADD {added}"
+            ))
+            .return_values(ReturnValue::UpdatedNew)
+            .send()
+            .await
+            .map_err(unavailable)?;
+        Ok(sum(updated.attributes.as_ref(), "total"))
+    }
+
+    async fn learned(&self) -> Result<BTreeMap<Status, Dwells>, FeedError> {
+        let query = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("#order = :dwells")
+            .expression_attribute_names("#order", "order")
+            .expression_attribute_values(":dwells", AttributeValue::S(DWELLS.to_owned()))
+            .limit(MAX_STATUSES);
+        let items = query
+            .send()
+            .await
+            .map_err(unavailable)?
+            .items
+            .unwrap_or_default();
+        Ok(items.iter().filter_map(dwells_of).collect())
+    }
+}
+
+/// `None` where the item has no status: it is not ours.
+fn dwells_of(item: &HashMap<String, AttributeValue>) -> Option<(Status, Dwells)> {
+    let status = Status::new(item.get("status")?.as_s().ok()?)?;
+    let mut dwells = Dwells::default();
+    for bucket in 0..BUCKETS {
+        dwells.add_to_bucket(bucket, sum(Some(item), &format!("b{bucket}")));
+    }
+    Some((status, dwells))
+}
+
+fn sum(item: Option<&HashMap<String, AttributeValue>>, name: &str) -> f64 {
+    let number = item.and_then(|item| item.get(name)?.as_n().ok()?.parse().ok());
+    number.unwrap_or_default()
+}
+
+/// Weights grow beyond all integers, so with an exponent.
+fn weight(weight: f64) -> AttributeValue {
+    AttributeValue::N(format!("{weight:e}"))
+}
+
+/// Six bytes of a SHA-256: a number that any client can hold, and that no two statuses of a shop share.
+fn hash(status: &Status) -> u64 {
+    let hash = Sha256::digest(status.as_str().as_bytes());
+    hash.iter()
+        .take(6)
+        .fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 fn text(order: &OrderId) -> AttributeValue {

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Consistency, Entry, Feed, FeedError, Put};
-use crate::order::{OrderId, Seq};
+use crate::dwell::Dwells;
+use crate::order::{OrderId, Seq, Status};
 
 type Log = BTreeMap<(OrderId, Seq), Entry>;
 
@@ -20,6 +21,8 @@ struct State {
     log: Log,
     /// What eventually consistent readings see instead of the log.
     replica: Option<Log>,
+    dwells: BTreeMap<Status, Dwells>,
+    learnings: usize,
     faults: VecDeque<Option<Fault>>,
 }
 
@@ -58,6 +61,11 @@ impl MemoryFeed {
     /// Everything that is stored, expired or not.
     pub fn entries(&self) -> Vec<Entry> {
         self.state().log.values().cloned().collect()
+    }
+
+    /// How often dwell times were added.
+    pub fn learnings(&self) -> usize {
+        self.state().learnings
     }
 
     /// Deletes an entry, as the table's TTL does some time after it expired.
@@ -153,5 +161,19 @@ impl Feed for MemoryFeed {
             entries(log, order, from).collect()
         })
         .await
+    }
+
+    async fn learn(&self, status: &Status, dwells: &Dwells, _: u64) -> Result<f64, FeedError> {
+        self.call(|state| {
+            state.learnings += 1;
+            let kept = state.dwells.entry(status.clone()).or_default();
+            kept.merge(dwells);
+            kept.total()
+        })
+        .await
+    }
+
+    async fn learned(&self) -> Result<BTreeMap<Status, Dwells>, FeedError> {
+        self.call(|state| state.dwells.clone()).await
     }
 }

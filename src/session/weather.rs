@@ -12,7 +12,7 @@ const LONGEST_RETRY: Duration = Duration::from_secs(48);
 
 /// How often in a row the feed has failed the sessions of this process, which share it.
 #[derive(Clone, Debug, Default)]
-pub struct Weather(Arc<AtomicU32>);
+pub(super) struct Weather(Arc<AtomicU32>);
 
 impl Weather {
     pub(super) fn clears_up(&self) {

@@ -133,6 +133,7 @@ async fn function(dynamo: &Dynamo) -> Function {
     Function::builder(env!("CARGO_BIN_EXE_stream"))
         .env("FEED_TABLE", "OrderFeed")
         .env("ACCESS", "open")
+        .env("HOLD", "always")
         .env("WINDOW", WINDOW)
         .env("POLL_INTERVAL", WINDOW)
         .env("AWS_ENDPOINT_URL_DYNAMODB", dynamo.endpoint())

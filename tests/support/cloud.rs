@@ -57,6 +57,7 @@ impl Cloud {
         let function = Function::builder(env!("CARGO_BIN_EXE_stream"));
         environment(function, &self.dynamo.endpoint())
             .env("ACCESS", "open")
+            .env("HOLD", "always")
             .timeout(Duration::from_secs(120))
     }
 

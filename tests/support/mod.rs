@@ -66,7 +66,9 @@ impl Stage {
 
     pub fn with(settings: &[(&str, &str)]) -> Self {
         let variable = |name: &str| {
-            let found = settings.iter().rev().find(|(known, _)| *known == name);
+            // Most promises are about plain push.
+            let mut settings = [("HOLD", "always")].iter().chain(settings).rev();
+            let found = settings.find(|(known, _)| *known == name);
             found.map(|(_, value)| (*value).to_owned())
         };
         let feed = MemoryFeed::default();

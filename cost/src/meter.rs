@@ -1,0 +1,114 @@
+//! A feed that counts what DynamoDB would bill, and takes the time that it takes.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use order_status_stream::dwell::Dwells;
+use order_status_stream::feed::memory::MemoryFeed;
+use order_status_stream::feed::{Consistency, Entry, Feed, FeedError, Put};
+use order_status_stream::order::{OrderId, Seq, Status};
+
+use crate::bill::Usage;
+
+/// What one call to DynamoDB takes, and with it nearly all of a check-in: 3 ms were measured on one machine
+/// (`make cost-check`), a function of 128 MB has less of a processor than that.
+pub const CALL: Duration = Duration::from_millis(5);
+
+/// What was used of DynamoDB.
+pub type Meter = Arc<Mutex<Usage>>;
+
+/// A feed in memory with a meter.
+#[derive(Clone, Debug)]
+pub struct MeteredFeed {
+    /// The log, shared by all.
+    pub log: MemoryFeed,
+    /// What was learned before, from other orders.
+    pub learned: Arc<BTreeMap<Status, Dwells>>,
+    /// What watching uses.
+    pub watching: Meter,
+    /// What it uses that changes get into the log, watched or not.
+    pub projecting: Meter,
+}
+
+/// Locks a meter.
+pub fn lock(meter: &Meter) -> MutexGuard<'_, Usage> {
+    meter.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The bytes of an item, which DynamoDB counts much as JSON does.
+fn size(entry: &Entry) -> usize {
+    thread_local!(static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) });
+    BUFFER.with_borrow_mut(|buffer| {
+        buffer.clear();
+        // Written to memory, it cannot fail.
+        let _ = serde_json::to_writer(&mut *buffer, entry);
+        buffer.len()
+    })
+}
+
+/// 4 KB strongly consistent are one unit, of what was read together.
+fn read_units(bytes: usize, consistency: Consistency) -> f64 {
+    let units = bytes.div_ceil(4096).max(1) as f64;
+    match consistency {
+        Consistency::Eventual => units / 2.0,
+        Consistency::Strong => units,
+    }
+}
+
+fn write_units(bytes: usize) -> f64 {
+    bytes.div_ceil(1024).max(1) as f64
+}
+
+impl Feed for MeteredFeed {
+    async fn newest(&self, order: &OrderId) -> Result<Option<Entry>, FeedError> {
+        let newest = self.log.newest(order).await?;
+        let bytes = newest.as_ref().map_or(0, size);
+        lock(&self.projecting).read_units += read_units(bytes, Consistency::Strong);
+        Ok(newest)
+    }
+
+    async fn put(&self, entry: &Entry) -> Result<Put, FeedError> {
+        lock(&self.projecting).write_units += write_units(size(entry));
+        self.log.put(entry).await
+    }
+
+    async fn expire(&self, order: &OrderId, seq: Seq, at: u64) -> Result<(), FeedError> {
+        // The whole item counts. None of a trace is larger.
+        lock(&self.projecting).write_units += 1.0;
+        self.log.expire(order, seq, at).await
+    }
+
+    async fn read(
+        &self,
+        order: &OrderId,
+        from: Seq,
+        consistency: Consistency,
+    ) -> Result<Vec<Entry>, FeedError> {
+        tokio::time::sleep(CALL).await;
+        let entries = self.log.read(order, from, consistency).await?;
+        let bytes = entries.iter().map(size).sum();
+        lock(&self.watching).read_units += read_units(bytes, consistency);
+        Ok(entries)
+    }
+
+    /// Written for those who watch, so they pay. Nobody here reads it again.
+    async fn learn(&self, status: &Status, dwells: &Dwells, _: u64) -> Result<f64, FeedError> {
+        lock(&self.watching).write_units += 1.0;
+        let known = self.learned.get(status).map_or(0.0, Dwells::total);
+        Ok(known + dwells.total())
+    }
+
+    async fn learned(&self) -> Result<BTreeMap<Status, Dwells>, FeedError> {
+        tokio::time::sleep(CALL).await;
+        // An item of a bucket's name and a number each is some 20 bytes a bucket.
+        let bytes = self
+            .learned
+            .values()
+            .map(|dwells| 120 + 20 * dwells.filled().count())
+            .sum();
+        lock(&self.watching).read_units += read_units(bytes, Consistency::Eventual);
+        Ok((*self.learned).clone())
+    }
+}

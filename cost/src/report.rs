@@ -1,0 +1,244 @@
+//! What is printed.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::bill::{Bill, Delays};
+use crate::compare::{alternatives, fixed, fixed_of_mean};
+use crate::simulate::Outcome;
+use crate::trace::Trace;
+
+/// A trace, by all means.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    trace: String,
+    orders: usize,
+    changes: usize,
+    visits: usize,
+    watch_minutes: f64,
+    /// Projecting a million changes, watched or not, in USD.
+    per_million_changes: f64,
+    rows: Vec<Row>,
+}
+
+/// One way of watching.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Row {
+    name: String,
+    /// USD for each million watched minutes.
+    total: f64,
+    #[serde(flatten)]
+    bill: Bill,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delay: Option<Delay>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peak: Option<Peak>,
+    /// Fixed check-ins of the same mean delay, where they are a second apart or more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fixed: Option<Fixed>,
+    #[serde(skip)]
+    projecting: f64,
+}
+
+/// Of the changes that were seen live, in seconds.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Delay {
+    mean: f64,
+    p50: f64,
+    p95: f64,
+    p99: f64,
+    seen: usize,
+    /// The page was closed before the change was shown.
+    missed: usize,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Peak {
+    requests_per_second: u64,
+    concurrent_executions: u64,
+    gigabytes_per_million: f64,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Fixed {
+    interval: f64,
+    total: f64,
+    /// How many times cheaper this is.
+    ratio: f64,
+}
+
+impl Delay {
+    fn of(mut delays: Delays) -> Self {
+        Self {
+            mean: delays.mean(),
+            p50: delays.quantile(0.5),
+            p95: delays.quantile(0.95),
+            p99: delays.quantile(0.99),
+            seen: delays.seen.len(),
+            missed: delays.missed,
+        }
+    }
+}
+
+impl Row {
+    /// What came of a run.
+    pub fn of(trace: &Trace, settings: &[(&str, &str)], note: &str, outcome: Outcome) -> Self {
+        let minutes = trace.watch_minutes();
+        let bill = outcome.watching.bill().per_million(minutes);
+        let delay = Delay::of(outcome.delays);
+        let total = bill.total();
+        let fixed = fixed_of_mean(trace, delay.mean).map(|(interval, fixed)| {
+            let fixed = fixed.per_million(minutes).total();
+            Fixed {
+                interval: interval.as_secs_f64(),
+                total: fixed,
+                ratio: fixed / total,
+            }
+        });
+        let settings: Vec<_> = settings
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        let changes: usize = trace.orders.values().map(Vec::len).sum();
+        Self {
+            name: settings.join(" ") + note,
+            total,
+            bill,
+            delay: Some(delay),
+            peak: Some(Peak {
+                requests_per_second: outcome.peak_requests,
+                concurrent_executions: outcome.peak_concurrency,
+                gigabytes_per_million: outcome.watching.bytes as f64 / 1e9 * 1e6 / minutes,
+            }),
+            fixed,
+            projecting: outcome.projecting.bill().total() / changes as f64 * 1e6,
+        }
+    }
+
+    fn other(name: String, bill: Bill, delay: Option<Delay>) -> Self {
+        Self {
+            name,
+            total: bill.total(),
+            bill,
+            delay,
+            peak: None,
+            fixed: None,
+            projecting: 0.0,
+        }
+    }
+}
+
+impl Report {
+    /// A trace's runs, and beside them what else there is.
+    pub fn new(trace: &Trace, mut rows: Vec<Row>) -> Self {
+        let minutes = trace.watch_minutes();
+        for seconds in [1, 5, 15] {
+            let (bill, delays) = fixed(trace, Duration::from_secs(seconds));
+            let name = format!("fixed check-ins, {seconds} s");
+            rows.push(Row::other(
+                name,
+                bill.per_million(minutes),
+                Some(Delay::of(delays)),
+            ));
+        }
+        for alternative in alternatives(trace) {
+            let bill = alternative.bill.per_million(minutes);
+            rows.push(Row::other(alternative.name.to_owned(), bill, None));
+        }
+        Self {
+            trace: trace.name.clone(),
+            orders: trace.orders.len(),
+            changes: trace.orders.values().map(Vec::len).sum(),
+            visits: trace.visits.len(),
+            watch_minutes: minutes,
+            per_million_changes: rows.first().map_or(0.0, |row| row.projecting),
+            rows,
+        }
+    }
+
+    /// A table.
+    pub fn print(&self) {
+        println!(
+            "\n{}: {} orders, {} changes, {} visits, {:.0} minutes watched. USD per million watched minutes; seconds of delay.",
+            self.trace, self.orders, self.changes, self.visits, self.watch_minutes
+        );
+        println!(
+            "{:34} {:>8} {:>8} {:>8} {:>7} {:>7} {:>8} | {:>6} {:>6} {:>6} {:>6} {:>6} | {:>5} {:>5} | fixed check-ins of that mean",
+            "",
+            "total",
+            "requests",
+            "held",
+            "reads",
+            "writes",
+            "other",
+            "mean",
+            "p50",
+            "p95",
+            "p99",
+            "missed",
+            "req/s",
+            "at once"
+        );
+        for row in &self.rows {
+            row.print();
+        }
+        println!(
+            "To project a million changes, watched or not, costs {:.2} USD.",
+            self.per_million_changes
+        );
+    }
+}
+
+impl Row {
+    fn print(&self) {
+        let Bill {
+            requests,
+            held,
+            reads,
+            writes,
+            other,
+        } = self.bill;
+        print!(
+            "{:34} {:8.2} {requests:8.2} {held:8.2} {reads:7.2} {writes:7.2} {other:8.2} |",
+            self.name, self.total
+        );
+        match self.delay {
+            Some(Delay {
+                mean,
+                p50,
+                p95,
+                p99,
+                missed,
+                ..
+            }) => {
+                print!(" {mean:6.2} {p50:6.2} {p95:6.2} {p99:6.2} {missed:6} |");
+            }
+            None => print!(" {:34} |", "push: as it comes"),
+        }
+        if let Some(peak) = self.peak {
+            print!(
+                " {:5} {:7} |",
+                peak.requests_per_second, peak.concurrent_executions
+            );
+        }
+        if let Some(fixed) = self.fixed {
+            print!(
+                " {:.2} s: {:.2}, {:.2} times this",
+                fixed.interval, fixed.total, fixed.ratio
+            );
+        }
+        println!();
+    }
+}
+
+/// For programs.
+pub fn print_json(reports: &[Report]) {
+    match serde_json::to_string_pretty(reports) {
+        Ok(json) => println!("{json}"),
+        Err(error) => eprintln!("{error}"),
+    }
+}

@@ -1,0 +1,218 @@
+//! How long orders stay in a status, and what that says of when the next change comes. Pure.
+//!
+//! A *dwell time* is the time between two entries of an order's log, kept under the status of the first. The buckets grow by a
+//! constant factor, because what matters of a dwell time is its order of magnitude, from seconds at a checkout to weeks at sea.
+
+use std::time::Duration;
+
+/// How many buckets there are: the last begins at 97 days.
+pub const BUCKETS: usize = 48;
+
+/// Each bucket's upper end is so many times its lower. Wider ones blur when a change is due, narrower ones need more orders to
+/// say the same: half and twice the width were tried.
+const FACTOR: f64 = std::f64::consts::SQRT_2;
+
+/// Orders that the prior counts for, spread evenly over the buckets: of what was never seen, a little is still expected.
+const PRIOR_ORDERS: f64 = 1.0;
+
+/// After this time an observation counts half: four weeks, so that a season is followed and a weekend is not forgotten.
+const HALF_LIFE_SECONDS: f64 = 28.0 * 86_400.0;
+
+/// 2026-01-01T00:00:00Z, when an observation had the weight 1.
+const LANDMARK_SECONDS: f64 = 1_767_225_600.0;
+
+/// The weight of an observation made at a time, in seconds since the Unix epoch.
+///
+/// What is old fades because what is new weighs more (forward decay, Cormode et al. 2009): so adding is all that a writer ever
+/// does, and any number of them can. DynamoDB's numbers (up to 1e125) hold such weights until 2057.
+pub fn weight(epoch_seconds: u64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "seconds fit a double")]
+    let age = epoch_seconds as f64 - LANDMARK_SECONDS;
+    (age / HALF_LIFE_SECONDS).exp2()
+}
+
+/// A histogram of dwell times: for each bucket, the weight of the dwell times that it holds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dwells([f64; BUCKETS]);
+
+impl Default for Dwells {
+    fn default() -> Self {
+        Self([0.0; BUCKETS])
+    }
+}
+
+impl Dwells {
+    /// Adds a dwell time.
+    pub fn add(&mut self, dwell: Duration, weight: f64) {
+        self.0[bucket(dwell.as_secs_f64())] += weight;
+    }
+
+    /// Adds to a bucket; nothing where there is no such bucket, or no such weight.
+    pub fn add_to_bucket(&mut self, bucket: usize, weight: f64) {
+        if let Some(sum) = self.0.get_mut(bucket)
+            && weight.is_finite()
+            && weight > 0.0
+        {
+            *sum += weight;
+        }
+    }
+
+    /// Adds all of another histogram.
+    pub fn merge(&mut self, other: &Self) {
+        for (sum, weight) in self.0.iter_mut().zip(other.0) {
+            *sum += weight;
+        }
+    }
+
+    /// The sum of the weights.
+    pub fn total(&self) -> f64 {
+        self.0.iter().sum()
+    }
+
+    /// The buckets that are not empty.
+    pub fn filled(&self) -> impl Iterator<Item = (usize, f64)> + '_ {
+        let buckets = self.0.iter().copied().enumerate();
+        buckets.filter(|(_, weight)| *weight > 0.0)
+    }
+
+    /// What the histogram says at a time when an observation weighs `now`, see [`weight`].
+    pub fn hazard(&self, now: f64) -> Hazard {
+        let orders = self.0.map(|weight| weight / now);
+        let seen: f64 = orders.iter().sum();
+        let prior = PRIOR_ORDERS / BUCKETS as f64;
+        let mut rates = [0.0; BUCKETS];
+        let mut stayed = 0.0;
+        for bucket in (0..BUCKETS).rev() {
+            let near = |other: Option<usize>| other.and_then(|at| orders.get(at)).unwrap_or(&0.0);
+            // Neighbours share: where few orders were seen, between two of them is not nothing.
+            let left = prior
+                + orders[bucket] / 2.0
+                + (near(bucket.checked_sub(1)) + near(Some(bucket + 1))) / 4.0;
+            let (from, to) = (start(bucket), start(bucket + 1));
+            // Those that left in this bucket stayed half of it on average. `left` is never zero, so neither is the divisor.
+            let learned = left / ((stayed + left / 2.0) * (to - from));
+            stayed += left;
+            // Between what was learned and what is assumed without, in magnitudes: one order says little, ten nearly all.
+            let trust = seen / (seen + 1.0);
+            rates[bucket] = learned.powf(trust) * unlearned((from + to) / 2.0).powf(1.0 - trust);
+        }
+        Hazard(rates)
+    }
+}
+
+/// The chance a second that an order's next change comes now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hazard([f64; BUCKETS]);
+
+impl Hazard {
+    /// After so many seconds of quiet. Always positive and finite.
+    pub fn at(&self, quiet: f64) -> f64 {
+        self.0[bucket(quiet)]
+    }
+}
+
+/// The hazard where nothing was learned, after so many seconds of quiet: as long again as it has been quiet, half a minute at
+/// least.
+pub fn unlearned(quiet: f64) -> f64 {
+    1.0 / (quiet / 2.0).max(30.0)
+}
+
+/// The bucket of a number of seconds.
+fn bucket(seconds: f64) -> usize {
+    if seconds < 1.0 {
+        return 0;
+    }
+    // As a cast saturates, there is no number that is out of range.
+    let bucket = 1 + (seconds.ln() / FACTOR.ln()) as usize;
+    bucket.min(BUCKETS - 1)
+}
+
+/// Where a bucket starts, in seconds.
+fn start(bucket: usize) -> f64 {
+    match bucket {
+        0 => 0.0,
+        _ => FACTOR.powi(i32::try_from(bucket - 1).unwrap_or(i32::MAX)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// A status that orders leave with the same chance at any time: every thousandth part of them, when it leaves.
+    fn memoryless(mean: f64) -> Dwells {
+        let mut dwells = Dwells::default();
+        for part in 0..1000 {
+            let seconds = -mean * (1.0 - (f64::from(part) + 0.5) / 1000.0).ln();
+            dwells.add(Duration::from_secs_f64(seconds), 1.0);
+        }
+        dwells
+    }
+
+    #[test]
+    fn buckets_are_where_they_start() {
+        for at in 0..BUCKETS {
+            assert_eq!(bucket(start(at) * 1.0001), at);
+            assert_eq!(bucket(start(at + 1) * 0.9999), at);
+        }
+        assert_eq!(bucket(f64::MAX), BUCKETS - 1);
+    }
+
+    #[test]
+    fn what_is_memoryless_is_learned_as_such() {
+        let hazard = memoryless(600.0).hazard(1.0);
+        for quiet in [15.0, 60.0, 300.0, 600.0, 1200.0] {
+            let rate = hazard.at(quiet) * 600.0;
+            assert!((0.85..1.2).contains(&rate), "{rate} after {quiet} s");
+        }
+    }
+
+    #[test]
+    fn what_takes_a_day_is_not_expected_within_a_minute_and_expected_after_a_day() {
+        let mut dwells = Dwells::default();
+        for hours in 18..30 {
+            dwells.add(Duration::from_secs(hours * 3600), 1.0);
+        }
+        let hazard = dwells.hazard(1.0);
+        assert!(hazard.at(60.0) < hazard.at(86_400.0) * 50.0);
+        assert!(hazard.at(3_600.0) < hazard.at(86_400.0) / 5.0);
+    }
+
+    #[test]
+    fn after_a_half_life_an_observation_counts_half() {
+        let then = 1_795_369_200;
+        let later = then + HALF_LIFE_SECONDS as u64;
+        assert!((weight(later) / weight(then) - 2.0).abs() < 1e-9);
+        // 38 digits and 125 powers of ten are what DynamoDB holds.
+        assert!(weight(2_745_000_000) < 1e125, "{}", weight(2_745_000_000));
+    }
+
+    proptest! {
+        #[test]
+        fn a_hazard_is_positive_and_finite_whatever_was_learned(
+            seconds in prop::collection::vec(0.0..1e9, 0..50), weight in 1e-30..1e100, now in 1e-3..1e60, quiet in 0.0..1e12,
+        ) {
+            let mut dwells = Dwells::default();
+            for dwell in seconds {
+                dwells.add(Duration::from_secs_f64(dwell), weight);
+            }
+            let at = dwells.hazard(now).at(quiet);
+            prop_assert!(at.is_finite() && at > 0.0, "{at}");
+        }
+
+        #[test]
+        fn buckets_and_merging_keep_every_weight(seconds in prop::collection::vec(0.0..1e7, 0..50)) {
+            let (mut dwells, mut copy) = (Dwells::default(), Dwells::default());
+            for dwell in &seconds {
+                dwells.add(Duration::from_secs_f64(*dwell), 2.0);
+            }
+            for (bucket, weight) in dwells.filled() {
+                copy.add_to_bucket(bucket, weight);
+            }
+            prop_assert_eq!(&copy, &dwells);
+            copy.merge(&dwells);
+            prop_assert_eq!(copy.total(), 4.0 * seconds.len() as f64);
+        }
+    }
+}

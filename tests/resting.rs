@@ -1,0 +1,159 @@
+//! Promise 3: cost follows change. A response is held where a change is due, and ends where none is.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod support;
+
+use std::time::Duration;
+
+use eventsource_stream::Event;
+use order_status_stream::dwell::{Dwells, weight};
+use order_status_stream::feed::Feed;
+use order_status_stream::feed::memory::Fault;
+use order_status_stream::order::Status;
+use support::{NOW, Stage, outline};
+use tokio::time::{Instant, sleep};
+
+const A: &str = "/orders/A/events";
+
+fn stage() -> Stage {
+    Stage::with(&[
+        ("FEED_TABLE", "in memory"),
+        ("ACCESS", "open"),
+        ("HOLD", "auto"),
+    ])
+}
+
+/// A hundred orders stayed in a status for so long.
+async fn learned(stage: &Stage, status: &str, dwell: Duration) {
+    let mut dwells = Dwells::default();
+    dwells.add(dwell, 100.0 * weight(NOW.as_secs()));
+    stage
+        .feed
+        .learn(&Status::new(status).unwrap(), &dwells, u64::MAX)
+        .await
+        .unwrap();
+}
+
+fn rest(events: &[Event]) -> Duration {
+    let rest = events.last().unwrap();
+    assert_eq!(rest.event, "rest");
+    rest.retry.unwrap()
+}
+
+/// A response, and how long it was held.
+async fn watch(stage: &Stage, cursor: &str) -> (Vec<Event>, Duration) {
+    let start = Instant::now();
+    let events = stage.get(A, cursor).await.finish().await;
+    (events, start.elapsed())
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_no_change_is_due_the_response_ends_at_once() {
+    let stage = stage();
+    learned(&stage, "SHIPPED", Duration::from_secs(2 * 86_400)).await;
+    stage.change("A", "SHIPPED").await;
+    let (events, held) = watch(&stage, "").await;
+    assert_eq!(outline(&events), ["hello", "SHIPPED", "ready", "rest"]);
+    assert_eq!(held, Duration::ZERO);
+    assert!(
+        rest(&events) > Duration::from_secs(4),
+        "{:?}",
+        rest(&events)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_in_that_finds_nothing_is_one_reading_and_three_frames() {
+    let stage = stage();
+    stage.change("A", "SHIPPED").await;
+    let (first, _) = watch(&stage, "").await;
+    // A second reading would meet the fault, and end in `rest` after three seconds at least.
+    stage.feed.inject([None, Some(Fault::Throttled)]);
+    let mut page = stage.get(A, &first.last().unwrap().id).await;
+    while page.chunk().await.is_some() {}
+    let text = page.text();
+    let (hello, rest) = text.split_once("event: ready").unwrap();
+    assert!(hello.starts_with(":\nevent: hello\n"));
+    assert_eq!(rest.matches("event: ").count(), 1, "{text}");
+    assert_eq!(support::parse(page.bytes()).last().unwrap().event, "rest");
+    assert!(support::parse(page.bytes()).last().unwrap().retry.unwrap() < Duration::from_secs(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_a_change_is_due_within_seconds_the_response_is_held_for_it() {
+    let stage = stage();
+    learned(&stage, "PAYING", Duration::from_secs(4)).await;
+    learned(&stage, "PAID", Duration::from_secs(86_400)).await;
+    stage.change("A", "PAYING").await;
+    sleep(Duration::from_secs(3)).await;
+    let mut page = stage.get(A, "").await;
+    page.until("ready").await;
+    sleep(Duration::from_secs(1)).await;
+    stage.change("A", "PAID").await;
+    let paid = Instant::now();
+    let events = page.finish().await;
+    assert_eq!(
+        outline(&events),
+        ["hello", "PAYING", "ready", "PAID", "rest"]
+    );
+    assert!(paid.elapsed() <= Duration::from_millis(500));
+}
+
+#[tokio::test(start_paused = true)]
+async fn dwell_times_that_cannot_be_read_are_none_and_nobody_waits_for_them() {
+    for fault in [Fault::Throttled, Fault::Hangs] {
+        let stage = stage();
+        learned(&stage, "SHIPPED", Duration::from_secs(2 * 86_400)).await;
+        stage.change("A", "SHIPPED").await;
+        stage.feed.inject([None, Some(fault)]);
+        let mut page = stage.get(A, "").await;
+        let start = Instant::now();
+        assert_eq!(
+            outline(&page.until("ready").await),
+            ["hello", "SHIPPED", "ready"]
+        );
+        assert_eq!(start.elapsed(), Duration::ZERO, "{fault:?}");
+        let events = page.finish().await;
+        assert!(start.elapsed() <= Duration::from_millis(500), "{fault:?}");
+        assert!(rest(&events) < Duration::from_secs(2), "{fault:?}");
+        // Tried again a minute later.
+        sleep(Duration::from_secs(61)).await;
+        assert!(
+            rest(&watch(&stage, "").await.0) > Duration::from_secs(5),
+            "{fault:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_without_entries_is_held_for_on_the_first_visit_and_rested_after() {
+    let stage = stage();
+    let (events, held) = watch(&stage, "").await;
+    assert_eq!(outline(&events), ["hello", "ready", "rest"]);
+    assert!(
+        (Duration::from_secs(5)..Duration::from_secs(6)).contains(&held),
+        "{held:?}"
+    );
+    assert_eq!(
+        watch(&stage, &events.last().unwrap().id).await.1,
+        Duration::ZERO
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_order_that_is_due_first_decides_and_a_finished_one_has_no_say() {
+    let stage = stage();
+    learned(&stage, "SHIPPED", Duration::from_secs(2 * 86_400)).await;
+    learned(&stage, "PAYING", Duration::from_secs(100)).await;
+    for (order, status) in [("A", "SHIPPED"), ("B", "PAYING"), ("C", "DELIVERED")] {
+        stage.change(order, status).await;
+    }
+    sleep(Duration::from_secs(80)).await;
+    let retry = async |path: &str| rest(&stage.get(path, "").await.finish().await);
+    let (a, a_and_b) = (
+        retry(A).await,
+        retry("/orders/events?order=A&order=B").await,
+    );
+    assert!(a_and_b < a / 2, "{a_and_b:?}, {a:?}");
+    assert_eq!(retry("/orders/events?order=A&order=C").await, a);
+}
