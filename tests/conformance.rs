@@ -57,7 +57,16 @@ async fn the_real_function_passes_all_of_it() {
         .await
         .unwrap();
     let projector = Arc::new(projector);
-    let stream = cloud.stream().env("WINDOW", "2s").start().await.unwrap();
+    let issuer = Issuer::new(Algorithm::ES256, "local").unwrap();
+    let (token, _) = issuer.token(&["*"], Duration::from_secs(3600)).unwrap();
+    let stream = cloud
+        .stream()
+        .env("WINDOW", "2s")
+        .env("ACCESS", "jwt")
+        .env("JWKS", issuer.jwks().unwrap())
+        .start()
+        .await
+        .unwrap();
     let mut tasks = JoinSet::new();
     let pump = cloud.pump(&projector);
     tasks.spawn(async move {
@@ -69,7 +78,7 @@ async fn the_real_function_passes_all_of_it() {
         shop: Shop::new(cloud.client.clone()),
         stream_url: stream.url(),
         files: "web".into(),
-        issuer: Issuer::new(Algorithm::ES256, "unused").unwrap(),
+        issuer,
     };
     tasks.spawn(async move { page.serve(listener).await.unwrap() });
     for (order, status) in [
@@ -82,6 +91,7 @@ async fn the_real_function_passes_all_of_it() {
     }
     let options = Options {
         shop: Some(shop),
+        token: Some(token),
         ..options(&stream.url())
     };
     let findings = check(&options).await;

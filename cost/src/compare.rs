@@ -71,9 +71,7 @@ fn check_in(
             false => delays.missed += 1,
         }
     }
-    let last = trace
-        .finished(&visit.order)
-        .map_or(u64::MAX, sees);
+    let last = trace.finished(&visit.order).map_or(u64::MAX, sees);
     let open = (visit.closes - visit.opens)
         .saturating_sub(offset)
         .as_secs_f64();

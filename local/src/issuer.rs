@@ -87,7 +87,7 @@ impl Issuer {
         Ok(json!({ "keys": [self.jwk()?] }).to_string())
     }
 
-    /// A token that opens orders for a while from now on; and when it ends, since the Unix epoch.
+    /// A token that opens orders (`*` alone: every one) for a while from now on; and when it ends, since the Unix epoch.
     ///
     /// # Errors
     ///
@@ -101,6 +101,10 @@ impl Issuer {
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
         let expires = Duration::from_secs((now + lasts).as_secs());
+        let orders = match orders {
+            ["*"] => json!("*"),
+            orders => json!(orders),
+        };
         let claims = json!({ "orders": orders, "exp": expires.as_secs() });
         Ok((self.sign(&claims)?, expires))
     }

@@ -56,7 +56,12 @@ fn status_and_type(evidence: &Evidence) -> Verdict {
     of(&evidence.held, |seen| {
         let (status, media_type) = (seen.status.as_u16(), seen.media_type());
         expect(status == 200 && media_type == "text/event-stream", || {
-            format!("it is {status}, {media_type}")
+            let which = if [401, 403].contains(&status) {
+                ": name a TOKEN that opens the order, or *"
+            } else {
+                ""
+            };
+            format!("it is {status}, {media_type}{which}")
         })
     })
 }
