@@ -1,5 +1,7 @@
 //! Logs: a line of JSON each on standard output, as Lambda's JSON log format wants them.
 
+use std::error::Error;
+
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -32,4 +34,15 @@ pub fn start(variable: impl Fn(&str) -> Option<String>) {
                 .with_targets(OURS.map(|ours| (ours, level))),
         )
         .init();
+}
+
+/// An error and what caused it, in one line: why a connection failed is said by the innermost.
+pub(crate) fn with_causes(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line = format!("{line}: {error}");
+        cause = error.source();
+    }
+    line
 }

@@ -28,7 +28,7 @@ async fn answer(text: &str) {
     let mut line = || lines.next().unwrap_or_default();
     let (method, path, query) = (line(), line(), line());
     let headers = json!({ "last-event-id": line(), "accept": line(), "cookie": line(), "authorization": line() });
-    // No HTTP server passes such a path or query on, and lambda_http panics at it: `tests/attacks.rs` has the rest of that.
+    // At these lambda_http panics, as tests/attacks.rs shows; no HTTP server passes them on.
     if !path.starts_with('/') || format!("/?{query}").parse::<Uri>().is_err() {
         return;
     }

@@ -1,6 +1,5 @@
 //! Keys that are fetched when they are needed, and kept.
 
-use std::error::Error;
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use tokio::sync::Mutex;
 use super::https::Fetch;
 use super::keys::{Key, KeySet};
 use crate::clock::Clock;
+use crate::telemetry::with_causes;
 
 /// After so long a key that its issuer has withdrawn is no longer taken.
 const MAX_AGE: Duration = Duration::from_secs(10 * 60);
@@ -102,8 +102,8 @@ impl<F: Fetch> Cache<F> {
                 state.next = now + FLOOR;
             }
             Err(error) => {
-                let cause = error.source().map(ToString::to_string);
-                tracing::warn!(%error, cause, "the key set could not be fetched");
+                let error = with_causes(&error);
+                tracing::warn!(error, "the key set could not be fetched");
                 state.next = now + FLOOR_AFTER_FAILURE;
             }
         }
