@@ -85,7 +85,7 @@ class OrderStream {
     const { event } = frame;
     const data = event === "message" || event === "reset" ? JSON.parse(frame.data) : undefined;
     this.#emit("frame", frame);
-    if (event === "hello") this.#caughtUp = false;
+    if (event === "hello" || event === "reset") this.#caughtUp = false;
     if (event === "message") this.#change(data);
     if (event === "reset") this.#reset(data);
     if (event === "ready") this.#caughtUp = true;
