@@ -9,12 +9,12 @@ use tracing_subscriber::util::SubscriberInitExt;
 /// The targets of what this crate logs: the library, and the binaries.
 const OURS: [&str; 3] = ["order_status_stream", "projector", "stream"];
 
-/// The most that anyone else logs. At DEBUG and TRACE the runtime writes whole events, and the SDK requests and answers:
-/// tokens, and all that the orders table holds of an order.
+/// The most that anyone else logs. At DEBUG and TRACE the runtime writes whole events, and the SDK
+/// requests and answers: tokens, and all that the orders table holds of an order.
 const OTHERS: LevelFilter = LevelFilter::INFO;
 
-/// Starts logging. The level is `AWS_LAMBDA_LOG_LEVEL` (what the function's logging configuration sets), else `RUST_LOG`,
-/// else INFO. It is ours alone: other crates never log more than INFO.
+/// Starts logging. The level is `AWS_LAMBDA_LOG_LEVEL` (what the function's logging configuration
+/// sets), else `RUST_LOG`, else INFO. It is ours alone: other crates never log more than INFO.
 pub fn start(variable: impl Fn(&str) -> Option<String>) {
     let level = variable("AWS_LAMBDA_LOG_LEVEL").or_else(|| variable("RUST_LOG"));
     // Lambda's FATAL is above every level of ours.

@@ -454,8 +454,8 @@ async fn no_header_is_made_of_what_was_sent() {
     }
 }
 
-/// `lambda_http` panics at an event whose path, query or host makes no URI, or too long a one. No HTTP server passes such on;
-/// were one to, it would cost its sender alone.
+/// `lambda_http` panics at an event whose path, query or host makes no URI, or too long a one. No
+/// HTTP server passes such on; were one to, it would cost its sender alone.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_is_no_request_ends_no_process() {
     let issuer = Issuer::new(Algorithm::EdDSA, "k").unwrap();

@@ -1,4 +1,5 @@
-//! `web/order-stream.js` in real browsers, in all the weather that ends a bare `EventSource` for good.
+//! `web/order-stream.js` in real browsers, in all the weather that ends a bare `EventSource` for
+//! good.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 #[path = "support/browser.rs"]
@@ -171,8 +172,8 @@ async fn a_bare_event_source_gives_up(browser: Browser) {
     assert!(reports.iter().all(|report| report["type"] != "message"));
 }
 
-/// A stream that takes tokens and rests for a minute where it may, and a server that gives them to whoever asks: each lasts
-/// for eight seconds.
+/// A stream that takes tokens and rests for a minute where it may, and a server that gives them to
+/// whoever asks: each lasts for eight seconds.
 async fn guarded(cloud: &Cloud) -> (Function, Server) {
     let issuer = Issuer::new(Algorithm::ES256, "k").unwrap();
     let stream = cloud.stream().env("HOLD", "auto").env("FRESHNESS", "10m");
@@ -234,7 +235,8 @@ async fn a_bare_event_source_is_told_that_its_token_expires(browser: Browser) {
     assert_eq!(changes.count(), 1);
 }
 
-/// The page covers itself with another one, and is uncovered once that one has checked in three times.
+/// The page covers itself with another one, and is uncovered once that one has checked in three
+/// times.
 async fn a_hidden_page_makes_no_request(browser: Browser) {
     let cloud = Cloud::new().await;
     let (stream, other) = (stream(&cloud).await, stream(&cloud).await);

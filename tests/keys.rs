@@ -165,7 +165,8 @@ async fn fetched_once_from_a_server_that_the_machine_trusts() {
     assert_eq!(server.asked.load(Ordering::Relaxed), 1);
 }
 
-/// Whose keys cannot be had for sure, is nobody's fault who brings a token: a 401 would end an `EventSource`.
+/// That keys cannot be had for certain is not the fault of who brings a token: a 401 would end an
+/// `EventSource`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_not_trusted_is_bad_weather() {
     let cloud = Cloud::new().await;

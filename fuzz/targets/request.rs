@@ -1,5 +1,6 @@
-//! A request, a field a line: method, path, query, Last-Event-ID, Accept, Cookie, Authorization. Whatever it holds, the
-//! answer is one of those that are documented, and a stream holds whole frames of ours alone.
+//! A request, a field a line: method, path, query, Last-Event-ID, Accept, Cookie, Authorization.
+//! Whatever it holds, the answer is one of those that are documented, and a stream holds whole
+//! frames of ours alone.
 #![no_main]
 
 use std::time::Duration;

@@ -14,8 +14,8 @@ use crate::telemetry::with_causes;
 /// After so long a key that its issuer has withdrawn is no longer taken.
 const MAX_AGE: Duration = Duration::from_secs(10 * 60);
 
-/// Between two fetches, however many tokens name a key that is not known: whoever invents key ids must not make us hammer
-/// the issuer.
+/// Between two fetches, however many tokens name a key that is not known: whoever invents key ids
+/// must not make us hammer the issuer.
 const FLOOR: Duration = Duration::from_secs(30);
 
 /// The same after a fetch that failed.
