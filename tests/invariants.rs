@@ -96,7 +96,7 @@ fn actions(role: &str) -> Vec<String> {
     let (_, role) = template.split_once(&format!("\n  {role}:\n")).unwrap();
     let (_, policies) = role.split_once("Policies:").unwrap();
     let (policies, _) = policies.split_once("\n\n").unwrap();
-    let words = policies.split(|char: char| char.is_whitespace() || "[],".contains(char));
+    let words = policies.split(|char: char| char.is_whitespace() || "[],'\"".contains(char));
     let is_action = |word: &&str| {
         let services = ["dynamodb:", "kms:", "logs:", "s3:", "*"];
         services.iter().any(|service| word.starts_with(service))
