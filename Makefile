@@ -100,8 +100,16 @@ check: $(CHECK_TOOLS) ## format, clippy, rustdoc, template, where dependencies c
 	RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps --document-private-items --locked
 
 .PHONY: cost
-cost: ## what it costs and how late it is, on two traces (CHANGES=a.csv VISITS=b.csv takes yours, JSON=1)
-	@cargo run --quiet --package cost --locked
+cost: ## what it costs and how late it is, on two traces (CHANGES=a.csv VISITS=b.csv takes yours, SHAPES=1, JSON=1, SVG=a.svg)
+	@CHANGES='$(CHANGES)' VISITS='$(VISITS)' SHAPES='$(SHAPES)' JSON='$(JSON)' SVG='$(SVG)' \
+		cargo run --quiet --package cost --locked --target-dir $(TARGET)
+
+.PHONY: bench
+bench: ## the README's numbers: what a check-in takes, whether the simulated bill is true, what watching costs
+	cargo build --release --bins --locked --target-dir $(TARGET)
+	@FUNCTIONS='$(abspath $(TARGET))/release' \
+		cargo bench --quiet --profile dev --package cost --locked --target-dir $(TARGET)
+	@$(MAKE) --no-print-directory cost
 
 # Coverage-guided, of everything that takes bytes from outside. It needs cargo-fuzz and a build of its own with libFuzzer's
 # instrumentation, which takes minutes, so it is no part of `make test`. Sanitizers would need a nightly toolchain, and the

@@ -107,7 +107,9 @@ pub struct Delays {
 impl Delays {
     /// The mean.
     pub fn mean(&self) -> f64 {
-        self.seen.iter().sum::<f64>() / self.seen.len().max(1) as f64
+        let sum: f64 = self.seen.iter().sum();
+        // An empty sum is a negative zero.
+        sum.abs() / self.seen.len().max(1) as f64
     }
 
     /// Of the delays, this part is not longer.

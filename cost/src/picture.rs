@@ -73,12 +73,13 @@ fn panel(
         .draw()?;
     let ours = report.points("FRESHNESS=");
     let held = report.points("HOLD=");
-    let series: [(&[Point], RGBColor, &str); 3] = [
-        (&held, HELD, "held all the time"),
-        (&fixed, FIXED, "check-ins at fixed intervals"),
-        (&ours, OURS, "hold or rest, by FRESHNESS"),
+    // Labels stand above a line, and under the lowest one.
+    let series: [(&[Point], RGBColor, &str, (i32, i32)); 3] = [
+        (&held, HELD, "held all the time", (7, -13)),
+        (&fixed, FIXED, "check-ins at fixed intervals", (7, -13)),
+        (&ours, OURS, "hold or rest, by FRESHNESS", (-30, 8)),
     ];
-    for (points, color, name) in series {
+    for (points, color, name, beside) in series {
         let line = points.iter().map(|(delay, usd, _)| (*delay, *usd));
         chart
             .draw_series(LineSeries::new(line.clone(), color.stroke_width(2)))?
@@ -87,7 +88,7 @@ fn panel(
         chart.draw_series(line.map(|at| Circle::new(at, 4, color.filled())))?;
         chart.draw_series(points.iter().map(|(delay, usd, label)| {
             let style = ("sans-serif", 12).into_font().color(&color);
-            EmptyElement::at((*delay, *usd)) + Text::new(label.clone(), (7, -13), style)
+            EmptyElement::at((*delay, *usd)) + Text::new(label.clone(), beside, style)
         }))?;
     }
     chart
