@@ -43,6 +43,7 @@ async fn hello_comes_before_the_feed_was_asked() {
     stage.feed.inject([Some(Fault::Hangs)]);
     let mut page = stage.get(A, "").await;
     assert_eq!(outline(&page.until("hello").await), ["hello"]);
+    assert_eq!(stage.age(), Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]

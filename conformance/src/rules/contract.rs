@@ -545,17 +545,22 @@ fn live(evidence: &Evidence) -> Verdict {
             "no order may be placed: where the demo shop runs, name it with SHOP (http://localhost:8080)",
         ),
         Some(Err(error)) => Verdict::Fail(format!("the shop: {error}")),
-        Some(Ok(live)) => stream(&live.watched, |read| {
-            let seen = read
-                .of("message")
-                .filter_map(|frame| Some(frame.json()?["status"].as_str()?.to_owned()));
-            let seen: Vec<_> = seen.collect();
+        Some(Ok(live)) => {
+            let mut seen = Vec::new();
+            for response in &live.watched {
+                let answered = stream(response, |read| {
+                    let changes = read.of("message").filter_map(Frame::json);
+                    seen.extend(changes.map(|change| change["status"].clone()));
+                    Verdict::Pass
+                });
+                if answered != Verdict::Pass {
+                    return answered;
+                }
+            }
             expect(seen == live.statuses, || {
-                format!(
-                    "the shop said {:?}, the watcher saw {seen:?}",
-                    live.statuses
-                )
+                let statuses = &live.statuses;
+                format!("the shop said {statuses:?}, the watcher saw {seen:?}")
             })
-        }),
+        }
     })
 }
