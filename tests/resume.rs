@@ -23,6 +23,8 @@ async fn a_first_visit_byte_for_byte() {
     stage.change("A", "SHIPPED").await;
     page.until("message").await;
     page.chunk().await.unwrap();
+    // The comments are no heartbeat.
+    assert_eq!(stage.age(), Duration::from_millis(500));
     assert_eq!(
         page.text(),
         ":\n\
