@@ -18,6 +18,9 @@ use tokio::time::timeout;
 
 const WORKERS: usize = 4;
 
+/// A worker that is lost never asks for more: that is a failure, not a wait for ever.
+const LIMIT: Duration = Duration::from_secs(60);
+
 fn concurrent(cloud: &Cloud) -> Builder {
     cloud.stream().max_concurrency(WORKERS)
 }
@@ -54,9 +57,8 @@ impl Client {
     }
 }
 
-/// A worker that is lost never asks for more: that is a failure, not a wait for ever.
 async fn settles(function: &Function, condition: impl FnMut(&Stats) -> bool) {
-    let settled = timeout(Duration::from_secs(60), function.wait_for(condition)).await;
+    let settled = timeout(LIMIT, function.wait_for(condition)).await;
     assert!(settled.is_ok(), "{:?}", function.stats());
 }
 
@@ -220,6 +222,7 @@ async fn a_worker_whose_response_nobody_takes_is_free_at_the_deadline() {
         .unwrap();
     // Each worker once, and once more.
     for _ in 0..2 * WORKERS {
-        asks.recv().await.unwrap();
+        let asked = timeout(LIMIT, asks.recv()).await;
+        assert!(asked.is_ok(), "a worker is lost");
     }
 }
