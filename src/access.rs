@@ -6,7 +6,8 @@
 //!             stands      genuine?  orders
 //! ```
 //!
-//! The feed is not asked before the answer is known: an order of someone else and one that does not exist are the same.
+//! The feed is not asked before the answer is known: an order of someone else and one that does not
+//! exist are the same.
 
 mod bearer;
 mod cache;
@@ -75,7 +76,8 @@ pub enum AccessError {
     KeysUnavailable,
 }
 
-/// A longer token is not worth reading. HTTP servers take headers of 8 to 16 KiB; two hundred order ids fit in 4.
+/// A longer token is not worth reading. HTTP servers take headers of 8 to 16 KiB; two hundred order
+/// ids fit in 4.
 const MAX_TOKEN_BYTES: usize = 16 * 1024;
 
 impl Access {
@@ -150,8 +152,8 @@ impl Verifier {
         Ok(claims::read(&claims, &self.expected, clock.epoch())?)
     }
 
-    /// The claims of a genuine token. The header names a key of ours and its algorithm; that it may bring or point to a key
-    /// of its own (`jwk`, `jku`, `x5c`, `x5u`) is nothing to us.
+    /// The claims of a genuine token. The header names a key of ours and its algorithm; that it may
+    /// bring or point to a key of its own (`jwk`, `jku`, `x5c`, `x5u`) is nothing to us.
     async fn claims(
         &self,
         token: &str,

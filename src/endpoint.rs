@@ -66,7 +66,8 @@ impl<F: Feed> Endpoint<F> {
         }
     }
 
-    /// The feed is asked after access alone: what a client is denied does not depend on what is there.
+    /// The feed is asked after access alone: what a client is denied does not depend on what is
+    /// there.
     async fn answer(
         &self,
         request: &Request,
@@ -183,8 +184,8 @@ impl<F: Feed> Endpoint<F> {
     }
 }
 
-/// What is read before a response begins: within a time, and where it panics it has failed. The platform would make a 502 of
-/// either, for which browsers give up.
+/// What is read before a response begins: within a time, and where it panics it has failed. The
+/// platform would make a 502 of either, for which browsers give up.
 async fn calmly<T>(
     remaining: Option<Duration>,
     reading: impl Future<Output = Result<T, FeedError>>,

@@ -308,6 +308,8 @@ impl<F: Feed> Session<F> {
             Ok(entries) => self.show(index, entries, &reading),
             Err(reason) => {
                 self.watched[index].mark = Mark::START;
+                // A page shows what it was told before until it is told that the replay is whole.
+                self.phase = Phase::CatchingUp;
                 self.push(frames::reset(&[order], reason));
                 self.show(index, reading.entries(), &reading);
             }

@@ -207,7 +207,8 @@ async fn the_stream_ends_with_its_token() {
     assert_eq!(guarded.stage.clock().epoch(), NOW + Duration::from_secs(20));
     assert_eq!(shown[3].id, shown[1].id, "the cursor goes on from there");
     assert_eq!(shown[3].data, "{}");
-    // For ten seconds more, for clocks differ, a client that comes back is told by a frame; then by the status.
+    // For ten seconds more, for clocks differ, a client that comes back is told by a frame; then by
+    // the status.
     let response = guarded.stage.respond(&bearer(A, &token)).await;
     let last = Connection::new(response).finish().await;
     assert_eq!(outline(&last).last().unwrap(), "expired");
@@ -281,7 +282,8 @@ async fn keys_that_cannot_be_fetched_are_bad_weather() {
     assert_eq!(stage.respond(&bearer(A, "x")).await.status(), 401);
 }
 
-/// Rests are for a client that may come back: one that came with an expired token would be refused, and give up.
+/// Rests are for a client that may come back: one that came with an expired token would be refused,
+/// and give up.
 #[tokio::test(start_paused = true)]
 async fn a_resting_client_is_told_that_its_token_expires() {
     let issuer = Issuer::new(Algorithm::ES256, "k").unwrap();

@@ -454,8 +454,8 @@ async fn no_header_is_made_of_what_was_sent() {
     }
 }
 
-/// `lambda_http` panics at an event whose query is no part of a URI, or is longer than one may be. No HTTP server passes such
-/// a query on; were one to, it would cost its sender alone.
+/// `lambda_http` panics at an event whose path, query or host makes no URI, or too long a one. No
+/// HTTP server passes such on; were one to, it would cost its sender alone.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_is_no_request_ends_no_process() {
     let issuer = Issuer::new(Algorithm::EdDSA, "k").unwrap();
@@ -466,15 +466,25 @@ async fn an_event_that_is_no_request_ends_no_process() {
         .start()
         .await
         .unwrap();
-    let event = |query: &str| {
+    let event = |path: &str, query: &str, headers: Value| {
         let event = json!({
-            "version": "2.0", "rawPath": A, "rawQueryString": query, "headers": {}, "isBase64Encoded": false,
-            "requestContext": { "http": { "method": "GET", "path": A }, "timeEpoch": 1 },
+            "version": "2.0", "rawPath": path, "rawQueryString": query, "headers": headers, "isBase64Encoded": false,
+            "requestContext": { "http": { "method": "GET", "path": path }, "timeEpoch": 1 },
         });
         event.to_string().into()
     };
+    for path in [":x", "[", "orders A"] {
+        let invoked = stream.invoke(event(path, "", json!({}))).await;
+        assert!(invoked.is_err(), "{path}");
+    }
     for query in ["a b", "\u{0}", "a\r\nb: c", &"x".repeat(1_000_000)] {
-        assert!(stream.invoke(event(query)).await.is_err());
+        assert!(stream.invoke(event(A, query, json!({}))).await.is_err());
+    }
+    for headers in [
+        json!({ "host": "a b" }),
+        json!({ "host": "a", "x-forwarded-proto": ":" }),
+    ] {
+        assert!(stream.invoke(event(A, "", headers)).await.is_err());
     }
     let denied = reqwest::get(format!("{}{A}", stream.url())).await.unwrap();
     assert_eq!(denied.status(), 401);

@@ -1,4 +1,5 @@
-//! `web/order-stream.js` in real browsers, in all the weather that ends a bare `EventSource` for good.
+//! `web/order-stream.js` in real browsers, in all the weather that ends a bare `EventSource` for
+//! good.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 #[path = "support/browser.rs"]
@@ -13,8 +14,8 @@ use std::time::Duration;
 use browser_support::{Browser, Window, desk, within_limit};
 use bytes::Bytes;
 use cloud_support::Cloud;
-use http::StatusCode;
-use http_support::Server;
+use http::{Response, StatusCode};
+use http_support::{Server, serve};
 use jsonwebtoken::Algorithm;
 use local::issuer::Issuer;
 use local::runtime_api::{Fault, Function};
@@ -171,29 +172,71 @@ async fn a_bare_event_source_gives_up(browser: Browser) {
     assert!(reports.iter().all(|report| report["type"] != "message"));
 }
 
-/// The page gives a token that lasts three seconds, and, once that has expired, one that lasts.
-async fn a_token_that_expires_is_exchanged(browser: Browser) {
-    let cloud = Cloud::new().await;
+/// A stream that takes tokens and rests for a minute where it may, and a server that gives them to
+/// whoever asks: each lasts for eight seconds.
+async fn guarded(cloud: &Cloud) -> (Function, Server) {
     let issuer = Issuer::new(Algorithm::ES256, "k").unwrap();
-    let stream = cloud.stream().env("ACCESS", "jwt");
-    let stream = stream.env("JWKS", issuer.jwks().unwrap()).cors("*");
-    let stream = stream.start().await.unwrap();
-    let token = |lasts| issuer.token(&["A"], Duration::from_secs(lasts)).unwrap().0;
-    let (first, second) = (token(3), token(3_600));
-    let query = format!(
-        "order=A&stream={}&first={first}&second={second}",
-        stream.url()
-    );
+    let stream = cloud.stream().env("HOLD", "auto").env("FRESHNESS", "10m");
+    let stream = stream
+        .env("ACCESS", "jwt")
+        .env("JWKS", issuer.jwks().unwrap())
+        .cors("*");
+    let tokens = serve(move |_| {
+        let (token, _) = issuer.token(&["A"], Duration::from_secs(8)).unwrap();
+        let response = Response::builder().header("access-control-allow-origin", "*");
+        std::future::ready(response.body(token.into()).unwrap())
+    });
+    (stream.start().await.unwrap(), tokens.await)
+}
+
+/// Three tokens are used up, in rests and while the last seconds of each are held.
+async fn tokens_that_expire_are_exchanged(browser: Browser) {
+    let cloud = Cloud::new().await;
+    let (stream, tokens) = guarded(&cloud).await;
+    let query = format!("order=A&stream={}&tokens={}", stream.url(), tokens.url);
     let Some(mut page) = Page::with_module(browser, &query).await else {
         return;
     };
-    page.until(|report| report["rejected"] == *first).await;
-    cloud.append("A", "SHIPPED").await;
-    let reports = page.until(is_change(1)).await;
-    assert!(reports.iter().all(|report| report["state"] != "denied"));
+    let mut changes = Vec::new();
+    for seq in 1..=3 {
+        cloud.append("A", &format!("S{seq}")).await;
+        let reports =
+            page.until(|report| report["type"] == "token" && report["rejected"].is_string());
+        changes.extend(reports.await);
+    }
+    cloud.append("A", "DELIVERED").await;
+    changes.extend(page.until(|report| report["type"] == "end").await);
+    assert!(changes.iter().all(|report| report["state"] != "denied"));
+    changes.retain(|report| report["type"] == "change");
+    let seqs: Vec<_> = changes
+        .iter()
+        .map(|change| change["seq"].as_u64().unwrap())
+        .collect();
+    assert_eq!(seqs, [1, 2, 3, 4]);
 }
 
-/// The page covers itself with another one, and is uncovered once that one has checked in three times.
+/// It rests, and is back in time to be told: a 401 would have been its end.
+async fn a_bare_event_source_is_told_that_its_token_expires(browser: Browser) {
+    let cloud = Cloud::new().await;
+    cloud.append("A", "S1").await;
+    let (stream, tokens) = guarded(&cloud).await;
+    let query = format!(
+        "stream={}/orders/A/events&tokens={}",
+        stream.url(),
+        tokens.url
+    );
+    let Some(mut page) = Page::with_event_source(browser, &query).await else {
+        return;
+    };
+    let is_over = |report: &Value| report["type"] == "expired" || report["readyState"] == json!(2);
+    let reports = page.until(is_over).await;
+    assert_eq!(reports.last().unwrap()["type"], "expired");
+    let changes = reports.iter().filter(|report| report["type"] == "message");
+    assert_eq!(changes.count(), 1);
+}
+
+/// The page covers itself with another one, and is uncovered once that one has checked in three
+/// times.
 async fn a_hidden_page_makes_no_request(browser: Browser) {
     let cloud = Cloud::new().await;
     let (stream, other) = (stream(&cloud).await, stream(&cloud).await);
@@ -236,6 +279,7 @@ macro_rules! in_each_browser {
 in_each_browser!(
     every_change_once_in_all_weather,
     a_bare_event_source_gives_up,
-    a_token_that_expires_is_exchanged,
+    tokens_that_expire_are_exchanged,
+    a_bare_event_source_is_told_that_its_token_expires,
     a_hidden_page_makes_no_request
 );

@@ -171,6 +171,29 @@ async fn trimmed_history_is_told_so() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn history_that_breaks_while_it_is_watched_is_told_and_caught_up_with() {
+    let stage = Stage::new();
+    stage.change("A", "PLACED").await;
+    let mut page = stage.get(A, "").await;
+    page.until("ready").await;
+    // Both before the next look, which finds nothing of what it knows.
+    stage.change("A", "PAID").await;
+    stage.change("A", "SHIPPED").await;
+    stage.feed.delete(&order("A"), Seq(1));
+    page.until("reset").await;
+    let events = page.until("ready").await;
+    assert_eq!(
+        outline(&events),
+        [
+            "hello", "PLACED", "ready", "reset", "PAID", "SHIPPED", "ready"
+        ]
+    );
+    assert_eq!(page.chunk().await.unwrap(), ":\n");
+    stage.change("A", "HELD").await;
+    assert_eq!(outline(&page.until("message").await)[7..], ["HELD"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_has_expired_is_not_shown_although_it_is_still_there() {
     let stage = Stage::new();
     for status in ["LOST", "PLACED", "PAID"] {

@@ -53,7 +53,7 @@ function start() {
     announce();
     refresh();
   });
-  watching.on("reset", () => (order.changes = []));
+  watching.on("reset", () => Object.assign(order, { changes: [], caughtUp: false }));
   watching.on("end", () => {
     order.caughtUp = true;
     order.finished = true;

@@ -20,11 +20,16 @@ export interface Change {
  */
 export type State = "connecting" | "live" | "stale" | "denied" | "ended";
 
-/** The orders as they are known: what the server answers to `Accept: application/json`, and how current it is. */
+/**
+ * The orders as they are known: what the server answers to `Accept: application/json`, and how
+ * current it is.
+ */
 export interface Snapshot {
   readonly state: State;
   readonly cursor: string;
-  /** The newest change of each order of which there is one, in the order in which they were named. */
+  /**
+   * The newest change of each order of which there is one, in the order in which they were named.
+   */
   readonly orders: readonly Change[];
 }
 
@@ -42,7 +47,10 @@ export interface Events {
   reset: { readonly orders: readonly string[]; readonly reason: string };
   /** Nothing more is expected: the last change of each order. */
   end: { readonly orders: readonly Change[] };
-  /** `reason`: of `stale` and `denied`, for developers; `retryAt`: of the next attempt, in milliseconds since 1970. */
+  /**
+   * `reason`: of `stale` and `denied`, for developers; `retryAt`: of the next attempt, in
+   * milliseconds since 1970.
+   */
   state: { readonly state: State; readonly reason?: string; readonly retryAt?: number };
   /** Each frame, before what comes of it: for the curious. */
   frame: Frame;
@@ -50,16 +58,23 @@ export interface Events {
 
 export interface Options {
   /**
-   * Gives the token to open the stream with, or nothing where there is none to send. Asked at the start, half a minute
-   * before a JWT's `exp` at the latest, and, with the token that the server no longer takes, once that has expired or was
-   * refused. A second refusal in a row is `denied`; one that rejects is asked again later.
+   * Gives the token to open the stream with, or nothing where there is none to send. Asked at the
+   * start, half a minute before a JWT's `exp` at the latest, and, with the token that the server no
+   * longer takes, once that has expired or was refused. A second refusal in a row is `denied`; one
+   * that rejects is asked again later.
    */
   token?(request: { readonly rejected: string | undefined }): string | undefined | Promise<string | undefined>;
-  /** Where to begin, with the same orders in the same sequence. The server's JSON answer holds both this and `orders`. */
+  /**
+   * Where to begin, with the same orders in the same sequence. The server's JSON answer holds both
+   * this and `orders`.
+   */
   cursor?: string;
   /** What is known at the cursor. */
   orders?: readonly Change[];
-  /** The server's `HEARTBEAT`, in milliseconds; 15000 by default. After two that were missed the stream is opened again. */
+  /**
+   * The server's `HEARTBEAT`, in milliseconds; 15000 by default. After two that were missed the
+   * stream is opened again.
+   */
   heartbeat?: number;
   /** Closes the stream. */
   signal?: AbortSignal;
@@ -73,7 +88,10 @@ export interface OrderStream {
   get(orderId: string): Change | undefined;
   /** The same object until something in it changes. A replay is published as a whole. */
   getSnapshot(): Snapshot;
-  /** Calls `render` whenever the snapshot is another. Returns how to stop. Both fit React's `useSyncExternalStore`. */
+  /**
+   * Calls `render` whenever the snapshot is another. Returns how to stop. Both fit React's
+   * `useSyncExternalStore`.
+   */
   subscribe(render: () => void): () => void;
   /** Returns how to stop. */
   on<Type extends keyof Events>(type: Type, listener: (event: Events[Type]) => void): () => void;
@@ -82,8 +100,8 @@ export interface OrderStream {
 }
 
 /**
- * Watches 1 to 10 orders on one connection, for as long as the page is shown. For more, call it again: each watch has a
- * cursor and a state of its own.
+ * Watches 1 to 10 orders on one connection, for as long as the page is shown. For more, call it
+ * again: each watch has a cursor and a state of its own.
  *
  * @param url the stream function's, or the prefix under which the page's own origin serves it
  * @throws RangeError where none or more than ten orders are named

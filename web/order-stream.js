@@ -1,5 +1,6 @@
 /**
- * Live order status in a page: what a bare `EventSource` leaves to you is done here. See `order-stream.d.ts`.
+ * Live order status in a page: what a bare `EventSource` leaves to you is done here. See
+ * `order-stream.d.ts`.
  *
  * @typedef {import("./order-stream.d.ts").Change} Change
  * @typedef {import("./order-stream.d.ts").Snapshot} Snapshot
@@ -85,11 +86,12 @@ class OrderStream {
     const { event } = frame;
     const data = event === "message" || event === "reset" ? JSON.parse(frame.data) : undefined;
     this.#emit("frame", frame);
-    if (event === "hello") this.#caughtUp = false;
+    if (event === "hello" || event === "reset") this.#caughtUp = false;
     if (event === "message") this.#change(data);
     if (event === "reset") this.#reset(data);
     if (event === "ready") this.#caughtUp = true;
-    // The changes of a replay are published together: no order's past is shown as if it were happening.
+    // The changes of a replay are published together: no order's past is shown as if it were
+    // happening.
     if (["ready", "rest", "expired", "end"].includes(event)) this.#publish();
   }
 

@@ -8,24 +8,27 @@
 
 import { $, arrange, clock, element, iconOf, replay, setText, showIcon, span, time } from "./dom.js";
 
-/** The usual way of an order. Any other status is shown as it is written. */
-const USUAL = {
+/** What is said of a status, the usual way of an order first. Any other one is shown as it is written. */
+const WORDS = {
   PLACED: ["Placed", "We have your order."],
   PAID: ["Paid", "The payment went through."],
   PREPARING: ["Preparing", "Your things are being packed."],
   SHIPPED: ["Shipped", "The parcel is with the carrier."],
   OUT_FOR_DELIVERY: ["Out for delivery", "The driver has it on board."],
   DELIVERED: ["Delivered", "It has arrived."],
+  CANCELLED: ["Cancelled", "It was called off."],
+  RETURNED: ["Returned", "It came back to us."],
+  REFUNDED: ["Refunded", "You have your money back."],
+  REMOVED: ["Removed", "The shop has deleted it."],
 };
-const WAY = Object.keys(USUAL);
-const OTHER_ICONS = ["CANCELLED", "REMOVED", "RETURNED", "REFUNDED"];
+const WAY = Object.keys(WORDS).slice(0, 6);
 const FACTS = { eta: "Expected", carrier: "Carrier", trackingUrl: "Tracking" };
 
 /** A status in words. */
-export const label = (status) => (Object.hasOwn(USUAL, status) ? USUAL[status][0] : status);
+export const label = (status) => (Object.hasOwn(WORDS, status) ? WORDS[status][0] : status);
 /** What it means to the customer, where that is known. */
-export const meaning = (status) => (Object.hasOwn(USUAL, status) ? USUAL[status][1] : "");
-const icon = (status) => (WAY.includes(status) || OTHER_ICONS.includes(status) ? status : "other");
+export const meaning = (status) => (Object.hasOwn(WORDS, status) ? WORDS[status][1] : "");
+const icon = (status) => (Object.hasOwn(WORDS, status) ? status : "other");
 
 /** @typedef {{status: string, at: string, updated?: string}} Step `updated`: its details changed later, the status did not. */
 

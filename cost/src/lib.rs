@@ -2,12 +2,14 @@
 //! recorded trace, with time paused and DynamoDB in memory. Never deployed.
 //!
 //! - [`trace`]: what happened to orders, and who watched.
-//! - [`simulate`]: runs that.
+//! - [`shapes`]: traces that are made up.
+//! - [`simulate`]: runs a trace.
 //! - [`browser`]: those who watch, and Lambda before them.
 //! - [`meter`]: DynamoDB, with what it counts.
 //! - [`bill`]: what was used, and what that costs.
 //! - [`compare`]: the same by other means.
 //! - [`report`]: what is printed.
+//! - [`picture`]: what is drawn.
 #![allow(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
@@ -21,6 +23,8 @@ pub mod bill;
 pub mod browser;
 pub mod compare;
 pub mod meter;
+pub mod picture;
 pub mod report;
+pub mod shapes;
 pub mod simulate;
 pub mod trace;

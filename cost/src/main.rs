@@ -1,16 +1,22 @@
 //! What order-status-stream costs and how late it shows a change, on recorded traces, beside what else there is.
 #![allow(clippy::print_stderr, reason = "a tool")]
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread;
 
+use cost::picture;
 use cost::report::{self, Report, Row};
+use cost::shapes;
 use cost::simulate::{Learned, learn, simulate};
 use cost::trace::Trace;
 
+/// A variable and its value.
+type Setting = (&'static str, &'static str);
+
 /// What is tried of each trace.
-const SETTINGS: &[&[(&str, &str)]] = &[
+const SETTINGS: &[&[Setting]] = &[
     &[("HOLD", "always")],
     &[("FRESHNESS", "500ms")],
     &[("FRESHNESS", "900ms")],
@@ -18,6 +24,9 @@ const SETTINGS: &[&[(&str, &str)]] = &[
     &[("FRESHNESS", "5s")],
     &[("FRESHNESS", "10s")],
 ];
+
+/// What is tried of those that are made up.
+const FEWER_SETTINGS: &[&[Setting]] = &[&[("FRESHNESS", "900ms")], &[("FRESHNESS", "5s")]];
 
 fn main() -> ExitCode {
     match run() {
@@ -30,20 +39,40 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), String> {
-    let reports = traces()?
-        .iter()
-        .map(report_on)
-        .collect::<Result<Vec<_>, _>>()?;
-    match std::env::var_os("JSON") {
-        Some(_) => report::print_json(&reports),
-        None => reports.iter().for_each(Report::print),
+    let mut reports = Vec::new();
+    for trace in traces()? {
+        eprintln!(
+            "{}: {:.0} minutes watched …",
+            trace.name,
+            trace.watch_minutes()
+        );
+        let settings = match variable("SHAPES") {
+            Some(_) => FEWER_SETTINGS,
+            None => SETTINGS,
+        };
+        let report = report_on(&trace, settings)?;
+        reports.push((trace, report));
+    }
+    if let Some(path) = variable("SVG") {
+        picture::draw(Path::new(&path), &reports)?;
+    }
+    let reports = reports.into_iter().map(|(_, report)| report);
+    match variable("JSON") {
+        Some(_) => report::print_json(&reports.collect::<Vec<_>>()),
+        None => reports.for_each(|report| report.print()),
     }
     Ok(())
 }
 
-/// `CHANGES` and `VISITS`, or the two that are kept here.
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// `CHANGES` and `VISITS`, the made-up ones with `SHAPES`, or the two that are kept here.
 fn traces() -> Result<Vec<Trace>, String> {
-    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    if variable("SHAPES").is_some() {
+        return Ok(shapes::all());
+    }
     match (variable("CHANGES"), variable("VISITS")) {
         (Some(changes), Some(visits)) => {
             Ok(vec![Trace::read(Path::new(&changes), Path::new(&visits))?])
@@ -61,11 +90,14 @@ fn kept(name: &str) -> Result<Trace, String> {
     )
 }
 
-fn report_on(trace: &Trace) -> Result<Report, String> {
+fn report_on(trace: &Trace, settings: &[&[Setting]]) -> Result<Report, String> {
+    if trace.watch_minutes() <= 0.0 {
+        return Err(format!("{}: nobody watches an order", trace.name));
+    }
     let learned = learn(trace)?;
     let nothing = Learned::default();
     let default: &[_] = &[("FRESHNESS", "900ms")];
-    let mut runs: Vec<_> = SETTINGS
+    let mut runs: Vec<_> = settings
         .iter()
         .map(|settings| (*settings, &learned, ""))
         .collect();

@@ -30,6 +30,8 @@ pub struct MeteredFeed {
     pub watching: Meter,
     /// What it uses that changes get into the log, watched or not.
     pub projecting: Meter,
+    /// The weight of the dwell times that were written. Nobody here reads them again.
+    pub written: Arc<Mutex<BTreeMap<Status, f64>>>,
 }
 
 /// Locks a meter.
@@ -93,11 +95,14 @@ impl Feed for MeteredFeed {
         Ok(entries)
     }
 
-    /// Written for those who watch, so they pay. Nobody here reads it again.
+    /// Written for those who watch, so they pay.
     async fn learn(&self, status: &Status, dwells: &Dwells, _: u64) -> Result<f64, FeedError> {
         lock(&self.watching).write_units += 1.0;
         let known = self.learned.get(status).map_or(0.0, Dwells::total);
-        Ok(known + dwells.total())
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = written.entry(status.clone()).or_insert(known);
+        *written += dwells.total();
+        Ok(*written)
     }
 
     async fn learned(&self) -> Result<BTreeMap<Status, Dwells>, FeedError> {

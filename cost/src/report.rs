@@ -160,6 +160,16 @@ impl Report {
         }
     }
 
+    /// Of the settings whose name begins so: mean delay, USD for each million watched minutes, and the setting's value.
+    pub fn points(&self, prefix: &str) -> Vec<(f64, f64, String)> {
+        let points = self.rows.iter().filter_map(|row| {
+            let value = row.name.strip_prefix(prefix)?;
+            let learned = !value.contains(',');
+            learned.then_some((row.delay?.mean, row.total, value.to_owned()))
+        });
+        points.collect()
+    }
+
     /// A table.
     pub fn print(&self) {
         println!(

@@ -13,7 +13,7 @@ use order_status_stream::feed::memory::MemoryFeed;
 use order_status_stream::order::Status;
 use order_status_stream::projector::Projector;
 use order_status_stream::settings::{ProjectorSettings, StreamSettings};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
@@ -95,6 +95,7 @@ async fn run(
     let feeds = learned.each_ref().map(|learned| MeteredFeed {
         log: log.clone(),
         learned: Arc::clone(learned),
+        written: Arc::default(),
         watching: Arc::clone(&watching),
         projecting: Arc::clone(&projecting),
     });
@@ -157,7 +158,8 @@ async fn happen(trace: &Trace, feeds: [MeteredFeed; FOLDS], start: Instant) -> R
     Ok(())
 }
 
-fn changes(trace: &Trace) -> impl Iterator<Item = (usize, &str, &crate::trace::Change)> {
+/// All that happens, in the order of time, numbered.
+pub fn changes(trace: &Trace) -> impl Iterator<Item = (usize, &str, &crate::trace::Change)> {
     let changes = trace.orders.iter();
     let changes = changes
         .flat_map(|(order, changes)| changes.iter().map(move |change| (order.as_str(), change)));
@@ -177,15 +179,9 @@ fn projector<F: Feed>(feed: F) -> Result<Projector<F>, String> {
     Ok(Projector::new(feed, settings.rules, settings.retention))
 }
 
-/// Delivers one record. Its number is public, so that each row of a trace is a change.
-async fn project<F: Feed>(
-    projector: &Projector<F>,
-    n: usize,
-    order: &str,
-    status: &str,
-    clock: &Clock,
-) -> Result<(), String> {
-    let record = json!({
+/// What the stream tells of a change. Its number is public, so that each row of a trace is a change.
+pub fn record(n: usize, order: &str, status: &str, epoch_seconds: u64) -> Value {
+    json!({
         "eventID": n.to_string(),
         "eventName": "MODIFY",
         "eventVersion": "1.1",
@@ -193,14 +189,25 @@ async fn project<F: Feed>(
         "awsRegion": "us-east-1",
         "eventSourceARN": "arn:aws:dynamodb:us-east-1:123456789012:table/Orders/stream/2026-11-22T00:00:00.000",
         "dynamodb": {
-            "ApproximateCreationDateTime": clock.epoch_seconds(),
+            "ApproximateCreationDateTime": epoch_seconds,
             "Keys": { "orderId": { "S": order } },
             "NewImage": { "orderId": { "S": order }, "status": { "S": status }, "n": { "N": n.to_string() } },
             "SequenceNumber": format!("{n:021}"),
             "SizeBytes": 59,
             "StreamViewType": "NEW_AND_OLD_IMAGES"
         }
-    });
+    })
+}
+
+/// Delivers one record.
+async fn project<F: Feed>(
+    projector: &Projector<F>,
+    n: usize,
+    order: &str,
+    status: &str,
+    clock: &Clock,
+) -> Result<(), String> {
+    let record = record(n, order, status, clock.epoch_seconds());
     let batch: Event = serde_json::from_value(json!({ "Records": [record] }))
         .map_err(|error| error.to_string())?;
     let end = Instant::now() + Duration::from_secs(60);

@@ -1,4 +1,5 @@
-//! A stream record becomes a change, or is named as poison; the change is appended once, however often it comes.
+//! A stream record becomes a change, or is named as poison; the change is appended once, however
+//! often it comes.
 #![no_main]
 
 use std::time::Duration;

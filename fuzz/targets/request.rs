@@ -1,5 +1,6 @@
-//! A request, a field a line: method, path, query, Last-Event-ID, Accept, Cookie, Authorization. Whatever it holds, the
-//! answer is one of those that are documented, and a stream holds whole frames of ours alone.
+//! A request, a field a line: method, path, query, Last-Event-ID, Accept, Cookie, Authorization.
+//! Whatever it holds, the answer is one of those that are documented, and a stream holds whole
+//! frames of ours alone.
 #![no_main]
 
 use std::time::Duration;
@@ -28,7 +29,7 @@ async fn answer(text: &str) {
     let mut line = || lines.next().unwrap_or_default();
     let (method, path, query) = (line(), line(), line());
     let headers = json!({ "last-event-id": line(), "accept": line(), "cookie": line(), "authorization": line() });
-    // No HTTP server passes such a path or query on, and lambda_http panics at it: `tests/attacks.rs` has the rest of that.
+    // At these lambda_http panics, as tests/attacks.rs shows; no HTTP server passes them on.
     if !path.starts_with('/') || format!("/?{query}").parse::<Uri>().is_err() {
         return;
     }

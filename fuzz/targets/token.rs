@@ -1,5 +1,6 @@
-//! A token. The first byte says whether the rest is the token itself, or a header and claims, split at the first NUL, that
-//! are signed as a careless issuer would. A pass comes of a signature alone, and never lasts longer than its token.
+//! A token. The first byte says whether the rest is the token itself, or a header and claims, split
+//! at the first NUL, that are signed as a careless issuer would. A pass comes of a signature alone,
+//! and never lasts longer than its token.
 #![no_main]
 
 use std::sync::LazyLock;

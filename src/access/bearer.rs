@@ -3,13 +3,14 @@
 use http::header::{AUTHORIZATION, COOKIE};
 use lambda_http::{Request, RequestExt};
 
-/// The cookie and the query parameter (RFC 6750, section 2.3), for an `EventSource` sends no header.
+/// The cookie and the query parameter (RFC 6750, section 2.3), for an `EventSource` sends no
+/// header.
 const NAME: &str = "access_token";
 
 /// The request's token: of `Authorization: Bearer`, else of the cookie, else of the query.
 ///
-/// Only the first that is there counts, good or not: of two that disagree the second is never read. An empty one is not
-/// there.
+/// Only the first that is there counts, good or not: of two that disagree the second is never read.
+/// An empty one is not there.
 pub(super) fn token(request: &Request) -> Option<&str> {
     authorization(request)
         .or_else(|| cookie(request))

@@ -1,6 +1,5 @@
 //! Keys that are fetched when they are needed, and kept.
 
-use std::error::Error;
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
@@ -10,12 +9,13 @@ use tokio::sync::Mutex;
 use super::https::Fetch;
 use super::keys::{Key, KeySet};
 use crate::clock::Clock;
+use crate::telemetry::with_causes;
 
 /// After so long a key that its issuer has withdrawn is no longer taken.
 const MAX_AGE: Duration = Duration::from_secs(10 * 60);
 
-/// Between two fetches, however many tokens name a key that is not known: whoever invents key ids must not make us hammer
-/// the issuer.
+/// Between two fetches, however many tokens name a key that is not known: whoever invents key ids
+/// must not make us hammer the issuer.
 const FLOOR: Duration = Duration::from_secs(30);
 
 /// The same after a fetch that failed.
@@ -102,8 +102,8 @@ impl<F: Fetch> Cache<F> {
                 state.next = now + FLOOR;
             }
             Err(error) => {
-                let cause = error.source().map(ToString::to_string);
-                tracing::warn!(%error, cause, "the key set could not be fetched");
+                let error = with_causes(&error);
+                tracing::warn!(error, "the key set could not be fetched");
                 state.next = now + FLOOR_AFTER_FAILURE;
             }
         }

@@ -17,7 +17,8 @@ use tokio::time::timeout;
 
 use super::keys::{KeySet, KeySetError};
 
-/// A key set is served from a cache next to the function in some tens of milliseconds. A browser waits as long as this.
+/// A key set is served from a cache next to the function in some tens of milliseconds. A browser
+/// waits as long as this.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A set of ten RSA keys with their certificates has 30 KB.

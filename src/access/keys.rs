@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use thiserror::Error;
 
-/// What a token may be signed with: asymmetric, so that nothing here is a secret, and of each family the one that all
-/// issuers have.
+/// What a token may be signed with: asymmetric, so that nothing here is a secret, and of each
+/// family the one that all issuers have.
 pub(super) const ALGORITHMS: [Algorithm; 3] =
     [Algorithm::ES256, Algorithm::EdDSA, Algorithm::RS256];
 
@@ -87,7 +87,8 @@ impl KeySet {
         Ok(Self(keys))
     }
 
-    /// The key that a token's header names. A token without `kid` is checked where no choice is left.
+    /// The key that a token's header names. A token without `kid` is checked where no choice is
+    /// left.
     pub(super) fn find(&self, header: &Header) -> Option<&Key> {
         let mut keys = self.0.iter().filter(|key| key.algorithm == header.alg);
         match &header.kid {

@@ -4,7 +4,6 @@
 //! attribute `b0`, `b1` … for each bucket, and their `total`.
 
 use std::collections::{BTreeMap, HashMap};
-use std::error::Error as _;
 use std::time::Duration;
 
 use aws_config::BehaviorVersion;
@@ -18,6 +17,7 @@ use sha2::{Digest, Sha256};
 use super::{Consistency, Entry, Feed, FeedError, Put};
 use crate::dwell::{BUCKETS, Dwells};
 use crate::order::{OrderId, Seq, Status};
+use crate::telemetry::with_causes;
 
 /// The partition of dwell times: `%` is in no order id.
 const DWELLS: &str = "%dwell";
@@ -239,14 +239,8 @@ where
     E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
 {
     // The SDK's own way to show all of an error shows the answer's body too: what the feed holds of an order.
-    let mut message = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        message = format!("{message}: {error}");
-        cause = error.source();
-    }
     FeedError::Unavailable {
-        message,
+        message: with_causes(&error),
         source: error.into(),
     }
 }

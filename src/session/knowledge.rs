@@ -11,10 +11,10 @@ use crate::dwell::{Hazard, weight};
 use crate::feed::Feed;
 use crate::order::Status;
 
-/// They change over weeks, and a process lives for hours.
-const REFRESH_SECONDS: u64 = 60 * 60;
+/// They change over weeks, but a shop that has just begun learns by the minute. A reading costs as much as a check-in or two.
+const REFRESH_SECONDS: u64 = 10 * 60;
 
-/// After a reading that failed.
+/// After a reading that failed, or found nothing.
 const TRY_AGAIN_SECONDS: u64 = 60;
 
 /// A reading that takes longer is no better than none.
@@ -47,11 +47,15 @@ impl Knowledge {
                 let hazard = |(status, dwells): (_, crate::dwell::Dwells)| {
                     (status, dwells.hazard(weight(now)))
                 };
-                let hazards = Arc::new(dwells.into_iter().map(hazard).collect());
+                let hazards = Arc::new(dwells.into_iter().map(hazard).collect::<BTreeMap<_, _>>());
+                let in_a_while = match hazards.is_empty() {
+                    true => TRY_AGAIN_SECONDS,
+                    false => REFRESH_SECONDS,
+                };
                 let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
                 *state = State {
                     hazards,
-                    due: now + REFRESH_SECONDS,
+                    due: now + in_a_while,
                 };
                 state.hazards.clone()
             }

@@ -1,5 +1,6 @@
 /**
- * One stream, opened again and again until it is over. It knows of responses, frames and time, and nothing of orders.
+ * One stream, opened again and again until it is over. It knows of responses, frames and time, and
+ * nothing of orders.
  *
  *     connecting ──ready──▶ live ──rest, expired──▶ live
  *          │                 │  late, or cut off
@@ -13,7 +14,10 @@ import { EventStream } from "./event-stream.js";
 import { followPage } from "./page.js";
 import { Tokens } from "./tokens.js";
 
-/** No stream is opened sooner after the one before, unless the page was just shown; in milliseconds, as all here. */
+/**
+ * No stream is opened sooner after the one before, unless the page was just shown; in milliseconds,
+ * as all here.
+ */
 const SHORTEST_DELAY = 1_000;
 
 /** After failures in a row the delay doubles up to this, and up to as much is added at random. */
@@ -37,7 +41,11 @@ export class Connection {
   #on;
   /** @type {State} */
   #state = "connecting";
-  /** What is under way or waited for; none while the page is hidden. @type {AbortController | undefined} */
+  /**
+   * What is under way or waited for; none while the page is hidden.
+   *
+   * @type {AbortController | undefined}
+   */
   #attempt;
   #timer;
   #watchdog;
@@ -55,7 +63,8 @@ export class Connection {
    *   heartbeat: number,
    *   frame(frame: Frame): void,
    *   state(state: State, detail: {reason?: string, retryAt?: number}): void,
-   * }} of `frame` may throw, where it cannot read one: the response is then given up at the frame before
+   * }} of `frame` may throw, where it cannot read one: the response is then given up at the frame
+   * before
    */
   constructor({ url, cursor, token, heartbeat, frame, state }) {
     this.#url = url;
@@ -87,7 +96,10 @@ export class Connection {
     this.#timer = setTimeout(() => this.#run(signal), delay);
   }
 
-  /** Waits as the server asked. The response is left to end by itself: a connection that is cut cannot be used again. */
+  /**
+   * Waits as the server asked. The response is left to end by itself: a connection that is cut
+   * cannot be used again.
+   */
   #rest() {
     const delay = Math.min(Math.max(SHORTEST_DELAY, this.#retry), LONGEST_TIMEOUT);
     this.#clear();
@@ -191,7 +203,8 @@ export class Connection {
   }
 
   /**
-   * What a frame means for the connection. A response that says goodbye before it has caught up is the server's bad weather.
+   * What a frame means for the connection. A response that says goodbye before it has caught up is
+   * the server's bad weather.
    *
    * @returns {boolean} whether it was the last one
    */

@@ -1,7 +1,8 @@
 /**
  * An event stream's bytes, as they come, to events.
  *
- * The grammar (WHATWG HTML, 9.2.5 and 9.2.6, https://html.spec.whatwg.org/multipage/server-sent-events.html):
+ * The grammar (WHATWG HTML, 9.2.5 and 9.2.6,
+ * https://html.spec.whatwg.org/multipage/server-sent-events.html):
  *
  *     stream        = [ bom ] *event
  *     event         = *( comment / field ) end-of-line
@@ -17,7 +18,11 @@
 export class EventStream {
   /** The last event id, as of the last empty line. */
   lastEventId;
-  /** The reconnection time, in milliseconds, where the stream has set one. @type {number | undefined} */
+  /**
+   * The reconnection time, in milliseconds, where the stream has set one.
+   *
+   * @type {number | undefined}
+   */
   retry;
   /** Of a stream, it takes the byte order mark away. */
   #decoder = new TextDecoder();
@@ -37,7 +42,8 @@ export class EventStream {
   }
 
   /**
-   * The events which these bytes complete. One at a time: `lastEventId` and `retry` are as of the event in hand.
+   * The events which these bytes complete. One at a time: `lastEventId` and `retry` are as of the
+   * event in hand.
    *
    * @param {Uint8Array} bytes
    * @returns {Generator<Frame, void>}

@@ -1,7 +1,8 @@
 /**
  * The token in hand, and when the page is asked for another.
  *
- * @typedef {(request: {rejected: string | undefined}) => string | undefined | Promise<string | undefined>} Ask
+ * @typedef {string | undefined} Token
+ * @typedef {(request: {rejected: Token}) => Token | Promise<Token>} Ask
  */
 
 /** A token that has less than this left is exchanged before a stream is opened with it. */
@@ -22,7 +23,10 @@ export class Tokens {
     this.#ask = ask;
   }
 
-  /** The token to open a stream with. What the page gives is tried, whatever this machine's clock makes of it. */
+  /**
+   * The token to open a stream with. What the page gives is tried, whatever this machine's clock
+   * makes of it.
+   */
   async current() {
     if (this.#ask && (this.#token === undefined || this.#expiresAt - Date.now() < MARGIN)) {
       this.#token = await this.#ask({ rejected: this.#rejected });
@@ -43,7 +47,11 @@ export class Tokens {
     this.#token = undefined;
   }
 
-  /** The server refused it. @returns whether another one may help: not where this was the second try already */
+  /**
+   * The server refused it.
+   *
+   * @returns whether another one may help: not where this was the second try already
+   */
   refused() {
     this.expired();
     this.#refusals += 1;
@@ -52,7 +60,8 @@ export class Tokens {
 }
 
 /**
- * The `exp` of a JWT, in milliseconds since 1970; of anything else, never. Nothing is verified: that is the server's.
+ * The `exp` of a JWT, in milliseconds since 1970; of anything else, never. Nothing is verified:
+ * that is the server's.
  *
  * @param {string | undefined} token
  */

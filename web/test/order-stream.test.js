@@ -268,12 +268,20 @@ test("a reset that was cut off is made good by the next response", async (t) => 
   assert.deepEqual([log, orders.get("A").seq], [["reset A", 1, "stale", 2, "live"], 2]);
 });
 
-test("a reset while it is live is shown as it comes, for no ready follows", async (t) => {
+test("a reset in mid-response is shown with its replay, as a whole", async (t) => {
   const stage = play(t);
-  const { orders } = await watch(stage);
-  await stage.last.open(hello(), change(7), ready("7-0000"));
-  await stage.last.send(reset(["A"]), change(1));
-  assert.equal(orders.get("A").seq, 1);
+  const { orders, log } = await watch(stage);
+  const shown = [];
+  orders.subscribe(() => shown.push(`${orders.state} ${orders.get("A")?.status}`));
+  await stage.last.open(hello(), change(5), ready("5-0000"));
+  await stage.last.send(reset(["A"]), change(1, "1-ffff"));
+  assert.equal(orders.get("A").seq, 5, "what was known stands until there is more to show");
+  await stage.last.send(change(2, "2-ffff"), ready("2-ffff"), ":\n");
+  await stage.last.send(change(3, "3-ffff"));
+  assert.deepEqual(log, [5, "live", "reset A", 1, 2, 3]);
+  assert.deepEqual(shown, ["connecting S5", "live S5", "live S2", "live S3"]);
+  await stage.last.send(reset(["A"]), ready("0"));
+  assert.deepEqual([shown.at(-1), orders.state], ["live undefined", "live"]);
 });
 
 test("the end is the end", async (t) => {

@@ -1,0 +1,121 @@
+//! What a check-in that finds nothing takes, and where the milliseconds go. Each figure is the median of many, on this
+//! machine; what counts is their ratio.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    reason = "a benchmark"
+)]
+
+mod stage;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use cost::simulate::record;
+use local::runtime_api::Function;
+use order_status_stream::feed::{Consistency, Feed};
+use order_status_stream::order::{OrderId, Seq};
+use stage::{Stage, bootstrap};
+
+/// Of each kind.
+const TIMES: usize = 300;
+
+#[tokio::main]
+async fn main() {
+    let stage = Stage::new().await;
+    let projector = stage.direct(bootstrap("projector")).start().await.unwrap();
+    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let batch = serde_json::json!({ "Records": [record(1, "A", "SHIPPED", now)] });
+    projector.invoke(batch.to_string().into()).await.unwrap();
+
+    let folder = tempfile::tempdir().unwrap();
+    let kept = stage.direct(bootstrap("stream")).start().await.unwrap();
+    let without = stage
+        .direct(without_nodelay(folder.path()))
+        .start()
+        .await
+        .unwrap();
+
+    let query = query(&stage).await;
+    let refused = median(&kept, "/orders/%25/events").await;
+    let check_in = median(&kept, "/orders/A/events").await;
+    let delayed = median(&without, "/orders/A/events").await;
+    println!(
+        "{:58}{:>8}{:>8}",
+        "milliseconds, the median of 300", "", "ratio"
+    );
+    let row = |what: &str, time: f64| println!("{what:58}{time:8.2}{:8.2}", time / check_in);
+    row("a check-in", check_in);
+    row("  of it: the Query, as a client of DynamoDB sees it", query);
+    row(
+        "  of it: the platform's stand-in (a 400 that reads nothing)",
+        refused,
+    );
+    row(
+        "a check-in without TCP_NODELAY, as lambda_runtime leaves it",
+        delayed,
+    );
+    let stats = kept.stats();
+    println!(
+        "billed, each rounded up to a millisecond, check-ins and 400s alike: {:.1} ms each",
+        stats.billed_ms as f64 / stats.started as f64
+    );
+    let bytes = check(&kept, "/orders/A/events").await.1;
+    println!("a check-in's body: {bytes} bytes");
+}
+
+/// `stream`, where it does not know its Runtime API's connections: it tells them by the address's number.
+fn without_nodelay(folder: &Path) -> PathBuf {
+    let script = folder.join("bootstrap");
+    let text = format!(
+        "#!/bin/sh\nAWS_LAMBDA_RUNTIME_API=localhost:${{AWS_LAMBDA_RUNTIME_API##*:}} exec '{}'\n",
+        bootstrap("stream").display()
+    );
+    fs::write(&script, text).unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    script
+}
+
+async fn query(stage: &Stage) -> f64 {
+    let (feed, order) = (stage.feed(), OrderId::try_from("A").unwrap());
+    let mut times = Vec::new();
+    for _ in 0..TIMES {
+        let begun = Instant::now();
+        let read = feed.read(&order, Seq(1), Consistency::Eventual).await;
+        assert_eq!(read.unwrap().len(), 1);
+        times.push(begun.elapsed());
+    }
+    middle(times)
+}
+
+async fn median(function: &Function, path: &str) -> f64 {
+    let mut times = Vec::new();
+    for _ in 0..TIMES {
+        times.push(check(function, path).await.0);
+    }
+    middle(times)
+}
+
+/// How long a whole response takes, and its bytes.
+async fn check(function: &Function, path: &str) -> (Duration, usize) {
+    thread_local!(static CLIENT: reqwest::Client = reqwest::Client::builder()
+        .no_proxy()
+        .tcp_nodelay(true)
+        .build()
+        .unwrap());
+    let client = CLIENT.with(Clone::clone);
+    let begun = Instant::now();
+    let request = client
+        .get(function.url() + path)
+        .header("last-event-id", "1");
+    let body = request.send().await.unwrap().bytes().await.unwrap();
+    (begun.elapsed(), body.len())
+}
+
+fn middle(mut times: Vec<Duration>) -> f64 {
+    times.sort_unstable();
+    times[times.len() / 2].as_secs_f64() * 1e3
+}

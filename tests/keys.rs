@@ -1,0 +1,216 @@
+//! Keys of tokens from an issuer's https URL, fetched by the real binary.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+#[path = "support/cloud.rs"]
+mod cloud_support;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use cloud_support::Cloud;
+use eventsource_stream::{Event, Eventsource};
+use futures_util::TryStreamExt;
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use jsonwebtoken::Algorithm;
+use local::issuer::Issuer;
+use local::runtime_api::Function;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
+};
+use tempfile::NamedTempFile;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Who vouches for a server's certificate.
+struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    fn new(name: &str) -> Self {
+        let mut params = CertificateParams::new([]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    /// Its certificate in a file, as a machine keeps those that it trusts.
+    fn file(&self) -> NamedTempFile {
+        let certificate = BASE64_STANDARD.encode(self.0.der());
+        let file = NamedTempFile::new().unwrap();
+        let pem =
+            format!("-----BEGIN CERTIFICATE-----\n{certificate}\n-----END CERTIFICATE-----\n");
+        std::fs::write(file.path(), pem).unwrap();
+        file
+    }
+
+    /// What a server needs that it vouches for.
+    fn vouches_for(&self, name: &str, until_year: i32) -> ServerConfig {
+        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+        params.not_after = date_time_ymd(until_year, 1, 1);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.0).unwrap();
+        ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.into()], key.into())
+            .unwrap()
+    }
+}
+
+/// An issuer's server, for as long as it is not dropped.
+struct KeyServer {
+    url: String,
+    asked: Arc<AtomicUsize>,
+    _tasks: JoinSet<()>,
+}
+
+impl KeyServer {
+    async fn start(tls: ServerConfig, jwks: String) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(tls));
+        let asked = Arc::new(AtomicUsize::new(0));
+        let mut tasks = JoinSet::new();
+        let count = Arc::clone(&asked);
+        tasks.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                let (acceptor, jwks) = (acceptor.clone(), jwks.clone());
+                let count = Arc::clone(&count);
+                connections.spawn(async move {
+                    // A client that does not trust the certificate hangs up.
+                    let Ok(stream) = acceptor.accept(stream).await else {
+                        return;
+                    };
+                    let answer = service_fn(|request: Request<Incoming>| {
+                        assert_eq!(request.uri(), "/jwks.json");
+                        count.fetch_add(1, Ordering::Relaxed);
+                        let jwks = jwks.clone();
+                        async { Ok::<_, Infallible>(Response::new(jwks)) }
+                    });
+                    let served =
+                        http1::Builder::new().serve_connection(TokioIo::new(stream), answer);
+                    served.await.ok();
+                });
+            }
+        });
+        let url = format!("https://{address}/jwks.json");
+        Self {
+            url,
+            asked,
+            _tasks: tasks,
+        }
+    }
+}
+
+/// A stream function that fetches its keys, on a machine that trusts one authority.
+async fn stream(cloud: &Cloud, url: &str, trusted: &NamedTempFile) -> Function {
+    cloud
+        .stream()
+        .env("ACCESS", "jwt")
+        .env("JWKS", url)
+        .env("HOLD", "auto")
+        .env("SSL_CERT_FILE", trusted.path().to_str().unwrap())
+        .start()
+        .await
+        .unwrap()
+}
+
+async fn ask(stream: &Function, token: &str, accept: &str) -> reqwest::Response {
+    let url = format!("{}/orders/A/events", stream.url());
+    let request = reqwest::Client::new().get(url).bearer_auth(token);
+    request.header("accept", accept).send().await.unwrap()
+}
+
+async fn events(response: reqwest::Response) -> Vec<Event> {
+    let events = response.bytes_stream().eventsource();
+    events.map_err(drop).try_collect().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fetched_once_from_a_server_that_the_machine_trusts() {
+    let cloud = Cloud::new().await;
+    cloud.append("A", "DELIVERED").await;
+    let (issuer, authority) = (Issuer::new(Algorithm::ES256, "k"), Authority::new("ours"));
+    let issuer = issuer.unwrap();
+    let tls = authority.vouches_for("127.0.0.1", 4096);
+    let server = KeyServer::start(tls, issuer.jwks().unwrap()).await;
+    let trusted = authority.file();
+    let stream = stream(&cloud, &server.url, &trusted).await;
+    let (token, _) = issuer.token(&["A"], HOUR).unwrap();
+    for _ in 0..2 {
+        let response = ask(&stream, &token, "text/event-stream").await;
+        assert_eq!(response.status(), StatusCode::OK);
+        let events = events(response).await;
+        let types: Vec<_> = events.iter().map(|event| event.event.as_str()).collect();
+        assert_eq!(types, ["hello", "message", "end"]);
+    }
+    let (others, _) = issuer.token(&["B"], HOUR).unwrap();
+    let response = ask(&stream, &others, "text/event-stream").await;
+    assert_eq!(response.status(), StatusCode::FORBIDDEN);
+    let stranger = Issuer::new(Algorithm::ES256, "k").unwrap();
+    let (forged, _) = stranger.token(&["A"], HOUR).unwrap();
+    let response = ask(&stream, &forged, "text/event-stream").await;
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(server.asked.load(Ordering::Relaxed), 1);
+}
+
+/// That keys cannot be had for certain is not the fault of who brings a token: a 401 would end an
+/// `EventSource`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_not_trusted_is_bad_weather() {
+    let cloud = Cloud::new().await;
+    cloud.append("A", "DELIVERED").await;
+    let issuer = Issuer::new(Algorithm::ES256, "k").unwrap();
+    let (token, _) = issuer.token(&["A"], HOUR).unwrap();
+    let (ours, stranger) = (Authority::new("ours"), Authority::new("a stranger"));
+    let trusted = ours.file();
+    for (tls, why) in [
+        (stranger.vouches_for("127.0.0.1", 4096), "UnknownIssuer"),
+        (
+            ours.vouches_for("issuer.example", 4096),
+            "not valid for name",
+        ),
+        (ours.vouches_for("127.0.0.1", 2000), "certificate expired"),
+    ] {
+        let server = KeyServer::start(tls, issuer.jwks().unwrap()).await;
+        let stream = stream(&cloud, &server.url, &trusted).await;
+        let response = ask(&stream, &token, "text/event-stream").await;
+        assert_eq!(response.status(), StatusCode::OK, "{why}");
+        let events = events(response).await;
+        let types: Vec<_> = events.iter().map(|event| event.event.as_str()).collect();
+        assert_eq!(types, ["hello", "rest"], "{why}");
+        assert!(events[1].retry.unwrap() >= Duration::from_secs(3));
+        let response = ask(&stream, &token, "application/json").await;
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{why}");
+        let log = stream
+            .wait_for_log("the key set could not be fetched")
+            .await;
+        assert!(log.contains(why), "{log}");
+        assert_eq!(server.asked.load(Ordering::Relaxed), 0, "{why}");
+    }
+}
+
+/// Keys that anyone on the way could exchange are none: the function does not start.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_url_that_is_not_https_is_refused_at_the_start() {
+    let cloud = Cloud::new().await;
+    for url in ["http://issuer.example/jwks.json", "file:///jwks.json"] {
+        let stream = cloud.stream().env("ACCESS", "jwt").env("JWKS", url);
+        let stream = stream.start().await.unwrap();
+        let answer = reqwest::get(format!("{}/orders/A/events", stream.url())).await;
+        assert_eq!(answer.unwrap().status(), StatusCode::BAD_GATEWAY);
+        let why = "JWKS is not right: it is neither a JSON Web Key Set nor an https URL";
+        stream.wait_for_log(why).await;
+    }
+}
