@@ -345,7 +345,12 @@ impl Questions<'_> {
         let mut statuses = vec![placed["status"].as_str().unwrap_or_default().to_owned()];
         let told = AtomicUsize::new(0);
         let url = self.url(&order);
-        let watching = self.watch(&url, 3, &told);
+        let watching = async {
+            let watched = self.watch(&url, 3, &told).await;
+            // Nothing is waited for any more.
+            told.store(usize::MAX, Ordering::Relaxed);
+            Ok::<_, String>(watched)
+        };
         let moving = async {
             for wanted in 1..=2 {
                 while told.load(Ordering::Relaxed) < wanted {
@@ -354,12 +359,10 @@ impl Questions<'_> {
                 let moved = self.tell(&format!("{shop}/orders/{order}/advance")).await?;
                 statuses.push(moved["status"].as_str().unwrap_or_default().to_owned());
             }
-            std::future::pending::<Result<(), String>>().await
+            Ok(())
         };
-        let watched = tokio::select! {
-            watched = watching => watched,
-            failed = moving => return Err(failed.err().unwrap_or_default()),
-        };
+        // Both, for the watcher may see a change before the shop has answered.
+        let (watched, ()) = tokio::try_join!(watching, moving)?;
         Ok(Live { statuses, watched })
     }
 
