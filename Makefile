@@ -63,9 +63,9 @@ $(NPM_CLIENTS): tests/clients/package-lock.json
 CLIENTS := .tools/requirements-clients.installed $(NPM_CLIENTS)
 
 .PHONY: test
-test: ## every test but `make clients`
-	cargo test --workspace --locked
+test: $(CLIENTS) ## every test
 	@$(call need,node,install Node.js 18 or later)
+	cargo test --workspace --locked
 	node --test web/test/*.test.js
 
 MINUTES ?= 10
@@ -83,8 +83,8 @@ conformance: ## any server against docs/protocol.md: URL=http://… [ORDER=] [FI
 		$(if $(SHOP),--shop '$(SHOP)') $(if $(PATIENCE),--patience '$(PATIENCE)')
 
 .PHONY: clients
-clients: $(CLIENTS) ## clients that others wrote, cut at every byte: many minutes, not in make test
-	cargo test --locked --test clients --test browser
+clients: $(CLIENTS) ## of the tests, those of clients that others wrote, cut at every byte
+	cargo test --locked --test clients
 
 .PHONY: check
 check: $(CHECK_TOOLS) ## format, clippy, rustdoc, template, where dependencies come from

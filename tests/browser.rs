@@ -8,7 +8,7 @@ mod http_support;
 
 use std::time::Duration;
 
-use browser_support::{Browser, Window, desk};
+use browser_support::{Browser, Window, desk, within_limit};
 use bytes::Bytes;
 use http_support::Server;
 use local::dynamo::{Dynamo, create_tables};
@@ -181,17 +181,17 @@ macro_rules! in_each_browser {
         $(mod $test {
             #[tokio::test(flavor = "multi_thread")]
             async fn chromium() {
-                super::$test(super::Browser::Chromium).await;
+                super::within_limit(super::$test(super::Browser::Chromium)).await;
             }
 
             #[tokio::test(flavor = "multi_thread")]
             async fn firefox() {
-                super::$test(super::Browser::Firefox).await;
+                super::within_limit(super::$test(super::Browser::Firefox)).await;
             }
 
             #[tokio::test(flavor = "multi_thread")]
             async fn webkit_gtk() {
-                super::$test(super::Browser::WebKitGtk).await;
+                super::within_limit(super::$test(super::Browser::WebKitGtk)).await;
             }
         })*
     };

@@ -11,7 +11,7 @@ mod http_support;
 
 use std::time::Duration;
 
-use browser_support::{Browser, Window, desk};
+use browser_support::{Browser, Window, desk, within_limit};
 use bytes::Bytes;
 use cloud_support::Cloud;
 use http::{Response, StatusCode};
@@ -265,12 +265,12 @@ macro_rules! in_each_browser {
         $(mod $test {
             #[tokio::test(flavor = "multi_thread")]
             async fn chromium() {
-                super::$test(super::Browser::Chromium).await;
+                super::within_limit(super::$test(super::Browser::Chromium)).await;
             }
 
             #[tokio::test(flavor = "multi_thread")]
             async fn firefox() {
-                super::$test(super::Browser::Firefox).await;
+                super::within_limit(super::$test(super::Browser::Firefox)).await;
             }
         })*
     };

@@ -1,4 +1,4 @@
-//! Clients that others wrote, each cut at every byte of what it is sent, by FIN and by RST.
+//! Clients that others wrote, each cut by RST at every byte of what it is sent, and by FIN at every seventh.
 //!
 //! A client follows one order for each cut. Its first visit brings a cursor that nobody knows; the order changes before the
 //! second. Between them the two responses hold each kind of frame:
@@ -20,7 +20,7 @@ mod stage;
 
 use std::process::Stdio;
 
-use browser_support::{Browser, desk, missing};
+use browser_support::{Browser, desk, missing, within_limit};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
@@ -135,50 +135,50 @@ async fn next(reports: &mut mpsc::UnboundedReceiver<Value>, process: &mut Child)
 
 #[tokio::test(flavor = "multi_thread")]
 async fn event_source_of_chromium() {
-    in_browser(Browser::Chromium).await;
+    within_limit(in_browser(Browser::Chromium)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn event_source_of_firefox() {
-    in_browser(Browser::Firefox).await;
+    within_limit(in_browser(Browser::Firefox)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn event_source_of_webkit_gtk() {
-    in_browser(Browser::WebKitGtk).await;
+    within_limit(in_browser(Browser::WebKitGtk)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn npm_eventsource() {
-    in_program("node", "watch.js", "eventsource").await;
+    within_limit(in_program("node", "watch.js", "eventsource")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn npm_eventsource_client() {
-    in_program("node", "watch.js", "eventsource-client").await;
+    within_limit(in_program("node", "watch.js", "eventsource-client")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn npm_fetch_event_source() {
-    in_program("node", "watch.js", "fetch-event-source").await;
+    within_limit(in_program("node", "watch.js", "fetch-event-source")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pypi_httpx_sse() {
-    in_program("python3", "watch.py", "httpx-sse").await;
+    within_limit(in_program("python3", "watch.py", "httpx-sse")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pypi_sseclient_py() {
-    in_program("python3", "watch.py", "sseclient-py").await;
+    within_limit(in_program("python3", "watch.py", "sseclient-py")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn crate_eventsource_client() {
-    in_process(crates::eventsource_client).await;
+    within_limit(in_process(crates::eventsource_client)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn crate_reqwest_eventsource() {
-    in_process(crates::reqwest_eventsource).await;
+    within_limit(in_process(crates::reqwest_eventsource)).await;
 }

@@ -8,14 +8,18 @@ use std::process::Stdio;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use cloud::Cloud;
-use local::runtime_api::{Builder, Fault, Function};
+use local::runtime_api::{Builder, Fault, Function, Stats};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 const WORKERS: usize = 4;
+
+/// A worker that is lost never asks for more: that is a failure, not a wait for ever.
+const LIMIT: Duration = Duration::from_secs(60);
 
 fn concurrent(cloud: &Cloud) -> Builder {
     cloud.stream().max_concurrency(WORKERS)
@@ -53,6 +57,11 @@ impl Client {
     }
 }
 
+async fn settles(function: &Function, condition: impl FnMut(&Stats) -> bool) {
+    let settled = timeout(LIMIT, function.wait_for(condition)).await;
+    assert!(settled.is_ok(), "{:?}", function.stats());
+}
+
 /// As many streams as there are workers, in the one process that has been there from the beginning.
 async fn check_capacity(function: &Function, held: usize) {
     let mut clients = Vec::new();
@@ -81,9 +90,10 @@ async fn more_connections_break_than_there_are_workers() {
         drop(leaving);
         let broken = round * (WORKERS as u64 - 1);
         // Each worker asks for more, once it has noticed.
-        function
-            .wait_for(|stats| stats.disconnected == broken && stats.idle == WORKERS - 1)
-            .await;
+        settles(&function, |stats| {
+            stats.disconnected == broken && stats.idle == WORKERS - 1
+        })
+        .await;
     }
     let warnings = function.logs();
     let warnings = warnings
@@ -116,10 +126,11 @@ async fn readers_that_stall_hold_up_nobody_else() {
     reader.until("PLACED").await;
     reader.until("event: rest").await;
     // Lambda cuts them off at the deadline; it is the other streams' process, so it lives.
-    let stats = function
-        .wait_for(|stats| stats.timed_out == WORKERS as u64 - 1 && stats.idle == WORKERS)
-        .await;
-    assert_eq!(stats.processes, 1);
+    settles(&function, |stats| {
+        stats.timed_out == WORKERS as u64 - 1 && stats.idle == WORKERS
+    })
+    .await;
+    assert_eq!(function.stats().processes, 1);
     check_capacity(&function, 0).await;
 }
 
@@ -211,6 +222,7 @@ async fn a_worker_whose_response_nobody_takes_is_free_at_the_deadline() {
         .unwrap();
     // Each worker once, and once more.
     for _ in 0..2 * WORKERS {
-        asks.recv().await.unwrap();
+        let asked = timeout(LIMIT, asks.recv()).await;
+        assert!(asked.is_ok(), "a worker is lost");
     }
 }

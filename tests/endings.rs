@@ -116,10 +116,13 @@ async fn a_change_is_shown_within_a_poll_interval_and_puts_off_the_comment() {
     let mut page = stage.get(A, "").await;
     page.until("ready").await;
     page.chunk().await.unwrap();
-    tokio::time::sleep(Duration::from_secs(14)).await;
-    stage.change("A", "PLACED").await;
-    let written = Instant::now();
-    page.until("message").await;
+    let changing = async {
+        // Soon after a look.
+        tokio::time::sleep(Duration::from_millis(14_010)).await;
+        stage.change("A", "PLACED").await;
+        Instant::now()
+    };
+    let (_, written) = tokio::join!(page.until("message"), changing);
     assert!(written.elapsed() <= Duration::from_millis(500));
     assert_eq!(page.chunk().await.unwrap(), ":\n");
     let silence = Instant::now();

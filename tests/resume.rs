@@ -23,6 +23,8 @@ async fn a_first_visit_byte_for_byte() {
     stage.change("A", "SHIPPED").await;
     page.until("message").await;
     page.chunk().await.unwrap();
+    // The comments are no heartbeat.
+    assert_eq!(stage.age(), Duration::from_millis(500));
     assert_eq!(
         page.text(),
         ":\n\
@@ -43,6 +45,7 @@ async fn hello_comes_before_the_feed_was_asked() {
     stage.feed.inject([Some(Fault::Hangs)]);
     let mut page = stage.get(A, "").await;
     assert_eq!(outline(&page.until("hello").await), ["hello"]);
+    assert_eq!(stage.age(), Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,9 +1,11 @@
 //! All requests of a run. What they mean is for [`rules`](crate::rules) to say.
 
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use http::Method;
 use serde_json::Value;
+use tokio::time::sleep;
 
 use crate::Options;
 use crate::exchange::{Ask, Seen, exchange};
@@ -74,8 +76,8 @@ pub struct Finished {
 pub struct Live {
     /// The statuses that the shop gave it, in order.
     pub statuses: Vec<String>,
-    /// What its watcher got.
-    pub watched: Seen,
+    /// What its watcher got, in one response or, where the server rests, in several.
+    pub watched: Vec<Seen>,
 }
 
 struct Questions<'a> {
@@ -274,11 +276,7 @@ impl Questions<'_> {
 
     async fn finished(&self, url: &str) -> Finished {
         let whole = self.stream(url, None, anything).await;
-        let transcript = whole
-            .as_ref()
-            .ok()
-            .map(|seen| Transcript::read(&seen.body))
-            .unwrap_or_default();
+        let transcript = transcript(&whole);
         let id = |event| {
             transcript
                 .of(event)
@@ -345,33 +343,55 @@ impl Questions<'_> {
             .ok_or("the shop's answer has no orderId")?
             .to_owned();
         let mut statuses = vec![placed["status"].as_str().unwrap_or_default().to_owned()];
-        let seen_so_far = std::sync::atomic::AtomicUsize::new(0);
+        let told = AtomicUsize::new(0);
         let url = self.url(&order);
-        let three = |bytes: &[u8]| {
-            let transcript = Transcript::read(bytes);
-            let ready = transcript.of("ready").count();
-            seen_so_far.store(
-                transcript.of("message").count() * ready,
-                std::sync::atomic::Ordering::Relaxed,
-            );
-            transcript.of("message").count() >= 3
+        let watching = async {
+            let watched = self.watch(&url, 3, &told).await;
+            // Nothing is waited for any more.
+            told.store(usize::MAX, Ordering::Relaxed);
+            Ok::<_, String>(watched)
         };
-        let watching = self.stream(&url, None, three);
         let moving = async {
             for wanted in 1..=2 {
-                while seen_so_far.load(std::sync::atomic::Ordering::Relaxed) < wanted {
-                    tokio::time::sleep(Duration::from_millis(50)).await;
+                while told.load(Ordering::Relaxed) < wanted {
+                    sleep(Duration::from_millis(50)).await;
                 }
                 let moved = self.tell(&format!("{shop}/orders/{order}/advance")).await?;
                 statuses.push(moved["status"].as_str().unwrap_or_default().to_owned());
             }
-            std::future::pending::<Result<(), String>>().await
+            Ok(())
         };
-        let watched = tokio::select! {
-            watched = watching => watched,
-            failed = moving => return Err(failed.err().unwrap_or_default()),
-        };
+        // Both, for the watcher may see a change before the shop has answered.
+        let (watched, ()) = tokio::try_join!(watching, moving)?;
         Ok(Live { statuses, watched })
+    }
+
+    /// Watches until so many changes were told, and comes back when a `rest` says so. `told` counts those of which the watcher
+    /// knows that they are all there is.
+    async fn watch(&self, url: &str, changes: usize, told: &AtomicUsize) -> Vec<Seen> {
+        let give_up = Instant::now() + self.options.patience;
+        let (mut responses, mut cursor, mut before) = (Vec::new(), None::<String>, 0);
+        loop {
+            let enough = |bytes: &[u8]| {
+                let read = Transcript::read(bytes);
+                let so_far = before + read.of("message").count();
+                if read.of("ready").count() > 0 {
+                    told.store(so_far, Ordering::Relaxed);
+                }
+                so_far >= changes
+            };
+            let seen = self.stream(url, cursor.as_deref(), enough).await;
+            let read = transcript(&seen);
+            before += read.of("message").count();
+            responses.push(seen);
+            let rest = read.frames.last().filter(|last| last.event() == "rest");
+            let Some(rest) = rest.filter(|_| before < changes && Instant::now() < give_up) else {
+                return responses;
+            };
+            cursor = rest.get("id").map(str::to_owned);
+            let retry = rest.get("retry").and_then(|retry| retry.parse().ok());
+            sleep(Duration::from_millis(retry.unwrap_or_default())).await;
+        }
     }
 
     async fn tell(&self, url: &str) -> Result<Value, String> {
@@ -385,21 +405,22 @@ impl Questions<'_> {
     }
 }
 
+/// The body of an answer, where there was one.
+fn transcript(seen: &Seen) -> Transcript {
+    let body = seen.as_ref().map(|seen| &seen.body[..]);
+    Transcript::read(body.unwrap_or_default())
+}
+
 /// The id of the first event that moves the cursor.
 fn first_cursor(seen: &Seen) -> Option<String> {
-    let transcript = Transcript::read(&seen.as_ref().ok()?.body);
+    let transcript = transcript(seen);
     let mut ids = transcript.of("message").filter_map(|frame| frame.get("id"));
     ids.next().filter(|id| !id.is_empty()).map(str::to_owned)
 }
 
 /// The ids of the changes.
 fn cursors(seen: &Seen) -> Vec<String> {
-    let body = seen
-        .as_ref()
-        .map(|seen| seen.body.as_slice())
-        .unwrap_or_default();
-    let transcript = Transcript::read(body);
-    transcript
+    transcript(seen)
         .of("message")
         .filter_map(|frame| frame.get("id"))
         .map(str::to_owned)

@@ -108,12 +108,9 @@ fn streams(evidence: &Evidence) -> Vec<Transcript> {
         seen.extend(contract.several.as_ref());
         seen.extend(contract.by_query.as_ref().map(|(_, seen)| seen));
         seen.extend(contract.finished.as_ref().map(|finished| &finished.whole));
-        seen.extend(
-            contract
-                .live
-                .as_ref()
-                .and_then(|live| Some(&live.as_ref().ok()?.watched)),
-        );
+        if let Some(Ok(live)) = &contract.live {
+            seen.extend(&live.watched);
+        }
     }
     let streams = seen
         .into_iter()

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use local::dynamo::{Dynamo, create_tables};
 use local::runtime_api::{Fault, Function};
 use order_status_stream::change::Change;
@@ -25,6 +27,12 @@ const WINDOW: &str = "8s";
 
 /// Characters of two bytes, of three and of four; one of them is a line's end to some, but not to Server-Sent Events.
 const NOTE: &str = "Käse\u{2028}🚚";
+
+/// The order that shows what a client is to be sent, before there are clients.
+const RULE: &str = "rule";
+
+/// A reset comes after each byte, the milder end by FIN after each of so many: not a divisor of a frame's length.
+const FIN_EACH: usize = 7;
 
 /// Where a client is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,22 +74,27 @@ impl Stage {
     pub async fn new() -> Self {
         let dynamo = Dynamo::start("127.0.0.1:0").await.unwrap();
         create_tables(&dynamo.client()).await.unwrap();
-        let feed = DynamoDbFeed::new(dynamo.client(), "OrderFeed");
         let mut functions = Vec::new();
         for _ in 0..FUNCTIONS {
             functions.push(function(&dynamo).await);
         }
         let visits = Visits::default();
-        let (cuts, rest_at) = cuts(&functions[0], &feed).await;
+        let (cuts, rest_at) = cuts(&functions[0], &dynamo.client()).await;
+        let last_change = write_first_changes(&dynamo.client(), cuts.len()).await;
         for function in &functions {
-            let (feed, visits, cuts) = (feed.clone(), visits.clone(), cuts.clone());
+            let (client, visits, cuts) = (dynamo.client(), visits.clone(), cuts.clone());
+            let last_change = last_change.clone();
             function.inject_by(move |request| {
                 let order = order_of(request.uri.path()).to_owned();
                 let visit = count(&visits, &order);
                 let fault = cuts[order.parse::<usize>().unwrap()].at(visit, rest_at);
-                let feed = feed.clone();
+                let change = (visit == 2).then(|| of_order(&last_change, &order));
+                let client = client.clone();
                 async move {
-                    before_visit(&feed, &order, visit).await;
+                    if change.is_some() {
+                        let put = client.put_item().table_name("OrderFeed");
+                        put.set_item(change).send().await.unwrap();
+                    }
                     fault
                 }
             });
@@ -99,7 +112,7 @@ impl Stage {
         let functions = self.functions.iter().cycle();
         let urls = functions
             .zip(0..self.cuts.len())
-            .map(|(function, n)| url(function, &format!("{n:04}")));
+            .map(|(function, n)| url(function, &name(n)));
         urls.collect()
     }
 
@@ -148,13 +161,13 @@ async fn function(dynamo: &Dynamo) -> Function {
         .unwrap()
 }
 
-/// Every cut of the two responses, each byte by FIN and by RST, and where in the first `rest` begins. After the last byte the
-/// response's own end is missing.
-async fn cuts(function: &Function, feed: &DynamoDbFeed) -> (Vec<Cut>, usize) {
-    let (order, mut cuts) = ("rule", Vec::new());
+/// Every cut of the two responses, and where in the first `rest` begins. After the last byte the response's own end is missing.
+async fn cuts(function: &Function, client: &Client) -> (Vec<Cut>, usize) {
+    let feed = DynamoDbFeed::new(client.clone(), "OrderFeed");
+    let (order, mut cuts) = (RULE, Vec::new());
     let (mut cursor, mut rest_at) = (None, 0);
     for visit in [1, 2] {
-        before_visit(feed, order, visit).await;
+        before_visit(&feed, order, visit).await;
         let mut request = reqwest::Client::new().get(url(function, order));
         if let Some(cursor) = cursor {
             request = request.header("last-event-id", cursor);
@@ -166,15 +179,22 @@ async fn cuts(function: &Function, feed: &DynamoDbFeed) -> (Vec<Cut>, usize) {
             .filter_map(|line| line.strip_prefix("id: "))
             .next_back()
             .map(str::to_owned);
-        for bytes in 0..=response.len() {
-            cuts.extend([false, true].map(|reset| Cut {
+        let cut = |reset| {
+            move |bytes| Cut {
                 visit,
                 bytes,
                 reset,
-            }));
-        }
+            }
+        };
+        cuts.extend((0..=response.len()).map(cut(true)));
+        cuts.extend((0..=response.len()).step_by(FIN_EACH).map(cut(false)));
     }
     (cuts, rest_at)
+}
+
+/// The order of a cut.
+fn name(cut: usize) -> String {
+    format!("{cut:04}")
 }
 
 fn url(function: &Function, order: &str) -> String {
@@ -218,6 +238,39 @@ async fn before_visit(feed: &DynamoDbFeed, order: &str, visit: usize) {
             .unwrap()
             .unwrap();
     }
+}
+
+/// An entry of the feed, as the table has it.
+type Item = HashMap<String, AttributeValue>;
+
+/// Copies the first two changes to an order for each cut, for a write through the feed is eight calls; returns the last one.
+async fn write_first_changes(client: &Client, orders: usize) -> Item {
+    let key = AttributeValue::S(RULE.to_owned());
+    let rule = client
+        .query()
+        .table_name("OrderFeed")
+        .key_condition_expression("#order = :rule")
+        .expression_attribute_names("#order", "order")
+        .expression_attribute_values(":rule", key);
+    let mut changes = rule.send().await.unwrap().items.unwrap();
+    let last = changes.pop().unwrap();
+    let put = |item| PutRequest::builder().set_item(Some(item)).build().unwrap();
+    let puts: Vec<_> = (0..orders)
+        .flat_map(|n| changes.iter().map(move |change| of_order(change, &name(n))))
+        .map(|item| WriteRequest::builder().put_request(put(item)).build())
+        .collect();
+    for puts in puts.chunks(25) {
+        let write = client.batch_write_item();
+        let write = write.request_items("OrderFeed", puts.to_vec());
+        write.send().await.unwrap();
+    }
+    last
+}
+
+fn of_order(change: &Item, order: &str) -> Item {
+    let mut change = change.clone();
+    change.insert("order".to_owned(), AttributeValue::S(order.to_owned()));
+    change
 }
 
 /// All that an order went through, as the public gets it.

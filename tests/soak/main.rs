@@ -65,8 +65,9 @@ impl World {
                 .env("POLL_INTERVAL", "200ms")
         };
         let streams = vec![
-            // As on Lambda: a process a stream…
+            // As on Lambda: a process a stream, which holds and rests…
             stream()
+                .env("HOLD", "auto")
                 .env("WINDOW", "4s")
                 .timeout(Duration::from_secs(6))
                 .start()

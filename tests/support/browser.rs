@@ -3,16 +3,16 @@
     dead_code,
     clippy::unwrap_used,
     clippy::panic,
-    clippy::print_stderr,
     missing_docs,
     unreachable_pub,
     reason = "as in mod.rs"
 )]
 
 use std::fmt::Display;
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -21,6 +21,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use crate::http_support::{Server, serve};
 
@@ -56,8 +57,15 @@ pub fn missing<T>(what: impl Display, why: impl Display) -> Option<T> {
     if std::env::var_os("CI").is_some() {
         panic!("{what} does not start: {why}");
     }
-    eprintln!("NOT TESTED: {what} does not start ({why})");
+    // Not by `eprintln!`, which nobody sees of a test that passes.
+    let _ = writeln!(io::stderr(), "NOT TESTED: {what} does not start ({why})");
     None
+}
+
+/// A browser that falls silent fails its test, many times later than the test should end, instead of keeping all others.
+pub async fn within_limit(test: impl Future<Output = ()>) {
+    let limit = Duration::from_secs(600);
+    assert!(timeout(limit, test).await.is_ok(), "not over in {limit:?}");
 }
 
 /// Those whose `EventSource` is tested.

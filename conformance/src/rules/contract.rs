@@ -1,5 +1,7 @@
 //! What this contract adds: frames, cursors, statuses.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::{Rule, Scope, Verdict, each, expect, of, stream, streams};
@@ -22,6 +24,9 @@ const fn rule(
     }
 }
 
+/// A response that is silent for as long was held.
+const AT_ONCE: Duration = Duration::from_millis(500);
+
 const NAME_AN_ORDER: &str = "no order with changes: name one with ORDER";
 const NAME_A_FINISHED_ONE: &str = "no finished order: name one with FINISHED";
 
@@ -40,7 +45,7 @@ pub(super) const RULES: &[Rule] = &[
     ),
     rule(
         "P17",
-        "`ready` once, after the replay, and a comment behind it",
+        "`ready` once, after the replay, and a comment behind it or `rest` at once",
         "say it when all that there is was sent; then a line `:` to push it through buffers",
         ready,
     ),
@@ -229,10 +234,11 @@ fn ready(evidence: &Evidence) -> Verdict {
         };
         let frame = &read.frames[at];
         let same_id = at > 0 && frame.get("id") == read.frames[at - 1].get("id");
-        let pushed = read
-            .frames
-            .get(at + 1)
-            .map_or(read.ends_with_comment, |next| next.after_comment);
+        let next = read.frames.get(at + 1);
+        // A response that ends at once pushes what it has by that.
+        let rests = next.is_some_and(|next| next.event() == "rest");
+        let pushed = rests && seen.longest_silence < AT_ONCE
+            || next.map_or(read.ends_with_comment, |next| next.after_comment);
         let kept = frame.names() == ["event", "data", "id"]
             && frame.get("data") == Some("{}")
             && same_id
@@ -545,17 +551,22 @@ fn live(evidence: &Evidence) -> Verdict {
             "no order may be placed: where the demo shop runs, name it with SHOP (http://localhost:8080)",
         ),
         Some(Err(error)) => Verdict::Fail(format!("the shop: {error}")),
-        Some(Ok(live)) => stream(&live.watched, |read| {
-            let seen = read
-                .of("message")
-                .filter_map(|frame| Some(frame.json()?["status"].as_str()?.to_owned()));
-            let seen: Vec<_> = seen.collect();
+        Some(Ok(live)) => {
+            let mut seen = Vec::new();
+            for response in &live.watched {
+                let answered = stream(response, |read| {
+                    let changes = read.of("message").filter_map(Frame::json);
+                    seen.extend(changes.map(|change| change["status"].clone()));
+                    Verdict::Pass
+                });
+                if answered != Verdict::Pass {
+                    return answered;
+                }
+            }
             expect(seen == live.statuses, || {
-                format!(
-                    "the shop said {:?}, the watcher saw {seen:?}",
-                    live.statuses
-                )
+                let statuses = &live.statuses;
+                format!("the shop said {statuses:?}, the watcher saw {seen:?}")
             })
-        }),
+        }
     })
 }
