@@ -21,9 +21,6 @@ const HELD: RGBColor = RGBColor(207, 34, 46);
 /// Between check-ins, in seconds.
 const INTERVALS: [u64; 6] = [1, 2, 3, 5, 10, 15];
 
-/// A mean delay in seconds, USD for each million watched minutes, and what to write beside it.
-type Point = (f64, f64, String);
-
 /// Draws a panel a trace.
 ///
 /// # Errors
@@ -74,10 +71,15 @@ fn panel(
     let ours = report.points("FRESHNESS=");
     let held = report.points("HOLD=");
     // Labels stand above a line, and under the lowest one.
-    let series: [(&[Point], RGBColor, &str, (i32, i32)); 3] = [
-        (&held, HELD, "held all the time", (7, -13)),
-        (&fixed, FIXED, "check-ins at fixed intervals", (7, -13)),
-        (&ours, OURS, "hold or rest, by FRESHNESS", (-30, 8)),
+    let series = [
+        (held, HELD, "held all the time", (7, -13)),
+        (
+            fixed.into(),
+            FIXED,
+            "check-ins at fixed intervals",
+            (7, -13),
+        ),
+        (ours, OURS, "hold or rest, by FRESHNESS", (-30, 8)),
     ];
     for (points, color, name, beside) in series {
         let line = points.iter().map(|(delay, usd, _)| (*delay, *usd));
