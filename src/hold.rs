@@ -201,15 +201,19 @@ mod tests {
 
     #[test]
     fn no_check_in_skips_a_rise() {
-        // All orders stay for 100 to 110 s.
+        // All orders stay for 30 to 31 s: nothing is due before, and a rest of a minute would be a change half a minute late.
         let mut dwells = crate::dwell::Dwells::default();
-        for tenth in 0..100 {
-            dwells.add(Duration::from_millis(100_000 + tenth * 100), 1.0);
+        for hundredth in 0..100 {
+            dwells.add(Duration::from_millis(30_000 + hundredth * 10), 1.0);
         }
         let hazard = dwells.hazard(1.0);
-        let early = rests(policy(1.0).next(&[Outlook::Learned(&hazard, 5.0)], 0.5));
-        let before = rests(policy(1.0).next(&[Outlook::Learned(&hazard, 60.0)], 0.5));
-        assert!(early > 5.0 && 60.0 + before < 115.0, "{early}, {before}");
+        for quiet in [1.0, 3.0, 10.0, 20.0] {
+            let rest = rests(policy(5.0).next(&[Outlook::Learned(&hazard, quiet)], 0.5));
+            assert!(
+                (12.0..36.0).contains(&(quiet + rest)),
+                "{rest} after {quiet}"
+            );
+        }
     }
 
     proptest! {
