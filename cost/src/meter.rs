@@ -12,8 +12,8 @@ use order_status_stream::order::{OrderId, Seq, Status};
 
 use crate::bill::Usage;
 
-/// What one call to DynamoDB takes, and with it nearly all of a check-in: 3 ms were measured on one machine
-/// (`make bench`), a function of 128 MB has less of a processor than that.
+/// What one call to DynamoDB takes, and with it nearly all of a check-in: 2 ms were measured on one machine (`make bench`),
+/// a function of 128 MB has less of a processor than that.
 pub const CALL: Duration = Duration::from_millis(5);
 
 /// What was used of DynamoDB.
