@@ -114,7 +114,7 @@ impl Hazard {
 /// The hazard where nothing was learned, after so many seconds of quiet.
 ///
 /// It falls, for what has been quiet for long mostly stays so, but slowly: were it to fall with the quiet time itself, check-ins
-/// would be half as dear in shops whose orders take days, and a third dearer than fixed ones where each takes as long as the next
+/// would be a third cheaper in shops whose orders take days, and half as dear again as fixed ones where each takes as long as the next
 /// (`make cost SHAPES=1`).
 pub fn unlearned(quiet: f64) -> f64 {
     1.0 / (30.0 * (quiet / 60.0).sqrt().max(1.0))

@@ -1,4 +1,4 @@
-//! What order-status-stream costs and how late it shows a change, on recorded traces, beside what else there is.
+//! What order-status-stream costs and how late it shows a change, on traces, beside what else there is.
 #![allow(clippy::print_stderr, reason = "a tool")]
 
 use std::ffi::OsString;
