@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use crate::access::{Access, AccessError, Pass};
 use crate::clock::Clock;
 use crate::cursor::{Cursor, Mark};
-use crate::feed::{Consistency, Entry, Feed, FeedError, Reading};
+use crate::feed::{Consistency, Entry, Feed, FeedError, Reading, read_all};
 use crate::hold::held_for;
 use crate::order::OrderId;
 use crate::session::{Pace, PublicChange, Session, Shared};
@@ -146,7 +146,7 @@ impl<F: Feed> Endpoint<F> {
         clock: &Clock,
     ) -> Result<bool, FeedError> {
         for (order, mark) in orders.iter().zip(&cursor.0) {
-            let entries = self.feed.read(order, mark.seq, Consistency::Strong).await?;
+            let entries = read_all(&self.feed, order, mark.seq, Consistency::Strong).await?;
             let reading = Reading::new(entries, clock);
             // Where the whole log has expired, nothing came after the end.
             let Some(newest) = reading.newest() else {

@@ -170,6 +170,19 @@ pub enum FeedError {
     },
 }
 
+/// The most entries of a page. A page of DynamoDB also ends at 1 MB, so this bounds small entries only.
+pub const PAGE_ENTRIES: usize = 100;
+
+/// A part of an order's log: at most [`PAGE_ENTRIES`] entries, and about 1 MB. A reader holds one page at a time, so a long
+/// log does not fill its memory.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Page {
+    /// The entries, in order.
+    pub entries: Vec<Entry>,
+    /// The log has further entries: later ones after [`Feed::read`], earlier ones before [`Feed::latest`].
+    pub more: bool,
+}
+
 /// The feed's storage.
 ///
 /// Implementations pass one suite, `tests/feed.rs`. They store; what an entry means is decided in this module. A clone is
@@ -192,13 +205,20 @@ pub trait Feed: Clone + Send + Sync + 'static {
         at: u64,
     ) -> impl Future<Output = Result<(), FeedError>> + Send;
 
-    /// The order's entries from a number on, in order, expired ones included.
+    /// A page of the order's entries from a number on, in order. Expired entries are included.
     fn read(
         &self,
         order: &OrderId,
         from: Seq,
         consistency: Consistency,
-    ) -> impl Future<Output = Result<Vec<Entry>, FeedError>> + Send;
+    ) -> impl Future<Output = Result<Page, FeedError>> + Send;
+
+    /// The page that ends with the order's newest entry, in order. Expired entries are included.
+    fn latest(
+        &self,
+        order: &OrderId,
+        consistency: Consistency,
+    ) -> impl Future<Output = Result<Page, FeedError>> + Send;
 
     /// Adds dwell times to those that are kept of a status. Returns the weight of all of them.
     ///
@@ -283,6 +303,28 @@ async fn supersede_before(
         Some(superseded) => {
             feed.expire(&entry.order, superseded, expiry(clock, retention))
                 .await
+        }
+    }
+}
+
+/// All of the order's entries from a number on, page by page. For tests and tools: the log may be long.
+///
+/// # Errors
+///
+/// As the feed's.
+pub async fn read_all(
+    feed: &impl Feed,
+    order: &OrderId,
+    from: Seq,
+    consistency: Consistency,
+) -> Result<Vec<Entry>, FeedError> {
+    let mut entries: Vec<Entry> = Vec::new();
+    loop {
+        let from = entries.last().map_or(from, |last| last.seq.next());
+        let page = feed.read(order, from, consistency).await?;
+        entries.extend(page.entries);
+        if !page.more {
+            return Ok(entries);
         }
     }
 }

@@ -22,7 +22,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::clock::Clock;
 use crate::cursor::{Cursor, Mark, UNREADABLE};
-use crate::feed::{Consistency, Discontinuity, Entry, Feed, FeedError, Reading};
+use crate::feed::{Consistency, Discontinuity, Entry, Feed, FeedError, Reading, read_all};
 use crate::frame::{COMMENT, Frame, FrameError};
 use crate::hold::{FIRST_HOLD, Next, Outlook, Policy, SHORTEST_REST};
 use crate::order::{OrderId, Seq, Status};
@@ -292,17 +292,14 @@ impl<F: Feed> Session<F> {
     async fn look_at(&mut self, index: usize, consistency: Consistency) -> Result<(), FeedError> {
         let Watched { order, mark, .. } = &self.watched[index];
         let (order, mark) = (order.clone(), *mark);
-        let entries = self.feed.read(&order, mark.seq, consistency).await?;
+        let entries = read_all(&self.feed, &order, mark.seq, consistency).await?;
         let reading = Reading::new(entries, &self.clock);
         if let Ok(entries) = reading.after(&mark) {
             self.show(index, entries, &reading);
             return Ok(());
         }
         // Perhaps only a replica that lags: `reset` is said on the strength of the whole log.
-        let entries = self
-            .feed
-            .read(&order, Seq::ZERO, Consistency::Strong)
-            .await?;
+        let entries = read_all(&self.feed, &order, Seq::ZERO, Consistency::Strong).await?;
         let reading = Reading::new(entries, &self.clock);
         match reading.after(&mark) {
             Ok(entries) => self.show(index, entries, &reading),

@@ -11,7 +11,9 @@ use order_status_stream::clock::Clock;
 use order_status_stream::dwell::Dwells;
 use order_status_stream::feed::dynamodb::DynamoDbFeed;
 use order_status_stream::feed::memory::MemoryFeed;
-use order_status_stream::feed::{Consistency, Entry, Feed, FeedError, Position, Put, append};
+use order_status_stream::feed::{
+    Consistency, Entry, Feed, FeedError, Position, Put, append, read_all,
+};
 use order_status_stream::order::{OrderId, Seq, Status};
 use serde_json::json;
 
@@ -49,8 +51,7 @@ async fn append_all(feed: &impl Feed, changes: &[Change]) {
 }
 
 async fn read(feed: &impl Feed, id: &str, from: u64) -> Vec<(u64, String)> {
-    let entries = feed
-        .read(&order(id), Seq(from), Consistency::Strong)
+    let entries = read_all(feed, &order(id), Seq(from), Consistency::Strong)
         .await
         .unwrap();
     entries
@@ -100,6 +101,7 @@ suite! {
     after_expiry_anything_is_a_change
     concurrent_appenders_make_one_clean_log
     more_than_a_page_is_read_whole
+    the_latest_page_ends_with_the_newest_entry
     an_entry_that_is_too_large_is_refused
     dwell_times_are_kept_for_each_status_and_add_up
 }
@@ -125,7 +127,7 @@ async fn an_entry_is_read_as_it_was_written(feed: impl Feed) {
         Some(&first)
     );
     assert_eq!(
-        feed.read(&order("Ünï / 🚚"), Seq(1), Consistency::Eventual)
+        read_all(&feed, &order("Ünï / 🚚"), Seq(1), Consistency::Eventual)
             .await
             .unwrap(),
         [first]
@@ -231,8 +233,7 @@ async fn a_new_stream_label_goes_on_where_the_old_one_ended(feed: impl Feed) {
 }
 
 async fn expiries(feed: &impl Feed) -> Vec<Option<u64>> {
-    let entries = feed
-        .read(&order("A"), Seq::ZERO, Consistency::Strong)
+    let entries = read_all(feed, &order("A"), Seq::ZERO, Consistency::Strong)
         .await
         .unwrap();
     entries.iter().map(|entry| entry.expires_at).collect()
@@ -312,6 +313,28 @@ async fn more_than_a_page_is_read_whole(feed: impl Feed) {
         append_all(&feed, &[change]).await;
     }
     assert_eq!(read(&feed, "A", 1).await.len(), 8);
+}
+
+async fn the_latest_page_ends_with_the_newest_entry(feed: impl Feed) {
+    let latest = async || {
+        let page = feed.latest(&order("A"), Consistency::Strong).await.unwrap();
+        let numbers: Vec<_> = page.entries.iter().map(|entry| entry.seq.0).collect();
+        (numbers, page.more)
+    };
+    assert_eq!(latest().await, (vec![], false));
+    for n in 1..=101 {
+        append_all(&feed, &[change("A", n, &format!("S{n}"))]).await;
+    }
+    assert_eq!(latest().await, ((2..=101).collect(), true));
+    // A page ends at 1 MB.
+    for n in 102..=105 {
+        let mut change = change("A", n, &format!("S{n}"));
+        let note = json!("x".repeat(300_000));
+        change.view.insert("note".to_owned(), note);
+        append_all(&feed, &[change]).await;
+    }
+    let (numbers, more) = latest().await;
+    assert!(more && numbers.last() == Some(&105) && numbers.len() <= 4);
 }
 
 async fn an_entry_that_is_too_large_is_refused(feed: impl Feed) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use order_status_stream::dwell::Dwells;
 use order_status_stream::feed::memory::MemoryFeed;
-use order_status_stream::feed::{Consistency, Entry, Feed, FeedError, Put};
+use order_status_stream::feed::{Consistency, Entry, Feed, FeedError, Page, Put};
 use order_status_stream::order::{OrderId, Seq, Status};
 
 use crate::bill::Usage;
@@ -63,6 +63,14 @@ fn write_units(bytes: usize) -> f64 {
     bytes.div_ceil(1024).max(1) as f64
 }
 
+impl MeteredFeed {
+    fn metered(&self, page: Page, consistency: Consistency) -> Page {
+        let bytes = page.entries.iter().map(size).sum();
+        lock(&self.watching).read_units += read_units(bytes, consistency);
+        page
+    }
+}
+
 impl Feed for MeteredFeed {
     async fn newest(&self, order: &OrderId) -> Result<Option<Entry>, FeedError> {
         let newest = self.log.newest(order).await?;
@@ -87,12 +95,16 @@ impl Feed for MeteredFeed {
         order: &OrderId,
         from: Seq,
         consistency: Consistency,
-    ) -> Result<Vec<Entry>, FeedError> {
+    ) -> Result<Page, FeedError> {
         tokio::time::sleep(CALL).await;
-        let entries = self.log.read(order, from, consistency).await?;
-        let bytes = entries.iter().map(size).sum();
-        lock(&self.watching).read_units += read_units(bytes, consistency);
-        Ok(entries)
+        let page = self.log.read(order, from, consistency).await?;
+        Ok(self.metered(page, consistency))
+    }
+
+    async fn latest(&self, order: &OrderId, consistency: Consistency) -> Result<Page, FeedError> {
+        tokio::time::sleep(CALL).await;
+        let page = self.log.latest(order, consistency).await?;
+        Ok(self.metered(page, consistency))
     }
 
     /// Written for those who watch, so they pay.

@@ -14,7 +14,7 @@ use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use sha2::{Digest, Sha256};
 
-use super::{Consistency, Entry, Feed, FeedError, Put};
+use super::{Consistency, Entry, Feed, FeedError, PAGE_ENTRIES, Page, Put};
 use crate::dwell::{BUCKETS, Dwells};
 use crate::order::{OrderId, Seq, Status};
 use crate::telemetry::with_causes;
@@ -133,17 +133,17 @@ impl Feed for DynamoDbFeed {
         order: &OrderId,
         from: Seq,
         consistency: Consistency,
-    ) -> Result<Vec<Entry>, FeedError> {
-        let mut pages = self
-            .query(order, from, consistency)
-            .into_paginator()
-            .items()
-            .send();
-        let mut entries = Vec::new();
-        while let Some(item) = pages.try_next().await.map_err(unavailable)? {
-            entries.push(serde_dynamo::from_item(item).map_err(unreadable)?);
-        }
-        Ok(entries)
+    ) -> Result<Page, FeedError> {
+        page(self.query(order, from, consistency)).await
+    }
+
+    async fn latest(&self, order: &OrderId, consistency: Consistency) -> Result<Page, FeedError> {
+        let backwards = self
+            .query(order, Seq::ZERO, consistency)
+            .scan_index_forward(false);
+        let mut page = page(backwards).await?;
+        page.entries.reverse();
+        Ok(page)
     }
 
     async fn learn(
@@ -196,6 +196,15 @@ impl Feed for DynamoDbFeed {
             .unwrap_or_default();
         Ok(items.iter().filter_map(dwells_of).collect())
     }
+}
+
+async fn page(query: QueryFluentBuilder) -> Result<Page, FeedError> {
+    let limit = i32::try_from(PAGE_ENTRIES).unwrap_or(i32::MAX);
+    let found = query.limit(limit).send().await.map_err(unavailable)?;
+    Ok(Page {
+        more: found.last_evaluated_key.is_some(),
+        entries: serde_dynamo::from_items(found.items.unwrap_or_default()).map_err(unreadable)?,
+    })
 }
 
 /// `None` where the item has no status: it is not ours.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Consistency, Entry, Feed, FeedError, Put};
+use super::{Consistency, Entry, Feed, FeedError, PAGE_ENTRIES, Page, Put};
 use crate::dwell::Dwells;
 use crate::order::{OrderId, Seq, Status};
 
@@ -11,6 +11,9 @@ type Log = BTreeMap<(OrderId, Seq), Entry>;
 
 /// DynamoDB's limit. Its way of counting is not JSON's, but near enough.
 const MAX_ITEM_BYTES: usize = 400 * 1024;
+
+/// DynamoDB's limit. The entry that reaches it still belongs to the page.
+const MAX_PAGE_BYTES: usize = 1024 * 1024;
 
 /// A feed in memory.
 #[derive(Clone, Debug, Default)]
@@ -105,6 +108,33 @@ impl MemoryFeed {
     }
 }
 
+impl State {
+    fn log(&self, consistency: Consistency) -> &Log {
+        match (consistency, &self.replica) {
+            (Consistency::Eventual, Some(replica)) => replica,
+            _ => &self.log,
+        }
+    }
+}
+
+fn size(entry: &Entry) -> usize {
+    serde_json::to_string(entry).map_or(0, |json| json.len())
+}
+
+fn page(mut entries: impl Iterator<Item = Entry>) -> Page {
+    let mut page = Page::default();
+    let mut bytes = 0;
+    while page.entries.len() < PAGE_ENTRIES && bytes < MAX_PAGE_BYTES {
+        let Some(entry) = entries.next() else {
+            return page;
+        };
+        bytes += size(&entry);
+        page.entries.push(entry);
+    }
+    page.more = entries.next().is_some();
+    page
+}
+
 fn refused(message: &str) -> FeedError {
     FeedError::Refused {
         message: message.to_owned(),
@@ -124,7 +154,7 @@ impl Feed for MemoryFeed {
     }
 
     async fn put(&self, entry: &Entry) -> Result<Put, FeedError> {
-        if serde_json::to_string(entry).is_ok_and(|json| json.len() > MAX_ITEM_BYTES) {
+        if size(entry) > MAX_ITEM_BYTES {
             return Err(refused("an entry is 400 KB at most"));
         }
         self.call(|state| {
@@ -152,13 +182,16 @@ impl Feed for MemoryFeed {
         order: &OrderId,
         from: Seq,
         consistency: Consistency,
-    ) -> Result<Vec<Entry>, FeedError> {
+    ) -> Result<Page, FeedError> {
+        self.call(|state| page(entries(state.log(consistency), order, from)))
+            .await
+    }
+
+    async fn latest(&self, order: &OrderId, consistency: Consistency) -> Result<Page, FeedError> {
         self.call(|state| {
-            let log = match (consistency, &state.replica) {
-                (Consistency::Eventual, Some(replica)) => replica,
-                _ => &state.log,
-            };
-            entries(log, order, from).collect()
+            let mut page = page(entries(state.log(consistency), order, Seq::ZERO).rev());
+            page.entries.reverse();
+            page
         })
         .await
     }

@@ -20,7 +20,7 @@ use local::runtime_api::{Builder, Function};
 use order_status_stream::change::Change;
 use order_status_stream::clock::Clock;
 use order_status_stream::feed::dynamodb::DynamoDbFeed;
-use order_status_stream::feed::{Consistency, Feed, Position, append};
+use order_status_stream::feed::{Consistency, Position, append, read_all};
 use order_status_stream::order::{OrderId, Seq, Status};
 
 const RETENTION: Duration = Duration::from_secs(30 * 86_400);
@@ -107,12 +107,8 @@ impl Cloud {
     /// The order's log: number, status, and whether it is going to expire.
     pub async fn log(&self, id: &str) -> Vec<(u64, String, bool)> {
         let feed = DynamoDbFeed::new(self.client.clone(), "OrderFeed");
-        let entries = feed
-            .read(
-                &OrderId::try_from(id).unwrap(),
-                Seq::ZERO,
-                Consistency::Strong,
-            )
+        let order = OrderId::try_from(id).unwrap();
+        let entries = read_all(&feed, &order, Seq::ZERO, Consistency::Strong)
             .await
             .unwrap();
         entries
