@@ -16,14 +16,21 @@ use bad_server::{BadServer, Fault, GOOD};
 use cloud::Cloud;
 use conformance::Options;
 use conformance::evidence::{Evidence, gather};
-use conformance::exchange::{End, Exchange};
+use conformance::exchange::{Ask, End, Exchange, exchange};
 use conformance::rules::{Finding, Verdict, judge};
+use http::Response;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use jsonwebtoken::Algorithm;
 use local::issuer::Issuer;
 use local::page::Page;
 use local::shop::Shop;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use variants::{VARIANTS, Variant, only, set, without};
 
 fn options(url: &str) -> Options {
@@ -302,6 +309,64 @@ async fn what_no_client_stumbles_over_is_no_failure() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A server that speaks HTTP/2 only, and answers a stream. Its certificate comes back with its URL.
+async fn http2_server(tasks: &mut JoinSet<()>) -> (String, reqwest::Certificate) {
+    let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let certificate = certified.cert.der().clone();
+    let key = PrivateKeyDer::try_from(certified.signing_key.serialize_der()).unwrap();
+    let mut tls = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.clone()], key)
+        .unwrap();
+    tls.alpn_protocols = vec![b"h2".to_vec()];
+    let acceptor = TlsAcceptor::from(Arc::new(tls));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!(
+        "https://localhost:{}/",
+        listener.local_addr().unwrap().port()
+    );
+    tasks.spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let stream = acceptor.accept(stream).await.unwrap();
+        let answer = service_fn(|_| async {
+            let stream = Response::builder()
+                .header("content-type", "text/event-stream")
+                .header("cache-control", "no-cache");
+            stream.body(":\nretry: 3000\ndata: x\nid: 1\n\n".to_owned())
+        });
+        let connection = http2::Builder::new(TokioExecutor::new());
+        let served = connection.serve_connection(TokioIo::new(stream), answer);
+        served.await.ok();
+    });
+    let certificate = reqwest::Certificate::from_der(&certificate).unwrap();
+    (url, certificate)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_speaks_http2_only() {
+    let mut tasks = JoinSet::new();
+    let (url, certificate) = http2_server(&mut tasks).await;
+    let client = reqwest::Client::builder().tls_certs_only([certificate]);
+    let ask = Ask {
+        url,
+        method: http::Method::GET,
+        cursor: None,
+        accept: "text/event-stream",
+        token: None,
+        patience: Duration::from_secs(20),
+    };
+    let held = exchange(&client.build().unwrap(), ask, |_| false).await;
+    let evidence = Evidence {
+        any_server: true,
+        held,
+        resumed: None,
+        contract: None,
+    };
+    let found = judge(&evidence);
+    // The one chunk has a length.
+    assert_eq!(findings(&found), "P3 Note, P14 Skip", "{found:#?}");
 }
 
 #[test]

@@ -26,7 +26,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "P3",
         scope: Scope::Any,
         text: "nothing stores or rewrites it: cache-control, no content-encoding that was not accepted",
-        advice: "send `cache-control: no-cache, no-store, no-transform`, and neither length nor encoding",
+        advice: "send `cache-control: no-cache, no-store, no-transform`, each chunk when it is written, and no encoding",
         check: not_stored,
     },
     Rule {
