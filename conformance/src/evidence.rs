@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use crate::Options;
 use crate::exchange::{Ask, Seen, exchange};
-use crate::transcript::Transcript;
+use crate::transcript::{Frame, Transcript};
 
 /// Once it has begun, an answer that ends by itself takes no longer, unless something is wrong.
 const SHORT: Duration = Duration::from_secs(20);
@@ -92,7 +92,10 @@ struct Questions<'a> {
 /// Where the HTTP client cannot be set up.
 pub async fn gather(options: &Options) -> Result<Evidence, reqwest::Error> {
     let client = reqwest::Client::builder()
+        // `exchange` follows them itself, as `EventSource` does.
         .redirect(reqwest::redirect::Policy::none())
+        // Common firewalls refuse a request without one.
+        .user_agent(concat!("conformance/", env!("CARGO_PKG_VERSION")))
         .build()?;
     let questions = Questions { client, options };
     if options.any_server {
@@ -188,17 +191,12 @@ impl Questions<'_> {
                 patience,
             )
             .await;
-        let cursor = first_cursor(&held);
-        let resumed = match cursor {
-            Some(cursor) => {
-                let one_event = |bytes: &[u8]| {
-                    Transcript::read(bytes)
-                        .frames
-                        .iter()
-                        .any(|frame| frame.event() == "message" || frame.event() == "ready")
-                };
-                let seen = self.stream(url, Some(&cursor), one_event).await;
-                Some((cursor, seen))
+        let resumed = match transcript(&held).resumable() {
+            Some(from) => {
+                let one_event = |bytes: &[u8]| has(bytes, from.event()) || has(bytes, "ready");
+                let cursor = from.cursor().unwrap_or_default();
+                let seen = self.stream(url, Some(cursor), one_event).await;
+                Some((cursor.to_owned(), seen))
             }
             None => None,
         };
@@ -411,18 +409,11 @@ fn transcript(seen: &Seen) -> Transcript {
     Transcript::read(body.unwrap_or_default())
 }
 
-/// The id of the first event that moves the cursor.
-fn first_cursor(seen: &Seen) -> Option<String> {
-    let transcript = transcript(seen);
-    let mut ids = transcript.of("message").filter_map(|frame| frame.get("id"));
-    ids.next().filter(|id| !id.is_empty()).map(str::to_owned)
-}
-
 /// The ids of the changes.
 fn cursors(seen: &Seen) -> Vec<String> {
     transcript(seen)
         .of("message")
-        .filter_map(|frame| frame.get("id"))
+        .filter_map(Frame::cursor)
         .map(str::to_owned)
         .collect()
 }

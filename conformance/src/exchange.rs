@@ -3,6 +3,10 @@
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use reqwest::{Client, RequestBuilder, Response, Url};
+
+/// The most redirects that are followed: <https://fetch.spec.whatwg.org/#http-redirect-fetch>.
+const REDIRECTS: usize = 20;
 
 /// How a response ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,38 +57,13 @@ pub struct Ask<'a> {
 }
 
 /// Sends a request and reads the response until `enough`, its end, or the end of patience.
-pub async fn exchange(
-    client: &reqwest::Client,
-    ask: Ask<'_>,
-    enough: impl Fn(&[u8]) -> bool,
-) -> Seen {
-    let preflight = ask.method == Method::OPTIONS;
-    let mut request = client
-        .request(ask.method, &ask.url)
-        .header("accept", ask.accept);
-    if preflight {
-        // As a browser asks; a front that answers in the server's place answers nothing else.
-        request = request
-            .header("origin", "https://conformance.example")
-            .header("access-control-request-method", "GET");
-    }
-    if let Some(cursor) = ask.cursor {
-        request = request.header("last-event-id", cursor);
-    }
-    if let Some(token) = ask.token {
-        request = request.bearer_auth(token);
-    }
+pub async fn exchange(client: &Client, ask: Ask<'_>, enough: impl Fn(&[u8]) -> bool) -> Seen {
     let deadline = tokio::time::Instant::now() + ask.patience;
-    let answered = tokio::time::timeout_at(deadline, request.send()).await;
-    let mut response = answered
-        .map_err(|_| {
-            format!(
-                "{} was not answered within {} s",
-                ask.url,
-                ask.patience.as_secs()
-            )
-        })?
-        .map_err(|error| format!("{} was not answered: {}", ask.url, chain(&error)))?;
+    let answered = tokio::time::timeout_at(deadline, answer(client, &ask)).await;
+    let mut response = answered.map_err(|_| {
+        let seconds = ask.patience.as_secs();
+        format!("{} was not answered within {seconds} s", ask.url)
+    })??;
     let mut seen = Exchange {
         status: response.status(),
         headers: response.headers().clone(),
@@ -111,6 +90,63 @@ pub async fn exchange(
     Ok(seen)
 }
 
+/// Sends the request, and follows redirects as `EventSource` does: with the same header fields, but for the token, which does
+/// not go to another origin. The method stays, because the request is meant for the server that the redirect names.
+async fn answer(client: &Client, ask: &Ask<'_>) -> Result<Response, String> {
+    let failed = |what: String| format!("{} was not answered: {what}", ask.url);
+    let mut url = Url::parse(&ask.url).map_err(|error| failed(error.to_string()))?;
+    let mut token = ask.token;
+    for _ in 0..=REDIRECTS {
+        let sent = request(client, ask, &url, token).send().await;
+        let response = sent.map_err(|error| failed(chain(&error)))?;
+        let Some(next) = redirect(&response) else {
+            return Ok(response);
+        };
+        let next = next.map_err(failed)?;
+        if next.origin() != url.origin() {
+            token = None;
+        }
+        url = next;
+    }
+    Err(failed(format!(
+        "there were more than {REDIRECTS} redirects"
+    )))
+}
+
+fn request(client: &Client, ask: &Ask<'_>, url: &Url, token: Option<&str>) -> RequestBuilder {
+    let mut request = client
+        .request(ask.method.clone(), url.clone())
+        .header("accept", ask.accept)
+        // Some clients can read nothing else.
+        .header("accept-encoding", "identity");
+    if ask.method == Method::OPTIONS {
+        // As a browser asks; a front that answers in the server's place answers nothing else.
+        request = request
+            .header("origin", "https://conformance.example")
+            .header("access-control-request-method", "GET");
+    }
+    if let Some(cursor) = ask.cursor {
+        // As UTF-8, as browsers send it.
+        request = request.header("last-event-id", cursor.as_bytes());
+    }
+    match token {
+        Some(token) => request.bearer_auth(token),
+        None => request,
+    }
+}
+
+/// Where a redirect leads. A redirect without a location is a response like any other.
+fn redirect(response: &Response) -> Option<Result<Url, String>> {
+    let redirects = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
+    let location = response.headers().get("location").filter(|_| redirects)?;
+    let location = String::from_utf8_lossy(location.as_bytes());
+    let leads = response.url().join(&location);
+    let http = leads
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https"));
+    Some(http.ok_or_else(|| format!("a redirect leads to {location:?}")))
+}
+
 impl Exchange {
     /// A header field, where it is there and text.
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -119,10 +155,28 @@ impl Exchange {
             .and_then(|value: &HeaderValue| value.to_str().ok())
     }
 
-    /// The content type without its parameters.
-    pub fn media_type(&self) -> &str {
+    /// All header fields of a name, as one list.
+    pub fn list(&self, name: &str) -> Option<String> {
+        let values = self.headers.get_all(name).iter();
+        let values: Vec<_> = values
+            .map(|value| String::from_utf8_lossy(value.as_bytes()))
+            .collect();
+        (!values.is_empty()).then(|| values.join(", "))
+    }
+
+    /// The content type without its parameters, in lower case.
+    pub fn media_type(&self) -> String {
         let value = self.header("content-type").unwrap_or("none");
-        value.split(';').next().unwrap_or_default().trim()
+        let essence = value.split(';').next().unwrap_or_default();
+        essence.trim().to_ascii_lowercase()
+    }
+
+    /// The content type's character encoding, in lower case.
+    pub fn charset(&self) -> Option<String> {
+        let parameters = self.header("content-type")?.split(';').skip(1);
+        let mut pairs = parameters.filter_map(|parameter| parameter.split_once('='));
+        let (_, value) = pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))?;
+        Some(value.trim().trim_matches('"').to_ascii_lowercase())
     }
 }
 

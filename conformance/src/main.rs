@@ -64,24 +64,19 @@ fn read(mut arguments: impl Iterator<Item = String>) -> Option<Options> {
 
 fn report(findings: &[Finding]) -> ExitCode {
     let mut counts = [0; 4];
-    for Finding {
-        rule,
-        verdict,
-        advice_only,
-    } in findings
-    {
+    for Finding { rule, verdict } in findings {
         let (index, word, what) = match verdict {
             Verdict::Pass => (0, "pass", None),
-            Verdict::Fail(seen) if *advice_only => (3, "note", Some(seen)),
             Verdict::Fail(seen) => (1, "FAIL", Some(seen)),
             Verdict::Skip(why) => (2, "skip", Some(why)),
+            Verdict::Note(seen) => (3, "note", Some(seen)),
         };
         counts[index] += 1;
         println!("{word}  {:4} {}", rule.id, rule.text);
         if let Some(what) = what {
             println!("           {what}");
         }
-        if let Verdict::Fail(_) = verdict {
+        if let Verdict::Fail(_) | Verdict::Note(_) = verdict {
             println!("           to do: {}", rule.advice);
         }
     }

@@ -4,6 +4,7 @@
 
 mod contract;
 mod framing;
+mod history;
 mod response;
 
 use crate::evidence::Evidence;
@@ -17,6 +18,8 @@ pub enum Verdict {
     Pass,
     /// It is broken: where, and what was seen.
     Fail(String),
+    /// It is not kept to the letter, and the standard or the network allows that: what was seen.
+    Note(String),
     /// It was not seen: why, and what to do.
     Skip(String),
 }
@@ -53,22 +56,48 @@ pub struct Finding {
     pub rule: Rule,
     /// Its verdict.
     pub verdict: Verdict,
-    /// Broken, but no duty of this server's.
-    pub advice_only: bool,
 }
 
 /// Judges all rules that apply.
 pub fn judge(evidence: &Evidence) -> Vec<Finding> {
-    let rules = [response::RULES, framing::RULES, contract::RULES].concat();
+    let mut rules = [
+        response::RULES,
+        framing::RULES,
+        contract::RULES,
+        history::RULES,
+    ]
+    .concat();
+    rules.sort_by_key(|rule| rule.id[1..].parse().unwrap_or(u32::MAX));
     let applying = rules
         .into_iter()
         .filter(|rule| rule.scope != Scope::Contract || !evidence.any_server);
     let findings = applying.map(|rule| Finding {
         rule,
-        verdict: (rule.check)(evidence),
-        advice_only: rule.scope == Scope::Advice && evidence.any_server,
+        verdict: match rule.scope {
+            Scope::Advice => advice(evidence, (rule.check)(evidence)),
+            Scope::Any | Scope::Contract => (rule.check)(evidence),
+        },
     });
     findings.collect()
+}
+
+/// A failure of a server of this contract, a note to any other.
+fn advice(evidence: &Evidence, verdict: Verdict) -> Verdict {
+    match verdict {
+        Verdict::Fail(seen) if evidence.any_server => Verdict::Note(seen),
+        verdict => verdict,
+    }
+}
+
+/// The first failure; if there is none, the first note, then what was not seen.
+fn worst(verdicts: impl IntoIterator<Item = Verdict>) -> Verdict {
+    let worst = verdicts.into_iter().min_by_key(|verdict| match verdict {
+        Verdict::Fail(_) => 0,
+        Verdict::Note(_) => 1,
+        Verdict::Skip(_) => 2,
+        Verdict::Pass => 3,
+    });
+    worst.unwrap_or(Verdict::Pass)
 }
 
 /// Fails with what was seen, unless it is as it should be.
@@ -107,7 +136,14 @@ fn streams(evidence: &Evidence) -> Vec<Transcript> {
         ]);
         seen.extend(contract.several.as_ref());
         seen.extend(contract.by_query.as_ref().map(|(_, seen)| seen));
-        seen.extend(contract.finished.as_ref().map(|finished| &finished.whole));
+        seen.extend(contract.by_both.as_ref().map(|(_, seen)| seen));
+        if let Some(finished) = &contract.finished {
+            seen.push(&finished.whole);
+            seen.extend(&finished.untold);
+        }
+        if let Some((_, Some(resumed))) = &contract.snapshot {
+            seen.push(resumed);
+        }
         if let Some(Ok(live)) = &contract.live {
             seen.extend(&live.watched);
         }
@@ -119,15 +155,11 @@ fn streams(evidence: &Evidence) -> Vec<Transcript> {
     streams.map(|seen| Transcript::read(&seen.body)).collect()
 }
 
-/// Passes where every stream does; skips where there is none.
+/// The worst of all streams; skips where there is none.
 fn each(evidence: &Evidence, check: impl Fn(&Transcript) -> Verdict) -> Verdict {
     let streams = streams(evidence);
     if streams.is_empty() {
         return Verdict::Skip("no stream was answered: see the failures above".to_owned());
     }
-    let verdicts = streams.iter().map(check);
-    verdicts
-        .into_iter()
-        .find(|verdict| *verdict != Verdict::Pass)
-        .unwrap_or(Verdict::Pass)
+    worst(streams.iter().map(check))
 }

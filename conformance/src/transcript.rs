@@ -1,7 +1,7 @@
 //! A strict reading of an event stream.
 //!
-//! It forgives nothing that the grammar of WHATWG HTML 9.2.5 lets pass and some client was seen to stumble over; it shares no
-//! code with the server that this project has.
+//! It records everything that the grammar of WHATWG HTML 9.2.5 allows and a client may stumble over; the rules say what of it is
+//! a failure. It shares no code with the server that this project has.
 
 /// An event stream, block by block.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,10 +18,12 @@ pub struct Transcript {
     pub begins_with_comment: bool,
     /// LF, CRLF and CR, as line ends.
     pub line_ends: [usize; 3],
-    /// Lines that are neither a comment nor one of the four fields.
+    /// Lines that are neither a comment nor one of the four fields. No frame holds them, because every client ignores them.
     pub strange: Vec<String>,
-    /// What is not UTF-8, or a byte order mark.
+    /// What is not UTF-8.
     pub encoding: Option<String>,
+    /// Whether the bytes begin with a byte order mark.
+    pub byte_order_mark: bool,
 }
 
 /// A block with at least one field.
@@ -50,9 +52,27 @@ impl Frame {
         self.fields.iter().map(|(name, _)| name.as_str()).collect()
     }
 
+    /// Whether the frame has each of these fields.
+    pub fn has(&self, names: &[&str]) -> bool {
+        names.iter().all(|name| self.get(name).is_some())
+    }
+
+    /// The lines of data, joined as clients join them.
+    pub fn data(&self) -> String {
+        let lines = self.fields.iter().filter(|(name, _)| name == "data");
+        let lines: Vec<_> = lines.map(|(_, value)| value.as_str()).collect();
+        lines.join("\n")
+    }
+
     /// The data as JSON.
     pub fn json(&self) -> Option<serde_json::Value> {
-        serde_json::from_str(self.get("data")?).ok()
+        serde_json::from_str(&self.data()).ok()
+    }
+
+    /// The id, if it moves a client's cursor: clients ignore one with NUL, and an empty one is no cursor.
+    pub fn cursor(&self) -> Option<&str> {
+        self.get("id")
+            .filter(|id| !id.is_empty() && !id.contains('\0'))
     }
 }
 
@@ -61,18 +81,16 @@ impl Transcript {
     pub fn read(bytes: &[u8]) -> Self {
         let mut transcript = Self::default();
         let text = String::from_utf8_lossy(bytes);
-        match std::str::from_utf8(bytes) {
-            // What was cut off in a character is no fault of its own.
-            Err(error) if error.error_len().is_some() => {
-                transcript.encoding = Some(format!("byte {} is not UTF-8", error.valid_up_to()));
-            }
-            _ if text.starts_with('\u{feff}') => {
-                transcript.encoding = Some("it begins with a byte order mark".to_owned());
-            }
-            _ => {}
+        // What was cut off in a character is no fault of its own.
+        if let Err(error) = std::str::from_utf8(bytes)
+            && error.error_len().is_some()
+        {
+            transcript.encoding = Some(format!("byte {} is not UTF-8", error.valid_up_to()));
         }
-        transcript.begins_with_comment = text.starts_with(':');
-        let mut rest = text.trim_start_matches('\u{feff}');
+        // One mark is the standard's; a second one is a part of the first line.
+        let mut rest = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        transcript.byte_order_mark = rest.len() < text.len();
+        transcript.begins_with_comment = rest.starts_with(':');
         let (mut frame, mut comments) = (Frame::default(), 0);
         while let Some((line, after, kind)) = split(rest) {
             rest = after;
@@ -101,6 +119,7 @@ impl Transcript {
         let (name, value) = line.split_once(':').unwrap_or((line, ""));
         if !["event", "data", "id", "retry"].contains(&name) {
             self.strange.push(line.chars().take(60).collect());
+            return;
         }
         let value = value.strip_prefix(' ').unwrap_or(value);
         frame.fields.push((name.to_owned(), value.to_owned()));
@@ -111,6 +130,21 @@ impl Transcript {
         self.frames
             .iter()
             .filter(move |frame| frame.event() == event)
+    }
+
+    /// The event to resume from: the first message, or the first event of a type whose events have ids of their own. Other types
+    /// may tell of the connection only, and come again with each.
+    pub fn resumable(&self) -> Option<&Frame> {
+        let frames = || {
+            let frames = self.frames.iter();
+            frames.filter(|frame| frame.cursor().is_some() && frame.get("data").is_some())
+        };
+        let has_id_of_its_own = |found: &&Frame| {
+            frames().any(|other| other.event() == found.event() && other.cursor() != found.cursor())
+        };
+        frames()
+            .find(|frame| frame.event() == "message")
+            .or_else(|| frames().find(has_id_of_its_own))
     }
 
     /// The types of the events, in their order.
@@ -154,5 +188,41 @@ mod tests {
         assert_eq!(Transcript::read("data: ü".as_bytes()).encoding, None);
         assert_eq!(Transcript::read(b"data: \xc3").encoding, None);
         assert!(Transcript::read(b"data: \xff\n").encoding.is_some());
+    }
+
+    #[test]
+    fn what_the_standard_allows() {
+        let read = Transcript::read("\u{feff}: x\ndata: {\ndata:}\nx: y\n\n\n".as_bytes());
+        assert!(read.byte_order_mark && read.begins_with_comment && read.ends_on_boundary);
+        assert_eq!(
+            (read.frames.len(), read.frames[0].data()),
+            (1, "{\n}".to_owned())
+        );
+        assert_eq!(read.strange, ["x: y"]);
+        let twice = Transcript::read("\u{feff}\u{feff}data: x\n\n".as_bytes());
+        assert_eq!(twice.strange, ["\u{feff}data: x"]);
+    }
+
+    #[test]
+    fn where_to_resume() {
+        let from = |text: &str| {
+            let read = Transcript::read(text.as_bytes());
+            read.resumable().and_then(Frame::cursor).map(str::to_owned)
+        };
+        assert_eq!(
+            from("event: a\ndata: 1\nid: 0\n\ndata: 2\nid: 1\n\n"),
+            Some("1".into())
+        );
+        assert_eq!(
+            from("event: a\ndata: 1\nid: 7\n\nevent: b\ndata: 1\nid: 8\n\n"),
+            None
+        );
+        assert_eq!(
+            from(
+                "event: a\ndata: 1\nid: 7\n\nevent: b\ndata: 1\nid: 4\n\nevent: b\ndata: 1\nid: 5\n\n"
+            ),
+            Some("4".into())
+        );
+        assert_eq!(from("data: 1\nid: \0\n\ndata: 1\nid\n\ndata: 1\n\n"), None);
     }
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http_body_util::BodyExt;
+use order_status_stream::endpoint::Body;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -20,7 +21,11 @@ use crate::support::{Stage, request};
 #[derive(Clone, Debug, Default)]
 pub struct Asked {
     pub method: String,
+    /// The path and query as they came, and as the endpoint sees them.
+    pub target: String,
     pub path: String,
+    pub host: String,
+    pub authorization: String,
     pub cursor: String,
     pub accept: String,
 }
@@ -38,6 +43,8 @@ pub struct Fault {
     pub chunk: fn(&Asked, &str) -> Vec<u8>,
     /// The last chunk, which ends the response, is not written.
     pub cut: bool,
+    /// The body is collected, and sent with its length.
+    pub collected: bool,
 }
 
 /// No fault.
@@ -48,6 +55,7 @@ pub const GOOD: Fault = Fault {
     head: |_, _, _| {},
     chunk: |_, chunk| chunk.into(),
     cut: false,
+    collected: false,
 };
 
 const STATUSES: [&str; 3] = ["PLACED", "PAID", "SHIPPED"];
@@ -132,11 +140,16 @@ async fn read_request(stream: &mut BufReader<TcpStream>) -> std::io::Result<Opti
         } else if asked.method.is_empty() {
             let mut words = text.split(' ').map(str::to_owned);
             asked.method = words.next().unwrap_or_default();
-            asked.path = words.next().unwrap_or_default();
+            asked.target = words.next().unwrap_or_default();
+            asked.path = asked.target.clone();
         } else if let Some(cursor) = text.strip_prefix("last-event-id: ") {
             asked.cursor = cursor.to_owned();
         } else if let Some(accept) = text.strip_prefix("accept: ") {
             asked.accept = accept.to_owned();
+        } else if let Some(host) = text.strip_prefix("host: ") {
+            asked.host = host.to_owned();
+        } else if let Some(token) = text.strip_prefix("authorization: ") {
+            asked.authorization = token.to_owned();
         }
     }
 }
@@ -164,7 +177,15 @@ async fn answer(
         .collect();
     (fault.head)(asked, &mut status, &mut headers);
     let bodiless = status == 204 || asked.method == "HEAD";
-    if !bodiless {
+    let mut collected = None;
+    if fault.collected && !bodiless {
+        let mut bytes = Vec::new();
+        while let Some(chunk) = next_chunk(&mut body, asked, fault).await {
+            bytes.extend(chunk);
+        }
+        headers.push(("content-length".to_owned(), bytes.len().to_string()));
+        collected = Some(bytes);
+    } else if !bodiless {
         headers.push(("transfer-encoding".to_owned(), "chunked".to_owned()));
     }
     let headers: String = headers
@@ -177,9 +198,10 @@ async fn answer(
     if bodiless {
         return Ok(());
     }
-    while let Some(chunk) = body.frame().await {
-        let chunk = chunk.unwrap().into_data().unwrap();
-        let chunk = (fault.chunk)(asked, std::str::from_utf8(&chunk).unwrap());
+    if let Some(bytes) = collected {
+        return stream.write_all(&bytes).await;
+    }
+    while let Some(chunk) = next_chunk(&mut body, asked, fault).await {
         if !chunk.is_empty() {
             let framed = [format!("{:x}\r\n", chunk.len()).as_bytes(), &chunk, b"\r\n"].concat();
             stream.write_all(&framed).await?;
@@ -189,4 +211,9 @@ async fn answer(
         true => stream.shutdown().await,
         false => stream.write_all(b"0\r\n\r\n").await,
     }
+}
+
+async fn next_chunk(body: &mut Body, asked: &Asked, fault: Fault) -> Option<Vec<u8>> {
+    let chunk = body.frame().await?.unwrap().into_data().unwrap();
+    Some((fault.chunk)(asked, std::str::from_utf8(&chunk).unwrap()))
 }

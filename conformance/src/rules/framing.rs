@@ -1,6 +1,6 @@
 //! Lines and frames.
 
-use super::{Rule, Scope, Verdict, each, expect, stream};
+use super::{Rule, Scope, Verdict, advice, each, expect, stream, worst};
 use crate::evidence::Evidence;
 use crate::transcript::{Frame, Transcript};
 
@@ -10,11 +10,11 @@ pub(super) const RULES: &[Rule] = &[
         scope: Scope::Any,
         text: "UTF-8 without a byte order mark; one kind of line end, LF",
         advice: "end lines with LF alone: a CR at a chunk's end may or may not be half of a CRLF",
-        check: |evidence| each(evidence, |read| encoding(read, evidence.any_server)),
+        check: |evidence| each(evidence, |read| encoding(read, evidence)),
     },
     Rule {
         id: "P8",
-        scope: Scope::Any,
+        scope: Scope::Advice,
         text: "lines are comments, event, data, id or retry",
         advice: "clients ignore any other field: a misspelt one is lost without a word",
         check: |evidence| {
@@ -30,7 +30,7 @@ pub(super) const RULES: &[Rule] = &[
         scope: Scope::Any,
         text: "each frame has data",
         advice: "add `data: {}`: browsers drop an event without data; some clients drop its retry or id, or dispatch it empty",
-        check: |evidence| each_frame(evidence, |frame| frame.get("data").is_some()),
+        check: data,
     },
     Rule {
         id: "P10",
@@ -61,7 +61,7 @@ pub(super) const RULES: &[Rule] = &[
         scope: Scope::Any,
         text: "`retry` is a number of milliseconds, 1000 to 3600000",
         advice: "a shorter one outlives its response and hammers during an outage; clients ignore one that is no number",
-        check: |evidence| each_frame(evidence, |frame| frame.get("retry").is_none_or(is_retry)),
+        check: retry,
     },
     Rule {
         id: "P13",
@@ -85,16 +85,46 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-fn encoding(read: &Transcript, any_server: bool) -> Verdict {
+fn encoding(read: &Transcript, evidence: &Evidence) -> Verdict {
     if let Some(fault) = &read.encoding {
         return Verdict::Fail(fault.clone());
     }
+    let mark = expect(!read.byte_order_mark, || {
+        "it begins with a byte order mark".to_owned()
+    });
     let [lf, crlf, cr] = read.line_ends;
     let kinds = read.line_ends.iter().filter(|count| **count > 0).count();
-    let kept = kinds <= 1 && (any_server || crlf + cr == 0);
-    expect(kept, || {
+    // What HTTP itself does; a lone CR at a chunk's end makes some parsers wait for what follows.
+    let common = evidence.any_server && cr == 0;
+    let ends = expect(kinds <= 1 && (common || crlf + cr == 0), || {
         format!("{lf} lines end with LF, {crlf} with CRLF, {cr} with CR")
-    })
+    });
+    advice(evidence, worst([mark, ends]))
+}
+
+fn data(evidence: &Evidence) -> Verdict {
+    // Every browser takes a bare `retry`, and it is common.
+    let bare_retry = |frame: &Frame| frame.names().iter().all(|name| *name == "retry");
+    let any_server = evidence.any_server;
+    worst([
+        each_frame(evidence, |frame| {
+            frame.has(&["data"]) || any_server && bare_retry(frame)
+        }),
+        advice(evidence, each_frame(evidence, |frame| frame.has(&["data"]))),
+    ])
+}
+
+/// Clients ignore what is no number. A number that is too small or too great is the server's own risk.
+fn retry(evidence: &Evidence) -> Verdict {
+    let digits = |retry: &str| !retry.is_empty() && retry.bytes().all(|b| b.is_ascii_digit());
+    let number = each_frame(evidence, |frame| frame.get("retry").is_none_or(digits));
+    let in_range = each_frame(evidence, |frame| {
+        let range = 1000..=3_600_000_u64;
+        frame
+            .get("retry")
+            .is_none_or(|retry| retry.parse().is_ok_and(|retry| range.contains(&retry)))
+    });
+    worst([number, advice(evidence, in_range)])
 }
 
 fn each_frame(evidence: &Evidence, kept: impl Fn(&Frame) -> bool) -> Verdict {
@@ -114,27 +144,30 @@ fn each_frame(evidence: &Evidence, kept: impl Fn(&Frame) -> bool) -> Verdict {
     })
 }
 
-fn is_retry(retry: &str) -> bool {
-    let digits = !retry.is_empty() && retry.bytes().all(|b| b.is_ascii_digit());
-    digits
-        && retry
-            .parse()
-            .is_ok_and(|retry: u64| (1000..=3_600_000).contains(&retry))
-}
-
 fn resume(evidence: &Evidence) -> Verdict {
     let Some((cursor, resumed)) = &evidence.resumed else {
         let what = if evidence.any_server {
-            "no event with an id came"
+            "no events came that can be told from each other by an id"
         } else {
             "no order with changes: name one with ORDER"
         };
         return Verdict::Skip(what.to_owned());
     };
+    if evidence.any_server
+        && let Ok(seen) = resumed
+        && seen.status == 204
+    {
+        // The standard's own way to say that nothing more comes.
+        return Verdict::Pass;
+    }
+    let event = match &evidence.held {
+        Ok(held) => Transcript::read(&held.body)
+            .resumable()
+            .map_or("message".to_owned(), |frame| frame.event().to_owned()),
+        Err(_) => "message".to_owned(),
+    };
     stream(resumed, |read| {
-        let again = read
-            .of("message")
-            .any(|frame| frame.get("id") == Some(cursor));
+        let again = read.of(&event).any(|frame| frame.get("id") == Some(cursor));
         expect(!again, || {
             format!("from {cursor:?} on, {cursor:?} came again")
         })
