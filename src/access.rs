@@ -27,9 +27,9 @@ use crate::order::OrderId;
 use crate::request::Request;
 
 use cache::{Cache, KeyError};
-pub use claims::TokenError;
-use claims::Claims;
 pub use claims::ClaimSettings;
+use claims::Claims;
+pub use claims::TokenError;
 use https::Https;
 use keys::Key;
 pub use keys::{KeySet, KeySetError, KeySource};

@@ -11,8 +11,8 @@ use std::fmt;
 
 use http::Method;
 use percent_encoding::percent_decode;
-use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use thiserror::Error;
 

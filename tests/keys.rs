@@ -119,6 +119,7 @@ async fn stream(cloud: &Cloud, url: &str, trusted: &NamedTempFile) -> Function {
         .stream()
         .env("ACCESS", "jwt")
         .env("JWKS", url)
+        .env("JWT_ISSUER", "*")
         .env("HOLD", "auto")
         .env("SSL_CERT_FILE", trusted.path().to_str().unwrap())
         .start()

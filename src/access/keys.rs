@@ -54,7 +54,10 @@ pub(super) struct Key {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Material {
     /// Big-endian, without leading zeros.
-    Rsa { n: Vec<u8>, e: Vec<u8> },
+    Rsa {
+        n: Vec<u8>,
+        e: Vec<u8>,
+    },
     /// An uncompressed point of P-256.
     Ec(Vec<u8>),
     Ed25519(Vec<u8>),
@@ -291,10 +294,7 @@ fn ed25519(jwk: &Value) -> Result<Material, Skip> {
     Ok(Material::Ed25519(point))
 }
 
-fn on_curve(
-    curve: &'static dyn VerificationAlgorithm,
-    point: &[u8],
-) -> Result<(), Skip> {
+fn on_curve(curve: &'static dyn VerificationAlgorithm, point: &[u8]) -> Result<(), Skip> {
     let parsed = ParsedPublicKey::new(curve, point);
     parsed.map(|_| ()).map_err(|_| Skip::Point)
 }
