@@ -526,6 +526,10 @@ async fn every_event_has_a_response() {
         check(odd.as_bytes(), 400).await;
     }
     check(b"{\"rawPath\":\"\xff", 400).await;
+    let denied = reqwest::get(format!("{}{A}?q=a+b", stream.url()));
+    let denied = denied.await.unwrap();
+    assert_eq!(denied.status(), 401);
+    assert_eq!(denied.headers()["www-authenticate"], "Bearer");
     let stats = stream.stats();
     assert_eq!((stats.cold_starts, stats.crashed), (1, 0), "{stats:?}");
 }
