@@ -19,17 +19,19 @@ use std::time::Duration;
 
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Header, Validation, decode, decode_header};
-use lambda_http::Request;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::clock::Clock;
 use crate::order::OrderId;
+use crate::request::Request;
 
 use cache::{Cache, KeyError};
+pub use claims::ClaimSettings;
+use claims::Claims;
 pub use claims::TokenError;
-use claims::{Claims, Expected};
 use https::Https;
+use keys::Key;
 pub use keys::{KeySet, KeySetError, KeySource};
 
 /// `ACCESS`: who may watch.
@@ -41,10 +43,8 @@ pub enum AccessSettings {
     Jwt {
         /// `JWKS`
         keys: KeySource,
-        /// `JWT_ISSUER`: what `iss` must be.
-        issuer: Option<String>,
-        /// `JWT_AUDIENCE`: what `aud` must be or hold.
-        audience: Option<String>,
+        /// What a token must say beside the orders.
+        claims: ClaimSettings,
     },
 }
 
@@ -85,16 +85,15 @@ impl Access {
     pub fn new(settings: AccessSettings) -> Self {
         Self(match settings {
             AccessSettings::Open => None,
-            AccessSettings::Jwt {
-                keys,
-                issuer,
-                audience,
-            } => Some(Verifier {
+            AccessSettings::Jwt { keys, claims } => Some(Verifier {
                 keys: match keys {
-                    KeySource::Inline(keys) => Keys::Fixed(keys),
+                    KeySource::Inline(keys) => {
+                        keys.warn(None);
+                        Keys::Fixed(keys)
+                    }
                     KeySource::Url(url) => Keys::Fetched(Box::new(Cache::new(Https::new(url)))),
                 },
-                expected: Expected { issuer, audience },
+                claims,
             }),
         })
     }
@@ -126,7 +125,7 @@ impl Access {
 #[derive(Debug)]
 struct Verifier {
     keys: Keys,
-    expected: Expected,
+    claims: ClaimSettings,
 }
 
 #[derive(Debug)]
@@ -148,37 +147,41 @@ impl Verifier {
         if header.crit.is_some() {
             return Err(TokenError::Critical.into());
         }
-        let claims = self.claims(token, &header, clock).await?;
-        Ok(claims::read(&claims, &self.expected, clock.epoch())?)
+        let keys = self.keys(&header, clock).await?;
+        let claims = genuine_claims(token, &keys)?;
+        Ok(claims::read(&claims, &self.claims, clock.epoch())?)
     }
 
-    /// The claims of a genuine token. The header names a key of ours and its algorithm; that it may
-    /// bring or point to a key of its own (`jwk`, `jku`, `x5c`, `x5u`) is nothing to us.
-    async fn claims(
-        &self,
-        token: &str,
-        header: &Header,
-        clock: &Clock,
-    ) -> Result<Map<String, Value>, AccessError> {
-        let key = match &self.keys {
-            Keys::Fixed(keys) => keys.find(header).cloned().ok_or(KeyError::Unknown),
-            Keys::Fetched(cache) => cache.find(header, clock).await,
+    /// The keys that the header may mean. It names a key of ours and its algorithm; that it may bring or
+    /// point to a key of its own (`jwk`, `jku`, `x5c`, `x5u`) is nothing to us.
+    async fn keys(&self, header: &Header, clock: &Clock) -> Result<Vec<Key>, AccessError> {
+        let keys = match &self.keys {
+            Keys::Fixed(keys) => Some(keys.find(header)).filter(|keys| !keys.is_empty()),
+            Keys::Fetched(cache) => match cache.find(header, clock).await {
+                Err(KeyError::Unavailable) => return Err(AccessError::KeysUnavailable),
+                found => found.ok(),
+            },
         };
-        let key = key.map_err(|error| match error {
-            KeyError::Unknown => TokenError::UnknownKey.into(),
-            KeyError::Unavailable => AccessError::KeysUnavailable,
-        })?;
+        Ok(keys.ok_or(TokenError::UnknownKey)?)
+    }
+}
+
+/// The claims of a token that one of the keys signed. Some issuers publish several under one `kid`.
+fn genuine_claims(token: &str, keys: &[Key]) -> Result<Map<String, Value>, TokenError> {
+    for key in keys {
         let mut signature_alone = Validation::new(key.algorithm());
         // Times are read against this crate's own clock, and the other claims beside them.
         signature_alone.validate_exp = false;
         signature_alone.validate_aud = false;
         signature_alone.required_spec_claims.clear();
-        let key = key.decoding().map_err(|_| TokenError::Signature)?;
-        let genuine = decode(token, &key, &signature_alone).map_err(|error| match error.kind() {
+        match decode(token, &key.decoding(), &signature_alone) {
+            Ok(genuine) => return Ok(genuine.claims),
             // Claims are read after the signature was found to be right.
-            ErrorKind::Json(_) => TokenError::Claims,
-            _ => TokenError::Signature,
-        });
-        Ok(genuine?.claims)
+            Err(error) if matches!(error.kind(), ErrorKind::Json(_)) => {
+                return Err(TokenError::Claims);
+            }
+            Err(_) => {}
+        }
     }
+    Err(TokenError::Signature)
 }

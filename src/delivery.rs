@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use lambda_http::Error;
-use lambda_http::lambda_runtime::LambdaInvocation;
-use lambda_http::tower::{Layer, Service};
+use lambda_runtime::Error;
+use lambda_runtime::LambdaInvocation;
+use lambda_runtime::tower::{Layer, Service};
 use tokio::time::timeout;
 
 use crate::clock::Clock;

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use http::{Method, Response, StatusCode};
-use lambda_http::{Request, RequestExt};
 use serde_json::json;
 use tokio::time::timeout;
 
@@ -18,6 +17,7 @@ use crate::cursor::{Cursor, Mark};
 use crate::feed::{Consistency, Entry, Feed, FeedError, Reading, read_all};
 use crate::hold::held_for;
 use crate::order::OrderId;
+use crate::request::Request;
 use crate::session::{Pace, PublicChange, Session, Shared};
 use crate::settings::StreamSettings;
 
@@ -47,6 +47,24 @@ impl<F: Feed> Endpoint<F> {
         }
     }
 
+    /// Responds to a Lambda event, which has to be responded to by the deadline (0 is none), in milliseconds since the
+    /// Unix epoch. An event that is not an HTTP request is answered 400: a function error would raise an alarm.
+    pub async fn respond_to_event(
+        &self,
+        event: &str,
+        deadline: u64,
+        clock: Clock,
+        random: fastrand::Rng,
+    ) -> Response<Body> {
+        match Request::read(event) {
+            Ok(request) => {
+                let request = request.with_deadline(deadline);
+                self.respond(&request, clock, random).await
+            }
+            Err(error) => answer::problem(StatusCode::BAD_REQUEST, error.to_string()),
+        }
+    }
+
     /// Answers a request. What will pass by itself is answered 200 and a time to come back: for
     /// anything else than 200 an `EventSource` gives up for good.
     pub async fn respond(
@@ -55,7 +73,7 @@ impl<F: Feed> Endpoint<F> {
         clock: Clock,
         random: fastrand::Rng,
     ) -> Response<Body> {
-        let response = match Question::read(request) {
+        let response = match Question::read(request, &self.settings.base_path) {
             Err(error) => answer::problem(status(&error), error.to_string()),
             Ok(_) if request.method() == Method::OPTIONS => answer::options(),
             Ok(question) => self.answer(request, question, clock, random).await,
@@ -75,9 +93,7 @@ impl<F: Feed> Endpoint<F> {
         clock: Clock,
         random: fastrand::Rng,
     ) -> Response<Body> {
-        let deadline = request
-            .lambda_context_ref()
-            .map_or(0, |context| context.deadline);
+        let deadline = request.deadline();
         match self.access.check(request, &question.orders, &clock).await {
             Ok(_) if question.as_json => self.snapshot(&question.orders, deadline, &clock).await,
             Ok(pass) => self.stream(question, pass, deadline, clock, random).await,
@@ -207,7 +223,7 @@ async fn calmly<T>(
 
 fn status(error: &QuestionError) -> StatusCode {
     match error {
-        QuestionError::NotFound => StatusCode::NOT_FOUND,
+        QuestionError::NotFound(_) => StatusCode::NOT_FOUND,
         QuestionError::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         _ => StatusCode::BAD_REQUEST,
     }

@@ -16,8 +16,10 @@
 //! - [`session`]: one response, from a cursor, through the feed, to a clean ending.
 //! - [`frame`]: Server-Sent Events to bytes. Pure.
 //! - [`access`]: a token becomes the orders that it opens.
+//! - [`request`]: a Lambda event, read as an HTTP request. Pure.
 //! - [`endpoint`]: an HTTP request becomes a response.
 //! - [`delivery`]: which is brought to Lambda, or given up.
+//! - [`runtime`]: between `lambda_runtime` and the endpoint.
 //!
 //! Beside the path: [`clock`] is the only place that reads one, [`settings`] the environment, [`prices`] what AWS asks,
 //! [`telemetry`] the logs, [`nodelay`] a socket option. The binaries `projector` and `stream` put these together and do nothing else.
@@ -38,6 +40,8 @@ pub mod nodelay;
 pub mod order;
 pub mod prices;
 pub mod projector;
+pub mod request;
+pub mod runtime;
 pub mod session;
 pub mod settings;
 pub mod telemetry;

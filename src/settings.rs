@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
-use crate::access::{AccessSettings, KeySource};
+use crate::access::{AccessSettings, ClaimSettings, KeySource};
 use crate::change::{OnRemove, Rules};
 use crate::hold::{Policy, SHORTEST_REST};
 use crate::order::Status;
@@ -34,8 +34,10 @@ pub struct StreamSettings {
     pub heartbeat: Duration,
     /// `HOLD`, `FRESHNESS`, `MAX_REST`: when a response ends early. `None` holds each for its whole window.
     pub policy: Option<Policy>,
-    /// `ACCESS`, `JWKS`, `JWT_ISSUER`, `JWT_AUDIENCE`: who may watch.
+    /// `ACCESS`, `JWKS`, `JWT_ISSUER`, `JWT_AUDIENCE`, `JWT_ORDERS_CLAIM`, `JWT_LEEWAY`: who may watch.
     pub access: AccessSettings,
+    /// `BASE_PATH`: what stands before `/orders/` in a path. Empty, or begins with `/` and ends without.
+    pub base_path: String,
 }
 
 /// What is wrong with the environment, a line a variable.
@@ -53,6 +55,9 @@ impl std::error::Error for SettingsError {}
 /// A stream record lives for 24 hours, and may be delivered again as long. An entry that it could be compared with must
 /// live longer.
 const MIN_RETENTION: Duration = Duration::from_secs(2 * 24 * 60 * 60);
+
+/// RFC 7519, section 4.1.4, speaks of "no more than a few minutes". An expired token is good for so long.
+const MAX_LEEWAY: Duration = Duration::from_secs(5 * 60);
 
 impl ProjectorSettings {
     /// Reads the settings from variables.
@@ -109,6 +114,7 @@ impl StreamSettings {
             heartbeat,
             policy: (!holds).then_some(policy),
             access: reader.access(),
+            base_path: reader.base_path(),
         };
         reader.done(settings)
     }
@@ -208,15 +214,61 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
         };
         match KeySource::parse(&keys) {
             Ok(keys) => AccessSettings::Jwt {
+                claims: self.claims(&keys),
                 keys,
-                issuer: self.get("JWT_ISSUER"),
-                audience: self.get("JWT_AUDIENCE"),
             },
             Err(error) => {
                 self.errors.push(format!("JWKS is not right: {error}"));
                 AccessSettings::Open
             }
         }
+    }
+
+    /// An issuer that publishes its keys often serves many tenants with them (Firebase, Entra). Then a signature alone
+    /// proves nothing: RFC 8725, section 3.8. To take tokens of any issuer must be asked for.
+    fn claims(&mut self, keys: &KeySource) -> ClaimSettings {
+        let issuer = self.get("JWT_ISSUER");
+        if issuer.is_none() && matches!(keys, KeySource::Url(_)) {
+            self.errors.push(
+                "JWT_ISSUER is required if JWKS is a URL: set it to the iss of your issuer's tokens, or to * to take \
+                 tokens of any issuer with these keys"
+                    .to_owned(),
+            );
+        }
+        let leeway = self.duration("JWT_LEEWAY", "10s", Duration::ZERO);
+        if leeway > MAX_LEEWAY {
+            self.errors.push(format!(
+                "JWT_LEEWAY is {}, it must be at most {}",
+                humantime::format_duration(leeway),
+                humantime::format_duration(MAX_LEEWAY)
+            ));
+        }
+        ClaimSettings {
+            issuer: issuer.filter(|issuer| issuer != "*"),
+            audience: self.get("JWT_AUDIENCE"),
+            orders_claim: self.text("JWT_ORDERS_CLAIM", "orders"),
+            leeway,
+        }
+    }
+
+    /// `/api`, `/api/` and `/shop/api` are base paths; `/` is none.
+    fn base_path(&mut self) -> String {
+        let text = self.text("BASE_PATH", "");
+        let path = text.strip_suffix('/').unwrap_or(&text);
+        let is_segment = |segment: &str| {
+            let allowed = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
+            !segment.is_empty() && segment.chars().all(allowed)
+        };
+        let is_path = match path.strip_prefix('/') {
+            Some(segments) => segments.split('/').all(is_segment),
+            None => path.is_empty(),
+        };
+        if !is_path {
+            self.errors.push(format!(
+                "BASE_PATH is {text:?}, it must be a path such as /api, of letters, digits and -._~"
+            ));
+        }
+        path.to_owned()
     }
 }
 

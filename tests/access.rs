@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use http_body_util::BodyExt;
 use jsonwebtoken::Algorithm;
-use lambda_http::Request;
 use local::issuer::Issuer;
 use order_status_stream::feed::memory::Fault;
+use order_status_stream::request::Request;
 use serde_json::{Value, json};
 use support::{Connection, NOW, Stage, outline, request};
 
@@ -140,13 +140,190 @@ async fn a_token_stands_in_one_of_three_places() {
     check("?access_token=", &[], 401).await;
 }
 
+/// Other cookies, headers and schemes belong to someone else: a shop's, a proxy's, another library's.
+#[tokio::test(start_paused = true)]
+async fn what_others_send_beside_a_good_token_does_no_harm() {
+    let guarded = Guarded::new();
+    let token = guarded.token(json!(["A"]), HOUR);
+    let mine = format!("access_token={token}");
+    let check = async |headers: Value, cookies: Value| {
+        let event = json!({
+            "rawPath": A, "rawQueryString": "", "headers": headers, "cookies": cookies,
+            "requestContext": { "http": { "method": "GET" } },
+        });
+        let response = guarded.stage.respond_to_event(&event.to_string()).await;
+        assert_eq!(response.status(), 200, "{headers} {cookies}");
+    };
+    for other in [
+        "name=Zoë",
+        "name=\u{fffd}\u{ff}",
+        "name=\u{0}\r\n\u{7f}",
+        "name=\"a, b\"",
+        "name",
+        "=",
+        "",
+        "access_token",
+        "access_token=",
+        "access_token=\"\"",
+        "access_token=Zoë",
+        "xaccess_token=x",
+        "ACCESS_TOKEN=x",
+    ] {
+        check(json!({}), json!([other, mine])).await;
+        check(json!({}), json!([mine, other])).await;
+        check(json!({}), json!([format!("{other}; {mine}")])).await;
+        check(
+            json!({ "cookie": format!("{other};{mine};{other}") }),
+            json!(null),
+        )
+        .await;
+        check(json!({ "cookie": other }), json!([mine])).await;
+    }
+    let cookie = json!([mine]);
+    for scheme in [
+        "Basic eDp5",
+        "Basic Zoë",
+        "Digest a=\"b\", c",
+        "Bearer",
+        "Bearer Zoë",
+        "ë",
+        "",
+    ] {
+        check(json!({ "authorization": scheme }), cookie.clone()).await;
+    }
+    check(
+        json!({ "x-name": "Zoë\u{0}", "accept": "ë", "x y": "z" }),
+        cookie,
+    )
+    .await;
+    for good in [
+        format!("access_token=\"{token}\""),
+        format!(" access_token = {token} "),
+        format!("{mine}; {mine}"),
+        format!("{mine}; access_token=x"),
+    ] {
+        check(json!({}), json!([good])).await;
+    }
+    let both = json!({ "authorization": ["Basic eDp5", format!("Bearer {token}")] });
+    check(both, json!(null)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn orders_in_a_claim_in_each_form_that_is_unambiguous() {
+    let guarded = Guarded::new();
+    let check = async |orders: Value, id: &str, status: u16| {
+        let request = bearer(
+            &format!("/orders/{id}/events"),
+            &guarded.token(orders.clone(), HOUR),
+        );
+        let answer = guarded.answer(&request).await;
+        assert_eq!(answer.status, status, "{orders} {id}: {}", answer.body);
+        let claim = answer.body.contains("its claim orders names no orders");
+        assert_eq!(claim, status == 401, "{orders}: {}", answer.body);
+    };
+    check(json!([1001, "A"]), "1001", 200).await;
+    check(json!([1001, "A"]), "A", 200).await;
+    check(json!(1001), "1001", 200).await;
+    check(json!(u64::MAX), &u64::MAX.to_string(), 200).await;
+    check(json!("A"), "A", 200).await;
+    check(json!("A"), "B", 403).await;
+    check(json!("1001"), "1001", 200).await;
+    check(json!("007"), "007", 200).await;
+    check(json!("007"), "7", 403).await;
+    check(
+        json!("12345678901234567890123"),
+        "12345678901234567890123",
+        200,
+    )
+    .await;
+    for text in ["[\"A\",\"B 2\",3]", " [ \"A\", \"B 2\", 3 ]\n"] {
+        check(json!(text), "A", 200).await;
+        check(json!(text), "B%202", 200).await;
+        check(json!(text), "3", 200).await;
+        check(json!(text), "C", 403).await;
+    }
+    check(json!("[]"), "A", 403).await;
+    // All orders are the whole claim, never a part of it.
+    check(json!("*"), "A", 200).await;
+    check(json!("[\"*\"]"), "A", 403).await;
+    check(json!("[\"*\"]"), "*", 200).await;
+    for refused in [
+        json!("\"*\""),
+        json!(" *"),
+        json!("*,A"),
+        json!("A,B"),
+        json!("A B"),
+        json!("A\tB"),
+        json!("A;B"),
+        json!("A|B"),
+        json!(""),
+        json!(" "),
+        json!("["),
+        json!("[A,B]"),
+        json!("\"A\""),
+        json!("{\"A\":true}"),
+        json!("null"),
+        json!("true"),
+        json!("[[\"A\"]]"),
+        json!("[1.5]"),
+        json!("[null]"),
+        json!("A%2FB"),
+        json!(1.5),
+        json!([1.0]),
+        json!([1e30]),
+        json!([true]),
+        json!({ "A": 1 }),
+        json!(true),
+        json!(null),
+    ] {
+        check(refused, "A", 401).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_claims_name_and_the_leeway_are_settings() {
+    let issuer = Issuer::new(Algorithm::ES256, "k").unwrap();
+    let jwks = issuer.jwks().unwrap();
+    let status = async |name: &str, leeway: &str, claims: Value| {
+        let settings = [
+            ("FEED_TABLE", "in memory"),
+            ("JWKS", &jwks),
+            ("JWT_ORDERS_CLAIM", name),
+            ("JWT_LEEWAY", leeway),
+        ];
+        let request = bearer(A, &issuer.sign(&claims).unwrap());
+        let response = Stage::with(&settings).respond(&request).await;
+        response.status().as_u16()
+    };
+    let exp = (NOW + HOUR).as_secs();
+    let (name, cognito) = ("https://shop.example/orders", "custom:orders");
+    let claims = json!({ "exp": exp, name: ["A"], "orders": ["B"] });
+    assert_eq!(status(name, "", claims.clone()).await, 200);
+    assert_eq!(status("", "", claims.clone()).await, 403);
+    assert_eq!(status(cognito, "", claims).await, 403);
+    let claims = json!({ "exp": exp, cognito: "[\"A\"]", "orders": "*" });
+    assert_eq!(status(cognito, "", claims.clone()).await, 200);
+    let claims = json!({ "exp": exp, name: true, "orders": "*" });
+    assert_eq!(status(name, "", claims).await, 401);
+
+    let expired = |ago| json!({ "exp": NOW.as_secs() - ago, "orders": ["A"] });
+    assert_eq!(status("", "", expired(9)).await, 200);
+    assert_eq!(status("", "", expired(10)).await, 401);
+    assert_eq!(status("", "0s", expired(0)).await, 401);
+    assert_eq!(status("", "1m", expired(59)).await, 200);
+    assert_eq!(status("", "1m", expired(60)).await, 401);
+    let early = |by| json!({ "exp": exp, "nbf": NOW.as_secs() + by, "orders": ["A"] });
+    assert_eq!(status("", "0s", early(1)).await, 401);
+    assert_eq!(status("", "1m", early(60)).await, 200);
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_cookies_of_a_real_event_are_read() {
     let guarded = Guarded::new();
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/events/url-first-visit.json");
     let mut event: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let respond = async |event: &Value| {
-        let request = lambda_http::request::from_str(&event.to_string()).unwrap();
+        let request = Request::read(&event.to_string()).unwrap();
         guarded.stage.respond(&request).await.status()
     };
     assert_eq!(respond(&event).await, 401);
@@ -252,6 +429,7 @@ async fn keys_that_cannot_be_fetched_are_bad_weather() {
     let settings = [
         ("FEED_TABLE", "in memory"),
         ("JWKS", "https://[::1]:1/jwks.json"),
+        ("JWT_ISSUER", "*"),
     ];
     let stage = Stage::with(&settings);
     stage.change("A", "PLACED").await;

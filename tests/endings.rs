@@ -65,12 +65,7 @@ async fn a_deadline_before_the_windows_end_is_kept_with_a_margin() {
 #[tokio::test(start_paused = true)]
 async fn a_deadline_that_has_passed_is_none() {
     let stage = Stage::new();
-    let mut request = request("GET", A, &[]);
-    request.extensions_mut().insert({
-        let mut context = lambda_http::Context::default();
-        context.deadline = 600_000;
-        context
-    });
+    let request = request("GET", A, &[]).with_deadline(600_000);
     let start = Instant::now();
     Connection::new(stage.respond(&request).await)
         .finish()

@@ -5,6 +5,7 @@ mod support;
 
 use http_body_util::BodyExt;
 use order_status_stream::feed::memory::Fault;
+use order_status_stream::request::Request;
 use serde_json::{Value, json};
 use support::{Stage, change_of, outline, request};
 
@@ -164,8 +165,7 @@ async fn headers_of_a_stream() {
 async fn the_events_that_are_real_ones_are_answered() {
     let check = async |name: &str, status: u16| {
         let path = format!("{}/events/{name}.json", env!("CARGO_MANIFEST_DIR"));
-        let request =
-            lambda_http::request::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let request = Request::read(&std::fs::read_to_string(path).unwrap()).unwrap();
         assert_eq!(
             Stage::new().respond(&request).await.status(),
             status,

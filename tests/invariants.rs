@@ -51,6 +51,7 @@ fn pure_modules_name_neither_tokio_nor_the_sdk() {
         "frame.rs",
         "hold.rs",
         "prices.rs",
+        "request.rs",
         "access/claims.rs",
         "access/keys.rs",
     ] {

@@ -76,6 +76,18 @@ struct KeyServer {
 
 impl KeyServer {
     async fn start(tls: ServerConfig, jwks: String) -> Self {
+        Self::answering(tls, move |request| {
+            assert_eq!(request.uri(), "/jwks.json");
+            Response::new(jwks.clone())
+        })
+        .await
+    }
+
+    async fn answering(
+        tls: ServerConfig,
+        answer: impl Fn(&Request<Incoming>) -> Response<String> + Send + Sync + 'static,
+    ) -> Self {
+        let answer = Arc::new(answer);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let acceptor = TlsAcceptor::from(Arc::new(tls));
@@ -85,7 +97,7 @@ impl KeyServer {
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                let (acceptor, jwks) = (acceptor.clone(), jwks.clone());
+                let (acceptor, answer) = (acceptor.clone(), Arc::clone(&answer));
                 let count = Arc::clone(&count);
                 connections.spawn(async move {
                     // A client that does not trust the certificate hangs up.
@@ -93,10 +105,9 @@ impl KeyServer {
                         return;
                     };
                     let answer = service_fn(|request: Request<Incoming>| {
-                        assert_eq!(request.uri(), "/jwks.json");
                         count.fetch_add(1, Ordering::Relaxed);
-                        let jwks = jwks.clone();
-                        async { Ok::<_, Infallible>(Response::new(jwks)) }
+                        let response = answer(&request);
+                        async { Ok::<_, Infallible>(response) }
                     });
                     let served =
                         http1::Builder::new().serve_connection(TokioIo::new(stream), answer);
@@ -119,6 +130,7 @@ async fn stream(cloud: &Cloud, url: &str, trusted: &NamedTempFile) -> Function {
         .stream()
         .env("ACCESS", "jwt")
         .env("JWKS", url)
+        .env("JWT_ISSUER", "*")
         .env("HOLD", "auto")
         .env("SSL_CERT_FILE", trusted.path().to_str().unwrap())
         .start()
@@ -213,4 +225,158 @@ async fn a_url_that_is_not_https_is_refused_at_the_start() {
         let why = "JWKS is not right: it is neither a JSON Web Key Set nor an https URL";
         stream.wait_for_log(why).await;
     }
+}
+
+/// An issuer whose server answers in some way, and a function that asks it.
+async fn asked(
+    issuer: &Issuer,
+    answer: impl Fn(&Request<Incoming>) -> Response<String> + Send + Sync + 'static,
+) -> (reqwest::Response, Function, KeyServer, Cloud) {
+    let (cloud, authority) = (Cloud::new().await, Authority::new("ours"));
+    cloud.append("A", "DELIVERED").await;
+    let tls = authority.vouches_for("127.0.0.1", 4096);
+    let server = KeyServer::answering(tls, answer).await;
+    let trusted = authority.file();
+    let stream = stream(&cloud, &server.url, &trusted).await;
+    let (token, _) = issuer.token(&["A"], HOUR).unwrap();
+    let response = ask(&stream, &token, "application/json").await;
+    (response, stream, server, cloud)
+}
+
+fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Response<String> {
+    let mut response = Response::builder().status(status);
+    for (name, value) in headers {
+        response = response.header(*name, *value);
+    }
+    response.body(body.to_owned()).unwrap()
+}
+
+/// As a common firewall does that refuses whoever does not say who asks, and for what. Nor does the type matter that the
+/// server gives its document.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_request_says_who_asks_and_for_what() {
+    let issuer = Issuer::new(Algorithm::EdDSA, "k").unwrap();
+    let jwks = issuer.jwks().unwrap();
+    let firewall = move |request: &Request<Incoming>| {
+        let header = |name: &str| request.headers()[name].to_str().unwrap().to_owned();
+        let polite = ["user-agent", "accept"].map(|name| request.headers().contains_key(name));
+        if polite != [true, true] {
+            return answer(403, &[("content-type", "text/html")], "<h1>Forbidden</h1>");
+        }
+        assert!(header("user-agent").starts_with("order-status-stream/"));
+        assert!(header("accept").contains("application/json"));
+        answer(200, &[("content-type", "text/plain")], &jwks)
+    };
+    let (response, ..) = asked(&issuer, firewall).await;
+    assert_eq!(response.status(), StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redirect_is_followed_to_https_alone() {
+    let issuer = Issuer::new(Algorithm::EdDSA, "k").unwrap();
+    let redirect = |to: &'static str, status| {
+        let jwks = issuer.jwks().unwrap();
+        move |request: &Request<Incoming>| match request.uri().path() {
+            "/moved.json" => answer(200, &[], &jwks),
+            _ => {
+                let host = request.headers()["host"].to_str().unwrap();
+                let to = to.replace("HOST", host);
+                answer(status, &[("location", &to)], "moved")
+            }
+        }
+    };
+    for (to, status) in [
+        ("/moved.json", 301),
+        ("https://HOST/moved.json", 308),
+        ("/moved.json?v=2", 302),
+    ] {
+        let (response, ..) = asked(&issuer, redirect(to, status)).await;
+        assert_eq!(response.status(), StatusCode::OK, "{to}");
+    }
+    for to in [
+        "http://HOST/moved.json",
+        "//HOST/moved.json",
+        "file:///moved.json",
+        "/jwks.json",
+        "",
+    ] {
+        let (response, stream, server, _cloud) = asked(&issuer, redirect(to, 302)).await;
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{to}");
+        stream.wait_for_log("it redirects too often").await;
+        assert!(server.asked.load(Ordering::Relaxed) <= 4, "{to}");
+    }
+}
+
+/// A set that is too long is never read to its end, and what is no set is told as such.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_key_set_is_bad_weather_and_the_log_says_why() {
+    let issuer = Issuer::new(Algorithm::EdDSA, "k").unwrap();
+    let jwks = issuer.jwks().unwrap();
+    let long = format!("{jwks}{}", " ".repeat(256 * 1024));
+    let html = "<!doctype html><title>Sign in</title>".to_owned();
+    let unreadable = jwks.replace("\"x\":\"", "\"x\":\"!");
+    for (body, why) in [
+        (long, "has more than 262144 bytes"),
+        (html, "it is neither a JSON Web Key Set nor an https URL"),
+        (
+            unreadable,
+            "it holds no key for ES256, EdDSA (Ed25519) or RS256 (key 1",
+        ),
+    ] {
+        let (response, stream, ..) = asked(&issuer, move |_| answer(200, &[], &body)).await;
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{why}");
+        let log = stream
+            .wait_for_log("the key set could not be fetched")
+            .await;
+        assert!(log.contains(why), "{log}");
+    }
+}
+
+/// The warning is one for a set, however many tokens are checked with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_cannot_be_read_is_warned_of_once() {
+    let issuer = Issuer::new(Algorithm::EdDSA, "k").unwrap();
+    let good = issuer.jwk().unwrap();
+    let broken = serde_json::json!({ "kty": "RSA", "kid": "bent", "n": "AQAB", "e": "AQAB" });
+    let other = serde_json::json!({ "kty": "EC", "crv": "P-384", "kid": "fine" });
+    let jwks = serde_json::json!({ "keys": [broken, other, good] }).to_string();
+    let by_url = jwks.clone();
+    let (response, fetched, _server, _cloud) =
+        asked(&issuer, move |_| answer(200, &[], &by_url)).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    let cloud = Cloud::new().await;
+    let inline = cloud.stream().env("ACCESS", "jwt").env("JWKS", jwks);
+    let inline = inline.start().await.unwrap();
+    let (token, _) = issuer.token(&["A"], HOUR).unwrap();
+    for stream in [fetched, inline] {
+        for _ in 0..3 {
+            let response = ask(&stream, &token, "application/json").await;
+            assert_eq!(response.status(), StatusCode::OK);
+        }
+        let logs = stream.logs();
+        let warnings: Vec<_> = logs
+            .iter()
+            .filter(|line| line.contains("\"WARN\""))
+            .collect();
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(
+            warnings[0].contains("its RSA modulus has 17 bits"),
+            "{warnings:?}"
+        );
+        assert!(warnings[0].contains("bent") && !warnings[0].contains("fine"));
+    }
+}
+
+/// Entra, Firebase and others sign the tokens of many tenants with the same keys.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_url_without_an_issuer_is_refused_at_the_start() {
+    let cloud = Cloud::new().await;
+    let url = "https://issuer.example/jwks.json";
+    let stream = cloud.stream().env("ACCESS", "jwt").env("JWKS", url);
+    let stream = stream.start().await.unwrap();
+    let answer = reqwest::get(format!("{}/orders/A/events", stream.url())).await;
+    assert_eq!(answer.unwrap().status(), StatusCode::BAD_GATEWAY);
+    stream
+        .wait_for_log("JWT_ISSUER is required if JWKS is a URL")
+        .await;
 }

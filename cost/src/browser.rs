@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Method;
 use http_body_util::BodyExt;
-use lambda_http::{Body, Request, RequestExt};
 use order_status_stream::clock::Clock;
 use order_status_stream::endpoint::Endpoint;
+use order_status_stream::request::Request;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
@@ -172,13 +173,12 @@ impl Browser {
     }
 
     fn request(&self, page: &Page) -> Request {
-        let mut request = Request::new(Body::Empty);
-        if let Ok(id) = page.last_event_id.parse()
-            && !page.last_event_id.is_empty()
-        {
-            request.headers_mut().insert("last-event-id", id);
+        let path = format!("/orders/{}/events", self.visit.order);
+        let request = Request::new(Method::GET, &path);
+        match page.last_event_id.as_str() {
+            "" => request,
+            id => request.with_header("last-event-id", id),
         }
-        request.with_raw_http_path(format!("/orders/{}/events", self.visit.order))
     }
 
     /// Whole frames, as the endpoint writes them.

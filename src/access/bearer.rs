@@ -1,7 +1,6 @@
 //! Where a request carries its token.
 
-use http::header::{AUTHORIZATION, COOKIE};
-use lambda_http::{Request, RequestExt};
+use crate::request::Request;
 
 /// The cookie and the query parameter (RFC 6750, section 2.3), for an `EventSource` sends no
 /// header.
@@ -10,32 +9,36 @@ const NAME: &str = "access_token";
 /// The request's token: of `Authorization: Bearer`, else of the cookie, else of the query.
 ///
 /// Only the first that is there counts, good or not: of two that disagree the second is never read.
-/// An empty one is not there.
+/// One that is empty, or has other characters than a token can have, is not there. Other cookies and other schemes of
+/// authorization belong to someone else, and are passed over whatever they hold.
 pub(super) fn token(request: &Request) -> Option<&str> {
-    authorization(request)
-        .or_else(|| cookie(request))
-        .or_else(|| query(request))
+    let bearers = request.headers("authorization").filter_map(bearer);
+    let cookies = request
+        .headers("cookie")
+        .flat_map(|cookies| cookies.split(';'))
+        .filter_map(cookie);
+    let parameters = request.parameters(NAME);
+    let parameters = parameters.filter_map(|text| str::from_utf8(text).ok());
+    bearers.chain(cookies).chain(parameters).find(is_token)
 }
 
-fn authorization(request: &Request) -> Option<&str> {
-    let header = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = header.trim().split_once(' ')?;
+fn bearer(header: &str) -> Option<&str> {
+    let (scheme, token) = header.trim().split_once([' ', '\t'])?;
     // RFC 9110, section 11.1: a scheme's name is case-insensitive.
-    let token = scheme.eq_ignore_ascii_case("bearer").then(|| token.trim());
-    token.filter(|token| !token.is_empty())
+    let is_bearer = scheme.eq_ignore_ascii_case("bearer");
+    is_bearer.then(|| token.trim())
 }
 
-fn cookie(request: &Request) -> Option<&str> {
-    let headers = request.headers().get_all(COOKIE).iter();
-    headers
-        .filter_map(|header| header.to_str().ok())
-        .flat_map(|header| header.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(name, value)| *name == NAME && !value.is_empty())
-        .map(|(_, value)| value)
+/// RFC 6265, section 4.1.1: a cookie's value may stand in double quotes.
+fn cookie(pair: &str) -> Option<&str> {
+    let (name, value) = pair.split_once('=')?;
+    let value = value.trim();
+    let quoted = value
+        .strip_prefix('"')
+        .and_then(|value| value.strip_suffix('"'));
+    (name.trim() == NAME).then_some(quoted.unwrap_or(value))
 }
 
-fn query(request: &Request) -> Option<&str> {
-    let token = request.query_string_parameters_ref()?.first(NAME);
-    token.filter(|token| !token.is_empty())
+fn is_token(text: &&str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
 }

@@ -44,8 +44,9 @@ struct State {
 }
 
 impl State {
-    fn find(&self, header: &Header) -> Option<Key> {
-        self.keys.as_ref()?.find(header).cloned()
+    fn find(&self, header: &Header) -> Option<Vec<Key>> {
+        let found = self.keys.as_ref()?.find(header);
+        (!found.is_empty()).then_some(found)
     }
 }
 
@@ -67,16 +68,16 @@ impl<F: Fetch> Cache<F> {
         }
     }
 
-    /// The key that a token's header names.
-    pub(super) async fn find(&self, header: &Header, clock: &Clock) -> Result<Key, KeyError> {
+    /// The keys that a token's header may mean.
+    pub(super) async fn find(&self, header: &Header, clock: &Clock) -> Result<Vec<Key>, KeyError> {
         let (found, fetched) = self.read(|state| (state.find(header), state.fetched));
         let stale = clock.epoch().saturating_sub(fetched) >= MAX_AGE;
         let _fetching = match found {
-            Some(key) if !stale => return Ok(key),
+            Some(keys) if !stale => return Ok(keys),
             // Only one waits for the new set, the others go on with the old one.
-            Some(key) => match self.fetching.try_lock() {
+            Some(keys) => match self.fetching.try_lock() {
                 Ok(fetching) => fetching,
-                Err(_) => return Ok(key),
+                Err(_) => return Ok(keys),
             },
             None => self.fetching.lock().await,
         };
@@ -85,7 +86,7 @@ impl<F: Fetch> Cache<F> {
             self.fetch(clock).await;
         }
         self.read(|state| match state.find(header) {
-            Some(key) => Ok(key),
+            Some(keys) => Ok(keys),
             None if state.failed || state.keys.is_none() => Err(KeyError::Unavailable),
             None => Err(KeyError::Unknown),
         })
@@ -98,6 +99,7 @@ impl<F: Fetch> Cache<F> {
         state.failed = fetched.is_err();
         match fetched {
             Ok(keys) => {
+                keys.warn(state.keys.as_ref());
                 (state.keys, state.fetched) = (Some(keys), now);
                 state.next = now + FLOOR;
             }

@@ -7,14 +7,17 @@ use thiserror::Error;
 
 use crate::order::OrderId;
 
-/// By so much an issuer's clock may differ from ours.
-const LEEWAY: Duration = Duration::from_secs(10);
-
-/// What a token's claims must be, where that is set.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Expected {
-    pub(super) issuer: Option<String>,
-    pub(super) audience: Option<String>,
+/// `JWT_ISSUER`, `JWT_AUDIENCE`, `JWT_ORDERS_CLAIM`, `JWT_LEEWAY`: how claims are read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimSettings {
+    /// What `iss` must be; `None` is any.
+    pub issuer: Option<String>,
+    /// What `aud` must be or hold; `None` is any.
+    pub audience: Option<String>,
+    /// The claim that lists the orders.
+    pub orders_claim: String,
+    /// By how much an issuer's clock may differ from ours.
+    pub leeway: Duration,
 }
 
 /// What a good token says.
@@ -25,7 +28,7 @@ pub(super) struct Claims {
     pub(super) expires: Duration,
 }
 
-/// The claim `orders`: which orders the token opens.
+/// Which orders the token opens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Orders {
     /// `"*"`
@@ -44,7 +47,7 @@ impl Orders {
 }
 
 /// Why a token is not good. It stays so, however often it is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum TokenError {
     /// More than that many bytes.
     #[error("it has more than {0} bytes")]
@@ -67,6 +70,11 @@ pub enum TokenError {
     /// A claim is missing, or of another type than it should be.
     #[error("its claim {0} is missing or not of the right type")]
     Claim(&'static str),
+    /// The claim of that name does not say without doubt which orders are meant.
+    #[error(
+        "its claim {0} names no orders: it must be a list of order ids, a single id without commas and spaces, or \"*\""
+    )]
+    Orders(String),
     /// `exp` is past.
     #[error("it has expired")]
     Expired,
@@ -84,27 +92,28 @@ pub enum TokenError {
 /// Reads claims as they stand at a time since the Unix epoch.
 pub(super) fn read(
     claims: &Map<String, Value>,
-    expected: &Expected,
+    settings: &ClaimSettings,
     now: Duration,
 ) -> Result<Claims, TokenError> {
     let expires = date(claims, "exp")?.ok_or(TokenError::Claim("exp"))?;
-    if now >= expires.saturating_add(LEEWAY) {
+    if now >= expires.saturating_add(settings.leeway) {
         return Err(TokenError::Expired);
     }
-    if date(claims, "nbf")?.is_some_and(|from| now.saturating_add(LEEWAY) < from) {
+    if date(claims, "nbf")?.is_some_and(|from| now.saturating_add(settings.leeway) < from) {
         return Err(TokenError::NotYet);
     }
-    if let Some(issuer) = &expected.issuer
+    if let Some(issuer) = &settings.issuer
         && claims.get("iss").and_then(Value::as_str) != Some(issuer)
     {
         return Err(TokenError::Issuer);
     }
-    if let Some(audience) = &expected.audience
+    if let Some(audience) = &settings.audience
         && !claims.get("aud").is_some_and(|aud| is_for(aud, audience))
     {
         return Err(TokenError::Audience);
     }
-    let orders = orders(claims.get("orders")).ok_or(TokenError::Claim("orders"))?;
+    let name = &settings.orders_claim;
+    let orders = orders(claims.get(name)).ok_or_else(|| TokenError::Orders(name.clone()))?;
     Ok(Claims { orders, expires })
 }
 
@@ -135,10 +144,35 @@ fn orders(claim: Option<&Value>) -> Option<Orders> {
     match claim {
         None => Some(Orders::These(Vec::new())),
         Some(Value::String(text)) if text == "*" => Some(Orders::All),
-        Some(Value::Array(ids)) => {
-            let ids = ids.iter().map(|id| id.as_str().map(str::to_owned));
-            ids.collect::<Option<_>>().map(Orders::These)
-        }
-        Some(_) => None,
+        Some(Value::String(text)) => these_in_text(text).map(Orders::These),
+        Some(Value::Array(list)) => these(list).map(Orders::These),
+        Some(one) => id(one).map(|id| Orders::These(vec![id])),
+    }
+}
+
+fn these(list: &[Value]) -> Option<Vec<String>> {
+    list.iter().map(id).collect()
+}
+
+/// Numbers with a fraction or an exponent have more than one way to be written as an id.
+fn id(value: &Value) -> Option<String> {
+    match value {
+        Value::String(id) => Some(id.clone()),
+        Value::Number(number) if !number.is_f64() => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// An issuer whose attributes are text alone (Cognito's custom attributes) puts the list into the text, as JSON. Other
+/// text is one id, unless it may as well be several of them, or JSON of another kind. `*` in the list is an id like any
+/// other: only the whole claim can mean all orders.
+fn these_in_text(text: &str) -> Option<Vec<String>> {
+    let is_list = |c: char| c.is_whitespace() || ",;|".contains(c);
+    match serde_json::from_str(text) {
+        Ok(Value::Array(list)) => these(&list),
+        Ok(Value::Number(_)) => Some(vec![text.trim().to_owned()]),
+        Ok(_) => None,
+        Err(_) if text.contains(is_list) || text.starts_with(['[', '{', '"']) => None,
+        Err(_) => OrderId::try_from(text).ok().map(|_| vec![text.to_owned()]),
     }
 }

@@ -4,14 +4,15 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use http::{Response, Uri};
 use http_body_util::BodyExt;
-use lambda_http::http::{Response, Uri};
-use lambda_http::lambda_runtime::layers::TracingLayer;
-use lambda_http::{Error, Request, service_fn, streaming_runtime_concurrent};
+use lambda_runtime::layers::TracingLayer;
+use lambda_runtime::{Error, LambdaEvent, Runtime, service_fn};
 use order_status_stream::clock::Clock;
 use order_status_stream::delivery::DeliveryLayer;
 use order_status_stream::endpoint::{Body, Endpoint};
 use order_status_stream::feed::dynamodb::DynamoDbFeed;
+use order_status_stream::runtime::{EventTextLayer, streamed};
 use order_status_stream::settings::StreamSettings;
 use order_status_stream::{nodelay, telemetry};
 
@@ -35,16 +36,19 @@ async fn run(variable: impl Fn(&str) -> Option<String>) -> Result<(), Error> {
         .and_then(address);
     let feed = DynamoDbFeed::connect(settings.feed_table.clone()).await;
     let endpoint = Arc::new(Endpoint::new(feed, settings));
-    let service = service_fn(move |request: Request| {
+    let service = service_fn(move |event: LambdaEvent<String>| {
         let endpoint = Arc::clone(&endpoint);
         async move {
+            let (deadline, random) = (event.context.deadline, fastrand::Rng::new());
+            let response =
+                endpoint.respond_to_event(&event.payload, deadline, Clock::system(), random);
             // Boxed, for its type is deeper than the compiler likes to look.
-            let response = endpoint.respond(&request, Clock::system(), fastrand::Rng::new());
             let response = Box::pin(response).await;
-            Ok::<_, Error>(without_delay(response, runtime_api))
+            Ok::<_, Error>(streamed(without_delay(response, runtime_api)))
         }
     });
-    streaming_runtime_concurrent(service)
+    Runtime::new(service)
+        .layer(EventTextLayer)
         .layer(DeliveryLayer)
         .layer(TracingLayer::new())
         .run_concurrent()

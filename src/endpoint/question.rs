@@ -1,12 +1,12 @@
 //! What a request asks for.
 
-use http::{HeaderMap, Method, header};
-use lambda_http::{Request, RequestExt};
+use http::Method;
 use percent_encoding::percent_decode_str;
 use thiserror::Error;
 
 use crate::cursor::Cursor;
 use crate::order::{OrderId, OrderIdError};
+use crate::request::Request;
 
 /// More orders on one connection would make a look at the feed a burst of reads.
 const MAX_ORDERS: usize = 10;
@@ -26,10 +26,11 @@ pub(super) struct Question {
 /// What is wrong with a request, and stays wrong however often it is sent.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub(super) enum QuestionError {
+    /// Holds the base path.
     #[error(
-        "there is nothing at this path: ask for /orders/{{orderId}}/events or /orders/events?order=A&order=B"
+        "there is nothing at this path: ask for {0}/orders/{{orderId}}/events or {0}/orders/events?order=A&order=B"
     )]
-    NotFound,
+    NotFound(String),
     #[error("only GET, HEAD and OPTIONS are answered here")]
     MethodNotAllowed,
     #[error(transparent)]
@@ -43,14 +44,15 @@ pub(super) enum QuestionError {
 }
 
 impl Question {
-    pub(super) fn read(request: &Request) -> Result<Self, QuestionError> {
-        let path = request.raw_http_path();
-        let several = path == "/orders/events";
+    /// Reads a request to a path below the base path, which is empty or begins with `/` and ends without.
+    pub(super) fn read(request: &Request, base_path: &str) -> Result<Self, QuestionError> {
+        let path = request.path().strip_prefix(base_path);
+        let several = path == Some("/orders/events");
         let one = path
-            .strip_prefix("/orders/")
+            .and_then(|path| path.strip_prefix("/orders/"))
             .and_then(|rest| rest.strip_suffix("/events"));
         if !several && one.is_none() {
-            return Err(QuestionError::NotFound);
+            return Err(QuestionError::NotFound(base_path.to_owned()));
         }
         if ![Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method()) {
             return Err(QuestionError::MethodNotAllowed);
@@ -67,7 +69,7 @@ impl Question {
                 None => Some(Cursor::start(orders.len())),
             },
             orders,
-            as_json: accepts_json(request.headers()),
+            as_json: accepts_json(request),
         })
     }
 }
@@ -80,15 +82,13 @@ fn order_in_path(id: &str) -> Result<OrderId, QuestionError> {
 }
 
 fn orders_in_query(request: &Request) -> Result<Vec<OrderId>, QuestionError> {
-    let query = request.query_string_parameters_ref();
-    let ids = query
-        .and_then(|query| query.all("order"))
-        .unwrap_or_default();
+    let ids: Vec<_> = request.parameters("order").collect();
     if !(1..=MAX_ORDERS).contains(&ids.len()) {
         return Err(QuestionError::OrderCount(ids.len()));
     }
     let mut orders = Vec::with_capacity(ids.len());
     for id in ids {
+        let id = str::from_utf8(id).map_err(|_| QuestionError::NotUtf8)?;
         let order = OrderId::try_from(id)?;
         if orders.contains(&order) {
             return Err(QuestionError::OrderTwice(order));
@@ -102,19 +102,19 @@ fn orders_in_query(request: &Request) -> Result<Vec<OrderId>, QuestionError> {
 /// stream with a cursor in hand: the header is newer. Some clients send it empty before they have
 /// seen an id.
 fn cursor(request: &Request) -> Option<&str> {
-    let header = request.headers().get("last-event-id");
-    let header = header.map(|header| header.to_str().unwrap_or("unreadable"));
-    let query = || request.query_string_parameters_ref()?.first("lastEventId");
-    let is_some = |text: &&str| !text.is_empty();
-    header.filter(is_some).or_else(query).filter(is_some)
+    let parameters = request.parameters("lastEventId");
+    let parameters = parameters.map(|text| str::from_utf8(text).unwrap_or("unreadable"));
+    request
+        .headers("last-event-id")
+        .chain(parameters)
+        .find(|text| !text.is_empty())
 }
 
 /// An `EventSource` accepts `text/event-stream`, a bare `fetch` or `curl` anything: those get the
 /// stream.
-fn accepts_json(headers: &HeaderMap) -> bool {
-    let accepted = headers.get_all(header::ACCEPT).iter();
-    let types = accepted
-        .filter_map(|accept| accept.to_str().ok())
+fn accepts_json(request: &Request) -> bool {
+    let types = request
+        .headers("accept")
         .flat_map(|accept| accept.split(','))
         .map(|range| range.split(';').next().unwrap_or_default().trim());
     let (mut json, mut stream) = (false, false);

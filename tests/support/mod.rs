@@ -15,13 +15,13 @@ use eventsource_stream::{Event, Eventsource};
 use futures_util::{FutureExt, StreamExt, stream};
 use http::Response;
 use http_body_util::BodyExt;
-use lambda_http::{Context, Request, RequestExt};
 use order_status_stream::change::Change;
 use order_status_stream::clock::Clock;
 use order_status_stream::endpoint::{Body, Endpoint};
 use order_status_stream::feed::memory::MemoryFeed;
 use order_status_stream::feed::{Position, append};
 use order_status_stream::order::{OrderId, Status};
+use order_status_stream::request::Request;
 use order_status_stream::settings::StreamSettings;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -106,6 +106,13 @@ impl Stage {
             .await
     }
 
+    /// Responds to a Lambda event.
+    pub async fn respond_to_event(&self, event: &str) -> Response<Body> {
+        self.endpoint
+            .respond_to_event(event, 0, self.clock(), fastrand::Rng::with_seed(7))
+            .await
+    }
+
     /// `GET`s a path and query, with a cursor unless that is empty.
     pub async fn get(&self, path: &str, last_event_id: &str) -> Connection {
         let headers: &[_] = if last_event_id.is_empty() {
@@ -149,14 +156,12 @@ pub fn request(method: &str, path_and_query: &str, headers: &[(&str, &str)]) -> 
         },
         "isBase64Encoded": false,
     });
-    lambda_http::request::from_str(&event.to_string()).unwrap()
+    Request::read(&event.to_string()).unwrap()
 }
 
 /// The request, to be answered within a time.
 pub fn within(deadline: Duration, request: Request) -> Request {
-    let mut context = Context::default();
-    context.deadline = (NOW + deadline).as_millis().try_into().unwrap();
-    request.with_lambda_context(context)
+    request.with_deadline((NOW + deadline).as_millis().try_into().unwrap())
 }
 
 /// A response as it is being read.

@@ -25,7 +25,8 @@ pub(super) fn from_request(request: &Parts, body: &Bytes, client: SocketAddr) ->
         "version": "2.0",
         "routeKey": "$default",
         "rawPath": path,
-        "rawQueryString": request.uri.query().unwrap_or_default(),
+        // As a Function URL does, though a space is none in a URI.
+        "rawQueryString": request.uri.query().unwrap_or_default().replace('+', " "),
         "cookies": cookies(&request.headers),
         "headers": headers(&request.headers, client),
         "requestContext": {

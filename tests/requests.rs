@@ -1,0 +1,187 @@
+//! Events as they come from Function URLs, API Gateway, load balancers and consoles: each has a response.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod support;
+
+use order_status_stream::request::Request;
+use serde_json::{Value, json};
+use support::{Connection, Stage, change_of, request};
+
+fn event(name: &str) -> String {
+    let path = format!("{}/events/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(path).unwrap()
+}
+
+async fn status(stage: &Stage, event: &str) -> u16 {
+    stage.respond_to_event(event).await.status().as_u16()
+}
+
+/// The orders whose changes a response shows.
+async fn shown(stage: &Stage, event: &str) -> Vec<String> {
+    let response = stage.respond_to_event(event).await;
+    assert_eq!(response.status(), 200, "{event}");
+    let events = Connection::new(response).until("ready").await;
+    let changes = events.iter().filter(|event| event.event == "message");
+    let ids = changes.map(|change| change_of(change)["orderId"].as_str().unwrap().to_owned());
+    ids.collect()
+}
+
+/// A Function URL hands `?q=a+b` over as `q=a b`.
+#[tokio::test(start_paused = true)]
+async fn a_space_in_another_parameter_is_served() {
+    let stage = Stage::new();
+    assert_eq!(status(&stage, &event("url-space-in-query")).await, 200);
+    for query in [
+        "a b", "q=a+b", "q=%", "q=%zz", "[", "\u{0}", "q=\r\n", "ü=ü", "#",
+    ] {
+        let mut event: Value = serde_json::from_str(&event("url-first-visit")).unwrap();
+        event["rawQueryString"] = json!(query);
+        assert_eq!(status(&stage, &event.to_string()).await, 200, "{query:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_plus_and_a_space_mean_in_an_order_id() {
+    let stage = Stage::new();
+    for id in ["a b", "a+b"] {
+        stage.change(id, "PLACED").await;
+    }
+    let check = async |path_and_query: &str, id: &str| {
+        let shown = stage.get(path_and_query, "").await.until("ready").await;
+        assert_eq!(change_of(&shown[1])["orderId"], id, "{path_and_query}");
+    };
+    check("/orders/events?order=a+b", "a b").await;
+    check("/orders/events?order=a b", "a b").await;
+    check("/orders/events?order=a%20b", "a b").await;
+    check("/orders/events?order=a%2Bb", "a+b").await;
+    check("/orders/events?%6Frder=a%2Bb", "a+b").await;
+    // In a path, a plus is a plus.
+    check("/orders/a+b/events", "a+b").await;
+    check("/orders/a%2Bb/events", "a+b").await;
+    check("/orders/a%20b/events", "a b").await;
+    let no_text = request("GET", "/orders/events?order=%FF", &[]);
+    assert_eq!(stage.respond(&no_text).await.status(), 400);
+}
+
+#[tokio::test(start_paused = true)]
+async fn api_gateway_and_load_balancers() {
+    let stage = Stage::new();
+    for id in ["A-1001", "B 2+"] {
+        stage.change(id, "PLACED").await;
+    }
+    assert_eq!(
+        shown(&stage, &event("apigw-rest")).await,
+        ["A-1001", "B 2+"]
+    );
+    assert_eq!(shown(&stage, &event("alb")).await, ["B 2+"]);
+    // An HTTP API has its stage in the path, unless that is `$default`.
+    assert_eq!(status(&stage, &event("apigw-http")).await, 404);
+    let below = Stage::with(&[
+        ("FEED_TABLE", "in memory"),
+        ("ACCESS", "open"),
+        ("BASE_PATH", "/live"),
+    ]);
+    below.change("A-1001", "PLACED").await;
+    assert_eq!(shown(&below, &event("apigw-http")).await, ["A-1001"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_request_is_a_bad_request() {
+    let stage = Stage::new();
+    for no_request in [
+        &event("console-test"),
+        &event("stream-insert"),
+        "{}",
+        "[]",
+        "null",
+        "",
+        "no JSON",
+        "\u{feff}{}",
+        r#"{"rawPath":"/","requestContext":{"http":{"method":""}}}"#,
+        r#"{"rawPath":["/"],"requestContext":{"http":{"method":"GET"}}}"#,
+        r#"{"version":"2.0","requestContext":[]}"#,
+    ] {
+        let response = stage.respond_to_event(no_request).await;
+        assert_eq!(response.status(), 400, "{no_request}");
+        let content_type = &response.headers()["content-type"];
+        assert_eq!(content_type, "application/problem+json", "{no_request}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn members_that_are_odd_do_no_harm() {
+    let stage = Stage::new();
+    stage.change("A", "PLACED").await;
+    for odd in [
+        r#""headers":{"x-odd":"\ud800","\udfff":"a\u0000b"}"#,
+        r#""headers":null,"cookies":null,"rawQueryString":null"#,
+        r#""headers":[],"cookies":{},"rawQueryString":7"#,
+        r#""headers":{"accept":7,"last-event-id":null,"cookie":["a",{}]}"#,
+        r#""multiValueHeaders":{"accept":"text/event-stream"}"#,
+        r#""cookies":["\ud83d","a\u0000=b",7]"#,
+        r#""body":"\ud800","isBase64Encoded":"yes","stage":1e999"#,
+    ] {
+        let event = format!(
+            r#"{{"rawPath":"/orders/A/events","requestContext":{{"http":{{"method":"GET"}}}},{odd}}}"#
+        );
+        assert_eq!(shown(&stage, &event).await, ["A"], "{odd}");
+    }
+}
+
+#[test]
+fn headers_and_parameters_come_in_each_of_their_shapes() {
+    let read = |members: Value| {
+        let mut event = json!({ "path": "/p", "httpMethod": "GET" });
+        event
+            .as_object_mut()
+            .unwrap()
+            .extend(members.as_object().unwrap().clone());
+        Request::read(&event.to_string()).unwrap()
+    };
+    let both = read(json!({
+        "headers": { "A": "2", "b": "3" },
+        "multiValueHeaders": { "A": ["1", "2"] },
+        "queryStringParameters": { "q": "y", "r": "%41" },
+        "multiValueQueryStringParameters": { "q": ["x", "y"] },
+    }));
+    assert_eq!(both.headers("a").collect::<Vec<_>>(), ["1", "2"]);
+    assert_eq!(both.headers("B").collect::<Vec<_>>(), ["3"]);
+    assert_eq!(both.parameters("q").collect::<Vec<_>>(), [b"x", b"y"]);
+    assert_eq!(both.parameters("r").collect::<Vec<_>>(), [b"%41"]);
+    let raw = read(json!({ "rawQueryString": "q=%41&q", "queryStringParameters": { "q": "x" } }));
+    assert_eq!(raw.parameters("q").collect::<Vec<_>>(), [&b"A"[..], b""]);
+    let cookies = read(json!({ "headers": { "Cookie": "a=b" }, "cookies": ["c=d", "e=f"] }));
+    assert_eq!(
+        cookies.headers("cookie").collect::<Vec<_>>(),
+        ["a=b", "c=d", "e=f"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_base_path_stands_before_every_path() {
+    let check = async |base: &str, path: &str, status: u16| {
+        let settings = [
+            ("FEED_TABLE", "in memory"),
+            ("ACCESS", "open"),
+            ("BASE_PATH", base),
+        ];
+        let response = Stage::with(&settings)
+            .respond(&request("GET", path, &[]))
+            .await;
+        assert_eq!(response.status(), status, "{base} {path}");
+    };
+    for base in ["/api", "/api/"] {
+        check(base, "/api/orders/A/events", 200).await;
+        check(base, "/api/orders/events?order=A", 200).await;
+        check(base, "/orders/A/events", 404).await;
+        check(base, "/api/api/orders/A/events", 404).await;
+        check(base, "/apiorders/A/events", 404).await;
+        check(base, "/API/orders/A/events", 404).await;
+        check(base, "/api", 404).await;
+    }
+    check("/shop/v1.2", "/shop/v1.2/orders/A/events", 200).await;
+    check("/orders", "/orders/orders/events/events", 200).await;
+    check("/", "/orders/A/events", 200).await;
+    check("", "/orders/A/events", 200).await;
+    check("", "/api/orders/A/events", 404).await;
+}
