@@ -181,7 +181,7 @@ impl Limits {
         let (name, unit) = self
             .units
             .iter()
-            .rfind(|(_, unit)| duration.as_millis() % unit.as_millis() == 0)
+            .rfind(|(_, unit)| duration.as_millis().is_multiple_of(unit.as_millis()))
             .unwrap_or(&MILLISECOND);
         format!("{}{name}", duration.as_millis() / unit.as_millis())
     }
