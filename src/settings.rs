@@ -176,12 +176,14 @@ impl Limits {
         Some(unit.saturating_mul(number))
     }
 
-    /// In the largest unit that shows it exactly.
+    /// In the largest unit that shows it exactly. Nothing is `0ms`.
     fn display(&self, duration: Duration) -> String {
         let (name, unit) = self
             .units
             .iter()
-            .rfind(|(_, unit)| duration.as_millis().is_multiple_of(unit.as_millis()))
+            .rfind(|(_, unit)| {
+                duration >= *unit && duration.as_millis().is_multiple_of(unit.as_millis())
+            })
             .unwrap_or(&MILLISECOND);
         format!("{}{name}", duration.as_millis() / unit.as_millis())
     }
@@ -270,7 +272,7 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
                 limits.display(max)
             )),
             None => self.errors.push(format!(
-                "{name} is {text:?}, it must be a whole number of {}, such as {default}",
+                "{name} is {text:?}, it must be a duration such as {default}: a whole number of {}",
                 limits.unit_names()
             )),
         }
@@ -396,7 +398,7 @@ mod tests {
         assert_eq!(
             error.map_err(|error| error.to_string()),
             Err("the environment is not right: FEED_TABLE is required; \
-                 WINDOW is \"soon\", it must be a whole number of ms or s or m, such as 60s; \
+                 WINDOW is \"soon\", it must be a duration such as 60s: a whole number of ms or s or m; \
                  HEARTBEAT is 0s, it must be from 1s to 55s; \
                  JWKS is required (a JSON Web Key Set or its https URL), unless ACCESS is open, \
                  which lets anyone who knows an order's id watch it"
