@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::access::{AccessSettings, ClaimSettings, KeySource};
@@ -53,11 +54,30 @@ impl fmt::Display for SettingsError {
 impl std::error::Error for SettingsError {}
 
 /// A stream record lives for 24 hours, and may be delivered again as long. An entry that it could be compared with must
-/// live longer.
-const MIN_RETENTION: Duration = Duration::from_secs(2 * 24 * 60 * 60);
+/// live longer. Ten years is more than any shop shows an order to its customer.
+const RETENTION: Limits = Limits {
+    units: &[DAY],
+    range: days(2)..=days(3650),
+};
+
+/// No response is held longer than Lambda lets a function run, which is 15 minutes.
+const WINDOW: Limits = Limits::moments(seconds(1)..=seconds(900));
+
+/// Below 20 ms, readings overlap. Above 10 s, a rest is cheaper and shows a change sooner.
+const POLL_INTERVAL: Limits = Limits::moments(Duration::from_millis(20)..=seconds(10));
+
+/// Proxies and load balancers close a connection that was silent for 60 s: nginx and AWS's Application Load Balancer by
+/// default.
+const HEARTBEAT: Limits = Limits::moments(seconds(1)..=seconds(55));
+
+/// It is the delay of a change that comes about once in ten minutes, so a longer one means nothing.
+const FRESHNESS: Limits = Limits::moments(Duration::from_millis(100)..=seconds(600));
+
+/// A page that checks in less than once an hour does not watch.
+const MAX_REST: Limits = Limits::moments(SHORTEST_REST..=seconds(3600));
 
 /// RFC 7519, section 4.1.4, speaks of "no more than a few minutes". An expired token is good for so long.
-const MAX_LEEWAY: Duration = Duration::from_secs(5 * 60);
+const JWT_LEEWAY: Limits = Limits::moments(Duration::ZERO..=seconds(300));
 
 impl ProjectorSettings {
     /// Reads the settings from variables.
@@ -70,9 +90,9 @@ impl ProjectorSettings {
         let settings = Self {
             feed_table: reader.required("FEED_TABLE"),
             rules: Rules {
-                order_id_attribute: reader.text("ORDER_ID_ATTRIBUTE", "orderId"),
-                status_attribute: reader.text("STATUS_ATTRIBUTE", "status"),
-                updated_at_attribute: reader.text("UPDATED_AT_ATTRIBUTE", "updatedAt"),
+                order_id_attribute: reader.word("ORDER_ID_ATTRIBUTE", "orderId"),
+                status_attribute: reader.word("STATUS_ATTRIBUTE", "status"),
+                updated_at_attribute: reader.word("UPDATED_AT_ATTRIBUTE", "updatedAt"),
                 public_attributes: reader.list("PUBLIC_ATTRIBUTES", "").collect(),
                 terminal_statuses: reader
                     .list("TERMINAL_STATUSES", "DELIVERED,CANCELLED,RETURNED,REFUNDED")
@@ -83,7 +103,7 @@ impl ProjectorSettings {
                     &[("end", OnRemove::End), ("ignore", OnRemove::Ignore)],
                 ),
             },
-            retention: reader.duration("RETENTION", "30d", MIN_RETENTION),
+            retention: reader.duration("RETENTION", "30d", RETENTION),
         };
         reader.done(settings)
     }
@@ -98,13 +118,13 @@ impl StreamSettings {
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
         let mut reader = Reader::new(variable);
         let feed_table = reader.required("FEED_TABLE");
-        let window = reader.duration("WINDOW", "60s", Duration::from_secs(1));
-        let poll_interval = reader.duration("POLL_INTERVAL", "500ms", Duration::from_millis(20));
-        let heartbeat = reader.duration("HEARTBEAT", "15s", Duration::from_secs(1));
+        let window = reader.duration("WINDOW", "60s", WINDOW);
+        let poll_interval = reader.duration("POLL_INTERVAL", "500ms", POLL_INTERVAL);
+        let heartbeat = reader.duration("HEARTBEAT", "15s", HEARTBEAT);
         let holds = reader.one_of("HOLD", &[("auto", false), ("always", true)]);
         let policy = Policy {
-            freshness: reader.duration("FRESHNESS", "900ms", Duration::from_millis(100)),
-            max_rest: reader.duration("MAX_REST", "60s", SHORTEST_REST),
+            freshness: reader.duration("FRESHNESS", "900ms", FRESHNESS),
+            max_rest: reader.duration("MAX_REST", "60s", MAX_REST),
             poll_interval,
         };
         let settings = Self {
@@ -117,6 +137,66 @@ impl StreamSettings {
             base_path: reader.base_path(),
         };
         reader.done(settings)
+    }
+}
+
+/// How a duration is written: a whole number and one unit, so that a template's `AllowedPattern` can check all of it.
+type Unit = (&'static str, Duration);
+
+const MILLISECOND: Unit = ("ms", Duration::from_millis(1));
+const SECOND: Unit = ("s", seconds(1));
+const MINUTE: Unit = ("m", seconds(60));
+const DAY: Unit = ("d", days(1));
+
+const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+const fn days(days: u64) -> Duration {
+    seconds(days * 86_400)
+}
+
+/// What a duration may be. `template.yaml` says the same of its parameters; tests/template compares the two.
+struct Limits {
+    /// From the smallest to the largest.
+    units: &'static [Unit],
+    range: RangeInclusive<Duration>,
+}
+
+impl Limits {
+    /// Of what happens while a stream is open.
+    const fn moments(range: RangeInclusive<Duration>) -> Self {
+        let units = &[MILLISECOND, SECOND, MINUTE];
+        Self { units, range }
+    }
+
+    /// `None` if it is not a number of one of the units. What is too large for a [`Duration`] is the largest one.
+    fn parse(&self, text: &str) -> Option<Duration> {
+        let digits = text.find(|char: char| !char.is_ascii_digit())?;
+        let (number, name) = text.split_at(digits);
+        let (_, unit) = self.units.iter().find(|(known, _)| *known == name)?;
+        if number.is_empty() || (number.starts_with('0') && number != "0") {
+            return None;
+        }
+        let number: u32 = number.parse().unwrap_or(u32::MAX);
+        Some(unit.saturating_mul(number))
+    }
+
+    /// In the largest unit that shows it exactly. Nothing is `0ms`.
+    fn display(&self, duration: Duration) -> String {
+        let (name, unit) = self
+            .units
+            .iter()
+            .rfind(|(_, unit)| {
+                duration >= *unit && duration.as_millis().is_multiple_of(unit.as_millis())
+            })
+            .unwrap_or(&MILLISECOND);
+        format!("{}{name}", duration.as_millis() / unit.as_millis())
+    }
+
+    fn unit_names(&self) -> String {
+        let names: Vec<_> = self.units.iter().map(|(name, _)| *name).collect();
+        names.join(" or ")
     }
 }
 
@@ -157,25 +237,49 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
         })
     }
 
-    fn list(&self, name: &str, default: &str) -> impl Iterator<Item = String> + use<V> {
-        let items: BTreeSet<_> = self
-            .text(name, default)
-            .split(',')
-            .map(|item| item.trim().to_owned())
-            .collect();
+    /// A text without control characters, and without a space at either end: those are slips of copying, and nothing
+    /// would ever match. `None` if it is not set.
+    fn optional_word(&mut self, name: &str) -> Option<String> {
+        let text = self.get(name)?;
+        let is_control = |char: char| char.is_ascii_control();
+        if text.contains(is_control) || text.starts_with(' ') || text.ends_with(' ') {
+            self.errors.push(format!(
+                "{name} is {text:?}, it must not hold control characters, nor begin or end with a space"
+            ));
+        }
+        Some(text)
+    }
+
+    fn word(&mut self, name: &str, default: &str) -> String {
+        self.optional_word(name)
+            .unwrap_or_else(|| default.to_owned())
+    }
+
+    /// Quotes and brackets are those of a list in JSON, whose first and last names would match nothing.
+    fn list(&mut self, name: &str, default: &str) -> impl Iterator<Item = String> + use<V> {
+        let text = self.text(name, default);
+        if text.contains(|char: char| char.is_ascii_control() || "\"[]".contains(char)) {
+            self.errors.push(format!(
+                "{name} is {text:?}, it must be names on one line, separated by commas, without quotes and brackets"
+            ));
+        }
+        let items: BTreeSet<_> = text.split(',').map(|item| item.trim().to_owned()).collect();
         items.into_iter().filter(|item| !item.is_empty())
     }
 
-    fn duration(&mut self, name: &str, default: &str, min: Duration) -> Duration {
+    fn duration(&mut self, name: &str, default: &str, limits: Limits) -> Duration {
         let text = self.text(name, default);
-        match humantime::parse_duration(&text) {
-            Ok(duration) if duration >= min => return duration,
-            Ok(_) => self.errors.push(format!(
-                "{name} is {text}, it must be at least {}",
-                humantime::format_duration(min)
+        let (min, max) = (*limits.range.start(), *limits.range.end());
+        match limits.parse(&text) {
+            Some(duration) if limits.range.contains(&duration) => return duration,
+            Some(_) => self.errors.push(format!(
+                "{name} is {text}, it must be from {} to {}",
+                limits.display(min),
+                limits.display(max)
             )),
-            Err(_) => self.errors.push(format!(
-                "{name} is {text:?}, it must be a duration such as 250ms, 15s, 2m or 30d"
+            None => self.errors.push(format!(
+                "{name} is {text:?}, it must be a duration such as {default}: a whole number of {}",
+                limits.unit_names()
             )),
         }
         Duration::ZERO
@@ -227,7 +331,7 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
     /// An issuer that publishes its keys often serves many tenants with them (Firebase, Entra). Then a signature alone
     /// proves nothing: RFC 8725, section 3.8. To take tokens of any issuer must be asked for.
     fn claims(&mut self, keys: &KeySource) -> ClaimSettings {
-        let issuer = self.get("JWT_ISSUER");
+        let issuer = self.optional_word("JWT_ISSUER");
         if issuer.is_none() && matches!(keys, KeySource::Url(_)) {
             self.errors.push(
                 "JWT_ISSUER is required if JWKS is a URL: set it to the iss of your issuer's tokens, or to * to take \
@@ -235,19 +339,11 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
                     .to_owned(),
             );
         }
-        let leeway = self.duration("JWT_LEEWAY", "10s", Duration::ZERO);
-        if leeway > MAX_LEEWAY {
-            self.errors.push(format!(
-                "JWT_LEEWAY is {}, it must be at most {}",
-                humantime::format_duration(leeway),
-                humantime::format_duration(MAX_LEEWAY)
-            ));
-        }
         ClaimSettings {
             issuer: issuer.filter(|issuer| issuer != "*"),
-            audience: self.get("JWT_AUDIENCE"),
-            orders_claim: self.text("JWT_ORDERS_CLAIM", "orders"),
-            leeway,
+            audience: self.optional_word("JWT_AUDIENCE"),
+            orders_claim: self.word("JWT_ORDERS_CLAIM", "orders"),
+            leeway: self.duration("JWT_LEEWAY", "10s", JWT_LEEWAY),
         }
     }
 
@@ -334,20 +430,20 @@ mod tests {
     #[test]
     fn every_error_is_named_at_once() {
         let error =
-            ProjectorSettings::read(variables(&[("ON_REMOVE", "explode"), ("RETENTION", "1h")]));
+            ProjectorSettings::read(variables(&[("ON_REMOVE", "explode"), ("RETENTION", "1d")]));
         assert_eq!(
             error.map_err(|error| error.to_string()),
             Err("the environment is not right: FEED_TABLE is required; \
                  ON_REMOVE is \"explode\", it must be end or ignore; \
-                 RETENTION is 1h, it must be at least 2days"
+                 RETENTION is 1d, it must be from 2d to 3650d"
                 .to_owned())
         );
         let error = StreamSettings::read(variables(&[("WINDOW", "soon"), ("HEARTBEAT", "0s")]));
         assert_eq!(
             error.map_err(|error| error.to_string()),
             Err("the environment is not right: FEED_TABLE is required; \
-                 WINDOW is \"soon\", it must be a duration such as 250ms, 15s, 2m or 30d; \
-                 HEARTBEAT is 0s, it must be at least 1s; \
+                 WINDOW is \"soon\", it must be a duration such as 60s: a whole number of ms or s or m; \
+                 HEARTBEAT is 0s, it must be from 1s to 55s; \
                  JWKS is required (a JSON Web Key Set or its https URL), unless ACCESS is open, \
                  which lets anyone who knows an order's id watch it"
                 .to_owned())

@@ -90,49 +90,6 @@ fn nothing_knows_that_it_is_local() {
     );
 }
 
-/// What a role of the template may do: its actions, in the order in which they stand there.
-fn actions(role: &str) -> Vec<String> {
-    let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("template.yaml");
-    let template = fs::read_to_string(template).unwrap();
-    let (_, role) = template.split_once(&format!("\n  {role}:\n")).unwrap();
-    let (_, policies) = role.split_once("Policies:").unwrap();
-    let (policies, _) = policies.split_once("\n\n").unwrap();
-    let words = policies.split(|char: char| char.is_whitespace() || "[],'\"".contains(char));
-    let is_action = |word: &&str| {
-        let services = ["dynamodb:", "kms:", "logs:", "s3:", "*"];
-        services.iter().any(|service| word.starts_with(service))
-    };
-    words.filter(is_action).map(str::to_owned).collect()
-}
-
-#[test]
-fn a_role_may_do_what_its_function_does() {
-    let write_logs = ["logs:CreateLogStream", "logs:PutLogEvents"];
-    assert_eq!(
-        actions("StreamRole"),
-        [&["dynamodb:Query"][..], &write_logs].concat()
-    );
-    let read_the_stream = [
-        "dynamodb:DescribeStream",
-        "dynamodb:GetRecords",
-        "dynamodb:GetShardIterator",
-        "dynamodb:ListStreams",
-        "kms:Decrypt",
-    ];
-    let write_the_feed = ["dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem"];
-    let keep_failures = ["s3:PutObject", "s3:ListBucket"];
-    assert_eq!(
-        actions("ProjectorRole"),
-        [
-            &read_the_stream[..],
-            &write_the_feed,
-            &keep_failures,
-            &write_logs
-        ]
-        .concat()
-    );
-}
-
 #[test]
 fn one_line_is_unsafe() {
     assert_eq!(files_with(&["unsafe"]), ["nodelay.rs"]);

@@ -78,6 +78,16 @@ impl Builder {
     pub fn cors(mut self, allow_origin: impl Into<String>) -> Self {
         self.settings.cors = Some(Cors {
             allow_origin: allow_origin.into(),
+            allow_credentials: false,
+        });
+        self
+    }
+
+    /// [`cors`](Self::cors) with `AllowCredentials`: pages of this one origin may send cookies. Browsers refuse `*` with it.
+    pub fn cors_with_credentials(mut self, allow_origin: impl Into<String>) -> Self {
+        self.settings.cors = Some(Cors {
+            allow_origin: allow_origin.into(),
+            allow_credentials: true,
         });
         self
     }

@@ -4,16 +4,19 @@
 use http::{
     HeaderMap, HeaderValue, Method, Request,
     header::{
-        ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-        ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
+        ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS,
+        ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
+        ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
     },
 };
 
-/// The Function URL's `Cors`, with methods, headers and age as `template.yaml` has them.
+/// The Function URL's `Cors`, with methods, headers and age as `template.yaml` has them by default.
 #[derive(Clone, Debug)]
 pub(super) struct Cors {
     /// `*`, or one origin.
     pub(super) allow_origin: String,
+    /// Whether the page may send cookies.
+    pub(super) allow_credentials: bool,
 }
 
 impl Cors {
@@ -31,6 +34,10 @@ impl Cors {
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         }
         headers.insert(VARY, HeaderValue::from_static("Origin"));
+        if self.allow_credentials {
+            let allowed = HeaderValue::from_static("true");
+            headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, allowed);
+        }
         if is_preflight(request) {
             headers.insert(
                 ACCESS_CONTROL_ALLOW_METHODS,

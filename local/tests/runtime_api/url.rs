@@ -118,6 +118,25 @@ async fn cors_is_the_function_urls_own() {
 }
 
 #[tokio::test]
+async fn credentials_are_allowed_on_each_answer_if_they_are() {
+    let function = function().cors_with_credentials("http://a.example");
+    let function = function.start().await.unwrap();
+    for method in ["OPTIONS", "GET"] {
+        let request = format!(
+            "{method} / HTTP/1.1\r\nhost: x\r\nconnection: close\r\norigin: http://a.example\r\n\
+             access-control-request-method: GET\r\n\r\n"
+        );
+        let Ended { head, .. } = Client::send(&function, &request).await.end().await;
+        for line in [
+            "access-control-allow-origin: http://a.example",
+            "access-control-allow-credentials: true",
+        ] {
+            assert!(head.lines().any(|other| other == line), "{line} in {head}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn each_chunk_leaves_before_the_next_is_written() {
     let (function, stage) = (function().start().await.unwrap(), Stage::new().await);
     let (mut client, mut ear) = stage.open(&function).await;

@@ -1,0 +1,495 @@
+//! A deployment fails early, and for no other values than those that stop a function at its start.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+use order_status_stream::settings::{ProjectorSettings, SettingsError, StreamSettings};
+use serde_json::json;
+
+use super::document::{Template, Variables};
+
+const FUNCTIONS: [&str; 2] = ["ProjectorFunction", "StreamFunction"];
+
+/// Pretty-printed, as tools write it, with space around it.
+const KEYS: &str = r#"
+{
+  "keys": [
+    {
+      "kty": "OKP", "crv": "Ed25519", "kid": "2026-11",
+      "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
+    }
+  ]
+}
+"#;
+const PRIVATE_KEYS: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+    "d" : "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A"}]}"#;
+const KEYS_URL: &str = "https://issuer.example/.well-known/jwks.json";
+
+/// Variables that no function reads yet. Whoever makes a function read one takes it off this list.
+const NOT_READ_YET: [&str; 1] = ["PUBLIC_ATTRIBUTES"];
+
+/// What people write into a field, right and wrong. Durations have a list of their own.
+const VALUES: &[&str] = &[
+    "end",
+    "ignore",
+    "End",
+    "end ",
+    "jwt",
+    "open",
+    "auto",
+    "always",
+    "true",
+    "false",
+    "1",
+    "*",
+    "orderId",
+    "order id",
+    "order-id",
+    "a.b",
+    "état",
+    "🚚",
+    " orderId",
+    "orderId ",
+    "order\tId",
+    "\norderId",
+    "\u{7f}",
+    " ",
+    "  ",
+    "null",
+    "eta,carrier,trackingUrl",
+    "eta, carrier ,",
+    ",",
+    "eta,\ncarrier",
+    "eta\ncarrier",
+    "eta;carrier",
+    "[\"eta\",\"carrier\"]",
+    "[eta, carrier]",
+    "\"eta\"",
+    "OUT FOR DELIVERY,DELIVERED",
+    "a,b\u{0}",
+    KEYS,
+    PRIVATE_KEYS,
+    "{}",
+    "{ \"keys\": ",
+    "[]",
+    "keys",
+    KEYS_URL,
+    "https://issuer.example",
+    "https://issuer.example:8443/jwks?tenant=a&v=1",
+    "http://issuer.example/jwks",
+    "https://",
+    "https:///jwks",
+    "https://issuer.example/a b",
+    "ftp://issuer.example/",
+    "issuer.example/jwks",
+    "https://shop.example/orders",
+    "/api",
+    "/api/",
+    "/api/v1",
+    "api",
+    "/a b",
+    "/a?b",
+    "/a#b",
+    "/a%20b",
+    "//",
+    "/",
+    "/api//orders",
+    "/../x",
+    "/ü",
+];
+
+/// Numbers around every limit, and those that a pattern easily gets wrong.
+fn durations() -> Vec<String> {
+    let near = [
+        3599,
+        3600,
+        3601,
+        3649,
+        3650,
+        3651,
+        9_999,
+        10_000,
+        10_001,
+        54_999,
+        55_000,
+        55_001,
+        59_999,
+        60_000,
+        99_999,
+        100_000,
+        299_999,
+        300_000,
+        300_001,
+        599_999,
+        600_000,
+        600_001,
+        899_999,
+        900_000,
+        900_001,
+        999_999,
+        1_000_000,
+        3_599_999,
+        3_600_000,
+        3_600_001,
+        9_999_999,
+        172_800_000,
+        4_294_967_295,
+        4_294_967_296,
+        u64::MAX,
+    ];
+    let units = [
+        "ms", "s", "m", "h", "d", "us", "ns", "y", "M", "min", "sec", "S", "", " s",
+    ];
+    let numbers = (0..=1001).chain(near).map(|number| number.to_string());
+    let numbers = numbers
+        .chain(["01", "00", "060", "-1", "+5", "1.5", "1e3", "１", "", " 5"].map(str::to_owned));
+    let with_units = numbers.flat_map(|number| units.map(|unit| format!("{number}{unit}")));
+    // An empty variable is one that is not set: the rules speak of those.
+    with_units
+        .filter(|text| !text.is_empty())
+        .chain(
+            [
+                "1h 30m",
+                "1m30s",
+                "60s ",
+                "60s\n",
+                "soon",
+                "99999999999999999999999s",
+            ]
+            .map(str::to_owned),
+        )
+        .collect()
+}
+
+fn not_read_yet(function: &str, variable: &str) -> bool {
+    function == "StreamFunction" && NOT_READ_YET.contains(&variable)
+}
+
+/// What must be there for the other settings to be read.
+fn base(function: &str) -> Variables {
+    let mut base: Variables = [("FEED_TABLE", "Feed")].map(owned).into();
+    if function == "StreamFunction" {
+        base.extend([("JWKS", KEYS), ("JWT_ISSUER", "https://issuer.example")].map(owned));
+    }
+    base
+}
+
+fn owned((name, value): (&str, &str)) -> (String, String) {
+    (name.to_owned(), value.to_owned())
+}
+
+/// Whether a function starts with these variables.
+fn starts(function: &str, variables: &Variables) -> Result<(), SettingsError> {
+    let variable = |name: &str| variables.get(name).cloned();
+    match function {
+        "ProjectorFunction" => ProjectorSettings::read(variable).map(drop),
+        _ => StreamSettings::read(variable).map(drop),
+    }
+}
+
+/// The variables of a function, each with the parameters that it may come from.
+fn sources(template: &Template, function: &str) -> Vec<(String, Vec<String>)> {
+    let variables = template.at(&format!(
+        "Resources/{function}/Properties/Environment/Variables"
+    ));
+    let parameters = template.names("Parameters");
+    let variables = variables.as_object().unwrap().iter();
+    variables
+        .map(|(variable, expression)| {
+            let text = expression.to_string();
+            let is_source =
+                |parameter: &&&str| text.contains(&format!(r#"{{"Ref":"{parameter}"}}"#));
+            let from = parameters
+                .iter()
+                .filter(is_source)
+                .map(|name| (*name).to_owned());
+            (variable.clone(), from.collect())
+        })
+        .collect()
+}
+
+#[test]
+fn a_parameter_takes_what_the_function_takes_and_nothing_else() {
+    let template = Template::read();
+    let durations = durations();
+    for function in FUNCTIONS {
+        let base = base(function);
+        for (variable, parameters) in sources(&template, function) {
+            if variable == "FEED_TABLE" || not_read_yet(function, &variable) {
+                continue;
+            }
+            for value in VALUES
+                .iter()
+                .copied()
+                .chain(durations.iter().map(String::as_str))
+            {
+                let mut variables = base.clone();
+                variables.insert(variable.clone(), value.to_owned());
+                let started = starts(function, &variables);
+                let taken = parameters
+                    .iter()
+                    .any(|parameter| template.takes(parameter, value));
+                assert_eq!(
+                    taken,
+                    started.is_ok(),
+                    "{parameters:?} {} {value:?}, but with that {variable} {function} says {started:?}",
+                    if taken { "takes" } else { "refuses" }
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn each_variable_that_a_function_reads_has_a_parameter_and_the_reverse() {
+    let template = Template::read();
+    for function in FUNCTIONS {
+        let read = RefCell::new(BTreeSet::new());
+        for access in ["open", "jwt"] {
+            let base = base(function);
+            let variable = |name: &str| {
+                read.borrow_mut().insert(name.to_owned());
+                match name {
+                    "ACCESS" => Some(access.to_owned()),
+                    other => base.get(other).cloned(),
+                }
+            };
+            match function {
+                "ProjectorFunction" => ProjectorSettings::read(variable).map(drop).unwrap(),
+                _ => StreamSettings::read(variable).map(drop).unwrap(),
+            }
+        }
+        let mut read = read.into_inner();
+        for variable in NOT_READ_YET
+            .iter()
+            .filter(|variable| not_read_yet(function, variable))
+        {
+            let is_new = read.insert((*variable).to_owned());
+            assert!(is_new, "{variable} is read now: take it off the list");
+        }
+        let set = sources(&template, function);
+        let names: BTreeSet<_> = set.iter().map(|(name, _)| name.clone()).collect();
+        assert_eq!(
+            names, read,
+            "{function}: set by the template, read by the function"
+        );
+        for (name, parameters) in set {
+            assert!(
+                name == "FEED_TABLE" || !parameters.is_empty(),
+                "{name} comes from no parameter"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_defaults_are_those_of_the_functions() {
+    let template = Template::read();
+    let values = template.with_defaults(&[("Jwks", KEYS)]);
+    let set = template.environment("ProjectorFunction", &values);
+    let bare: Variables = [("FEED_TABLE", "FeedTable")].map(owned).into();
+    assert_eq!(
+        ProjectorSettings::read(|name| set.get(name).cloned()),
+        ProjectorSettings::read(|name| bare.get(name).cloned())
+    );
+    let set = template.environment("StreamFunction", &values);
+    let bare: Variables = [("FEED_TABLE", "FeedTable"), ("JWKS", KEYS)]
+        .map(owned)
+        .into();
+    assert_eq!(
+        StreamSettings::read(|name| set.get(name).cloned()),
+        StreamSettings::read(|name| bare.get(name).cloned())
+    );
+}
+
+/// What CloudFormation says to these parameters, and that the functions start if it says nothing.
+#[track_caller]
+fn check(given: &[(&str, &str)], expected: &[&str]) {
+    let template = Template::read();
+    let values = template.with_defaults(given);
+    let refusals = template.refusals(&values);
+    let as_expected = refusals.len() == expected.len()
+        && refusals
+            .iter()
+            .zip(expected)
+            .all(|(refusal, part)| refusal.contains(part));
+    assert!(
+        as_expected,
+        "{given:?}: {refusals:?} instead of {expected:?}"
+    );
+    if refusals.is_empty() {
+        for function in FUNCTIONS {
+            assert_eq!(
+                starts(function, &template.environment(function, &values)),
+                Ok(())
+            );
+        }
+    }
+}
+
+#[test]
+fn rules_compare_parameters_before_anything_is_created() {
+    let issuer = ("JwtIssuer", "https://issuer.example");
+    let url = ("JwksUrl", KEYS_URL);
+    check(&[], &["Jwks or JwksUrl is needed"]);
+    check(&[("Access", "open")], &[]);
+    check(&[("Jwks", KEYS)], &[]);
+    check(&[("Jwks", KEYS), issuer, ("JwtAudience", "shop")], &[]);
+    check(&[url, issuer], &[]);
+    check(&[url, ("JwtIssuer", "*")], &[]);
+    check(&[url], &["JwtIssuer is needed"]);
+    check(&[("Jwks", KEYS), url, issuer], &["both set"]);
+    check(&[("Jwks", KEYS_URL), issuer], &["Jwks is \"https:"]);
+    check(&[("Jwks", PRIVATE_KEYS)], &["Jwks is "]);
+
+    let open = ("Access", "open");
+    let credentials = ("AllowCredentials", "true");
+    check(&[open, credentials], &["instead of *"]);
+    check(
+        &[
+            open,
+            credentials,
+            ("AllowedOrigins", "https://shop.example"),
+        ],
+        &[],
+    );
+    check(
+        &[open, ("AllowCredentials", "yes")],
+        &["AllowCredentials is"],
+    );
+}
+
+#[test]
+fn origins_and_headers_that_no_browser_could_match_are_refused() {
+    let template = Template::read();
+    let origins = [
+        "*",
+        "https://shop.example",
+        "https://shop.example,http://localhost:5173",
+        "http://[::1]:80",
+        "capacitor://localhost",
+    ];
+    for origins in origins {
+        assert!(template.takes("AllowedOrigins", origins), "{origins:?}");
+    }
+    let origins = [
+        "",
+        "shop.example",
+        "https://shop.example/",
+        "https://shop.example/a",
+        "https://a.example, https://b.example",
+        "*,https://a.example",
+        "https://a.example,*",
+        "https://*.shop.example",
+        "null",
+        "HTTPS://shop.example",
+    ];
+    for origins in origins {
+        assert!(!template.takes("AllowedOrigins", origins), "{origins:?}");
+    }
+    let headers = [
+        "authorization,last-event-id",
+        "last-event-id,authorization",
+        "baggage,authorization,sentry-trace,last-event-id",
+    ];
+    for headers in headers {
+        assert!(template.takes("AllowedHeaders", headers), "{headers:?}");
+    }
+    let headers = [
+        "",
+        "*",
+        "baggage",
+        "authorization",
+        "last-event-id",
+        "authorization,last-event-ids",
+        "x-authorization,last-event-id",
+        "authorization, last-event-id",
+        "Authorization,Last-Event-Id",
+        "authorization,last-event-id,",
+    ];
+    for headers in headers {
+        assert!(!template.takes("AllowedHeaders", headers), "{headers:?}");
+    }
+}
+
+#[test]
+fn cors_is_what_the_parameters_say() {
+    let template = Template::read();
+    let cors = template.at("Resources/StreamFunction/Properties/FunctionUrlConfig/Cors");
+    let default = json!({
+        "AllowCredentials": "false",
+        "AllowHeaders": ["authorization", "last-event-id"],
+        "AllowMethods": ["GET"],
+        "AllowOrigins": ["*"],
+        "MaxAge": 86400,
+    });
+    assert_eq!(template.value(cors, &template.with_defaults(&[])), default);
+    let given = [
+        ("AllowCredentials", "true"),
+        ("AllowedHeaders", "authorization,last-event-id,baggage"),
+        ("AllowedOrigins", "https://a.example,https://b.example"),
+    ];
+    let cors = template.value(cors, &template.with_defaults(&given));
+    assert_eq!(cors["AllowCredentials"], json!("true"));
+    assert_eq!(
+        cors["AllowHeaders"],
+        json!(["authorization", "last-event-id", "baggage"])
+    );
+    assert_eq!(
+        cors["AllowOrigins"],
+        json!(["https://a.example", "https://b.example"])
+    );
+}
+
+/// Java, which CloudFormation uses, and the regular expressions here differ in what a dot and `\d` match.
+#[test]
+fn patterns_mean_the_same_in_java_and_say_what_to_do() {
+    let template = Template::read();
+    for name in template.names("Parameters") {
+        let parameter = template.at(&format!("Parameters/{name}"));
+        let Some(pattern) = parameter.get("AllowedPattern") else {
+            continue;
+        };
+        let pattern = pattern.as_str().unwrap();
+        assert!(
+            parameter.get("ConstraintDescription").is_some(),
+            "{name} does not say what to do"
+        );
+        assert!(
+            pattern.starts_with('^') && pattern.ends_with('$'),
+            "{name} {pattern}"
+        );
+        assert!(
+            !pattern.contains("\\d") && !pattern.contains("\\w"),
+            "{name} {pattern}"
+        );
+        let (mut in_class, mut escaped) = (false, false);
+        for char in pattern.chars() {
+            assert!(
+                char != '.' || in_class || escaped,
+                "{name}: a dot matches no line break: {pattern}"
+            );
+            match char {
+                '[' if !escaped => in_class = true,
+                ']' if !escaped => in_class = false,
+                _ => {}
+            }
+            escaped = char == '\\' && !escaped;
+        }
+    }
+}
+
+#[test]
+fn each_parameter_is_asked_for_in_a_group() {
+    let template = Template::read();
+    let groups = template.at("Metadata/AWS::CloudFormation::Interface/ParameterGroups");
+    let groups = groups.as_array().unwrap().iter();
+    let mut listed: Vec<_> = groups
+        .flat_map(|group| group["Parameters"].as_array().unwrap())
+        .map(|name| name.as_str().unwrap())
+        .collect();
+    listed.sort_unstable();
+    let mut parameters = template.names("Parameters");
+    parameters.sort_unstable();
+    assert_eq!(listed, parameters);
+}

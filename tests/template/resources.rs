@@ -1,0 +1,506 @@
+//! What the functions rely on and cannot see: what would go wrong if a line of the template were different.
+
+use local::dynamo::{Dynamo, FEED, create_tables};
+use serde_json::{Value, json};
+
+use super::document::Template;
+
+/// A value in the template, and what it is good for.
+type Expected<'a> = (&'a str, Value, &'a str);
+
+#[track_caller]
+fn check(part: &str, expected: &[Expected<'_>]) {
+    let template = Template::read();
+    for (path, value, why) in expected {
+        assert_eq!(
+            template.at(part).pointer(&format!("/{path}")),
+            Some(value),
+            "{part}/{path}: {why}"
+        );
+    }
+}
+
+/// All of a part: what stands there and is not listed is a failure too.
+#[track_caller]
+fn check_all(part: &str, expected: &[Expected<'_>]) {
+    check(part, expected);
+    let mut names: Vec<_> = expected.iter().map(|(path, ..)| *path).collect();
+    names.sort_unstable();
+    let template = Template::read();
+    let mut found = template.names(part);
+    found.sort_unstable();
+    assert_eq!(found, names, "{part}");
+}
+
+#[test]
+fn the_mapping_loses_no_record() {
+    let failed = json!({ "OnFailure": { "Destination": { "Fn::GetAtt": "FailedRecords.Arn" } } });
+    let stream = json!({ "Fn::If": ["CreatesOrders", { "Fn::GetAtt": "OrdersTable.StreamArn" }, { "Ref": "OrdersStreamArn" }] });
+    check_all(
+        "Resources/ProjectorFunction/Properties/Events/Orders/Properties",
+        &[
+            ("Stream", stream, "changes come from the orders table"),
+            (
+                "StartingPosition",
+                json!("TRIM_HORIZON"),
+                "LATEST skips what is written while the mapping is made, and again whenever it is replaced",
+            ),
+            (
+                "FunctionResponseTypes",
+                json!(["ReportBatchItemFailures"]),
+                "without it Lambda does not read which records failed, and all of them count as done",
+            ),
+            (
+                "MaximumRetryAttempts",
+                json!(-1),
+                "with any other number a record is given up while DynamoDB is out of order, and its change is lost",
+            ),
+            (
+                "MaximumRecordAgeInSeconds",
+                json!(23 * 3600),
+                "at 24 hours DynamoDB drops a record by itself, and it is neither kept nor counted",
+            ),
+            (
+                "DestinationConfig",
+                failed,
+                "what is given up must be kept, and the alarm counts what is kept there",
+            ),
+            (
+                "BisectBatchOnFunctionError",
+                json!(true),
+                "a batch that takes longer than the function may run would come again whole, for 23 hours",
+            ),
+            (
+                "ParallelizationFactor",
+                json!(10),
+                "with 1, an order that cannot be appended holds back all orders of its shard",
+            ),
+            (
+                "MetricsConfig",
+                json!({ "Metrics": ["EventCount"] }),
+                "without it there is no PolledEventCount, and ProjectorNotPollingAlarm rings always",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn the_tables_have_the_keys_that_the_code_writes() {
+    let key = |name: &str, kind: &str| json!({ "AttributeName": name, "KeyType": kind });
+    let attribute =
+        |name: &str, kind: &str| json!({ "AttributeName": name, "AttributeType": kind });
+    check(
+        "Resources/FeedTable",
+        &[
+            (
+                "Properties/KeySchema",
+                json!([key("order", "HASH"), key("seq", "RANGE")]),
+                "an order's entries are one partition, in the order of their numbers",
+            ),
+            (
+                "Properties/AttributeDefinitions",
+                json!([attribute("order", "S"), attribute("seq", "N")]),
+                "as text, 10 would stand before 9",
+            ),
+            (
+                "Properties/TimeToLiveSpecification",
+                json!({ "AttributeName": "expiresAt", "Enabled": true }),
+                "with another name nothing expires: the feed grows for ever, and personal data stays",
+            ),
+            (
+                "Properties/PointInTimeRecoverySpecification/PointInTimeRecoveryEnabled",
+                json!(true),
+                "a history cannot be made again from the orders table",
+            ),
+            (
+                "DeletionPolicy",
+                json!("RetainExceptOnCreate"),
+                "a deleted stack must not delete the history",
+            ),
+            (
+                "UpdateReplacePolicy",
+                json!("Retain"),
+                "a replaced table must not delete the history",
+            ),
+        ],
+    );
+    check(
+        "Resources/OrdersTable/Properties",
+        &[
+            (
+                "StreamSpecification/StreamViewType",
+                json!("NEW_AND_OLD_IMAGES"),
+                "a record of keys alone shows no status",
+            ),
+            (
+                "KeySchema",
+                json!([{ "AttributeName": { "Ref": "OrderIdAttribute" }, "KeyType": "HASH" }]),
+                "the order id must be the whole key, because Lambda keeps the order of records with the same key only",
+            ),
+        ],
+    );
+}
+
+/// All tests of the feed run on this table.
+#[tokio::test]
+async fn the_feed_that_tests_run_on_is_the_one_that_is_deployed() {
+    let dynamo = Dynamo::start("127.0.0.1:0").await.unwrap();
+    let client = dynamo.client();
+    create_tables(&client).await.unwrap();
+    let table = client
+        .describe_table()
+        .table_name(FEED)
+        .send()
+        .await
+        .unwrap();
+    let table = table.table.unwrap();
+    let keys = table.key_schema().iter();
+    let keys = keys.map(
+        |key| json!({ "AttributeName": key.attribute_name(), "KeyType": key.key_type().as_str() }),
+    );
+    let attributes = table.attribute_definitions().iter().map(|attribute| {
+        json!({ "AttributeName": attribute.attribute_name(), "AttributeType": attribute.attribute_type().as_str() })
+    });
+    let expiry = client
+        .describe_time_to_live()
+        .table_name(FEED)
+        .send()
+        .await
+        .unwrap();
+    let expiry = expiry.time_to_live_description.unwrap();
+
+    let template = Template::read();
+    let deployed = template.at("Resources/FeedTable/Properties");
+    assert_eq!(deployed["KeySchema"], keys.collect::<Value>());
+    assert_eq!(
+        deployed["AttributeDefinitions"],
+        attributes.collect::<Value>()
+    );
+    assert_eq!(
+        deployed["TimeToLiveSpecification"]["AttributeName"],
+        json!(expiry.attribute_name())
+    );
+}
+
+#[test]
+fn the_stream_function_streams() {
+    check(
+        "Resources/StreamFunction/Properties",
+        &[
+            (
+                "FunctionUrlConfig/InvokeMode",
+                json!("RESPONSE_STREAM"),
+                "BUFFERED shows a response when it has ended, so no change is live",
+            ),
+            (
+                "FunctionUrlConfig/AuthType",
+                json!("NONE"),
+                "a browser cannot sign; the function checks the token itself",
+            ),
+            (
+                "Timeout",
+                json!({ "Ref": "StreamTimeout" }),
+                "the parameter must have an effect",
+            ),
+        ],
+    );
+    check(
+        "Globals/Function",
+        &[
+            (
+                "Runtime",
+                json!("provided.al2023"),
+                "the bootstrap is a binary",
+            ),
+            (
+                "LoggingConfig/LogFormat",
+                json!("JSON"),
+                "metric filters read fields",
+            ),
+        ],
+    );
+}
+
+/// A role's statements: Sid, actions, and resource as the template writes it.
+fn statements(role: &str) -> Vec<(String, Vec<String>, Value)> {
+    let template = Template::read();
+    let policies = template.at(&format!("Resources/{role}/Properties/Policies"));
+    let policies = policies.as_array().unwrap();
+    assert_eq!(
+        policies.len(),
+        1,
+        "{role} has one policy, and none that AWS manages"
+    );
+    let statements = policies[0]["PolicyDocument"]["Statement"]
+        .as_array()
+        .unwrap();
+    statements
+        .iter()
+        .map(|statement| {
+            // One that depends on a condition counts as if it were there.
+            let statement = statement.pointer("/Fn::If/1").unwrap_or(statement);
+            assert_eq!(statement["Effect"], "Allow");
+            let actions = match &statement["Action"] {
+                Value::String(action) => vec![action.clone()],
+                actions => serde_json::from_value(actions.clone()).unwrap(),
+            };
+            let sid = statement["Sid"].as_str().unwrap();
+            (sid.to_owned(), actions, statement["Resource"].clone())
+        })
+        .collect()
+}
+
+#[track_caller]
+fn check_role(role: &str, expected: &[(&str, &[&str], Value)]) {
+    let template = Template::read();
+    assert_eq!(
+        template
+            .at(&format!("Resources/{role}/Properties"))
+            .get("ManagedPolicyArns"),
+        None
+    );
+    let found = statements(role);
+    assert_eq!(
+        found.len(),
+        expected.len(),
+        "{role} may do more or less than its function does: {found:?}"
+    );
+    for ((sid, actions, resource), (expected_sid, expected_actions, expected_resource)) in
+        found.iter().zip(expected)
+    {
+        assert_eq!(sid, expected_sid, "{role}");
+        assert_eq!(
+            actions, expected_actions,
+            "{role} {sid}: exactly what the function does"
+        );
+        assert_eq!(
+            resource, expected_resource,
+            "{role} {sid}: no resource of another stack"
+        );
+    }
+}
+
+#[test]
+fn a_role_may_do_what_its_function_does() {
+    let feed = json!({ "Fn::GetAtt": "FeedTable.Arn" });
+    let write_logs: &[&str] = &["logs:CreateLogStream", "logs:PutLogEvents"];
+    check_role(
+        "StreamRole",
+        &[
+            ("ReadTheFeed", &["dynamodb:Query"], feed.clone()),
+            (
+                "WriteLogs",
+                write_logs,
+                json!({ "Fn::GetAtt": "StreamLogs.Arn" }),
+            ),
+        ],
+    );
+    let read_the_stream: &[&str] = &[
+        "dynamodb:DescribeStream",
+        "dynamodb:GetRecords",
+        "dynamodb:GetShardIterator",
+        "dynamodb:ListStreams",
+    ];
+    let stream = json!({ "Fn::If": ["CreatesOrders", { "Fn::GetAtt": "OrdersTable.StreamArn" }, { "Ref": "OrdersStreamArn" }] });
+    check_role(
+        "ProjectorRole",
+        &[
+            ("ReadTheOrdersStream", read_the_stream, stream),
+            (
+                "DecryptTheOrdersStream",
+                &["kms:Decrypt"],
+                json!({ "Ref": "OrdersKmsKeyArn" }),
+            ),
+            ("ReadTheNewestEntry", &["dynamodb:Query"], feed.clone()),
+            ("AppendAnEntry", &["dynamodb:PutItem"], feed.clone()),
+            ("LetASupersededEntryExpire", &["dynamodb:UpdateItem"], feed),
+            (
+                "KeepFailedRecords",
+                &["s3:PutObject"],
+                json!({ "Fn::Sub": "${FailedRecords.Arn}/aws/lambda/*" }),
+            ),
+            (
+                "FindTheBucketOfFailedRecords",
+                &["s3:ListBucket"],
+                json!({ "Fn::GetAtt": "FailedRecords.Arn" }),
+            ),
+            (
+                "WriteLogs",
+                write_logs,
+                json!({ "Fn::GetAtt": "ProjectorLogs.Arn" }),
+            ),
+        ],
+    );
+}
+
+/// An alarm: what it watches, and whether the absence of data rings it.
+#[track_caller]
+fn check_alarm(
+    name: &str,
+    metric: [&str; 2],
+    dimension: Option<[&str; 2]>,
+    rings: [&str; 3],
+    missing: &str,
+    why: &str,
+) {
+    let template = Template::read();
+    let alarm = template.at(&format!("Resources/{name}/Properties"));
+    let stack = json!({ "Ref": "AWS::StackName" });
+    let namespace = if metric[0].is_empty() {
+        stack
+    } else {
+        json!(metric[0])
+    };
+    assert_eq!(alarm["Namespace"], namespace, "{name}: {why}");
+    assert_eq!(alarm["MetricName"], json!(metric[1]), "{name}: {why}");
+    let dimensions = dimension.map(|[name, of]| json!([{ "Name": name, "Value": { "Ref": of } }]));
+    assert_eq!(
+        alarm.get("Dimensions"),
+        dimensions.as_ref(),
+        "{name}: {why}"
+    );
+    let found = ["Statistic", "ComparisonOperator", "Threshold"]
+        .map(|key| alarm[key].to_string().replace('"', ""));
+    assert_eq!(found, rings, "{name}: {why}");
+    assert_eq!(alarm["TreatMissingData"], json!(missing), "{name}: {why}");
+    let topic = json!([{ "Fn::If": ["HasAlarmTopic", { "Ref": "AlarmTopicArn" }, { "Ref": "AWS::NoValue" }] }]);
+    assert_eq!(alarm["AlarmActions"], topic, "{name} must notify");
+}
+
+const AT_LEAST_ONE: [&str; 3] = ["Sum", "GreaterThanOrEqualToThreshold", "1"];
+
+#[test]
+fn an_alarm_rings_if_lambda_does_not_poll() {
+    check_alarm(
+        "ProjectorNotPollingAlarm",
+        ["AWS/Lambda", "PolledEventCount"],
+        Some(["EventSourceMappingUUID", "ProjectorFunctionOrders"]),
+        ["Sum", "LessThanThreshold", "0"],
+        "breaching",
+        "Lambda sends 0 when it polls and finds nothing, and no number when it does not poll: absence is the signal",
+    );
+    check(
+        "Resources/ProjectorNotPollingAlarm/Properties",
+        &[
+            ("Period", json!(300), "a shorter one may hold no poll"),
+            (
+                "EvaluationPeriods",
+                json!(3),
+                "a deployment of the mapping takes some minutes",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn an_alarm_rings_if_a_function_breaks() {
+    for (name, function) in [
+        ("ProjectorBrokenAlarm", "ProjectorFunction"),
+        ("StreamBrokenAlarm", "StreamFunction"),
+    ] {
+        check_alarm(
+            name,
+            ["AWS/Lambda", "Errors"],
+            Some(["FunctionName", function]),
+            AT_LEAST_ONE,
+            "notBreaching",
+            "a function reports what it cannot do in its answer, so an error is a crash, a wrong setting or a timeout",
+        );
+    }
+    check_alarm(
+        "StreamThrottledAlarm",
+        ["AWS/Lambda", "Throttles"],
+        Some(["FunctionName", "StreamFunction"]),
+        AT_LEAST_ONE,
+        "notBreaching",
+        "an EventSource gives up after 429",
+    );
+}
+
+#[test]
+fn an_alarm_rings_if_records_are_late_or_given_up() {
+    check_alarm(
+        "ProjectorLateAlarm",
+        ["AWS/Lambda", "IteratorAge"],
+        Some(["FunctionName", "ProjectorFunction"]),
+        ["Maximum", "GreaterThanThreshold", "60000"],
+        "notBreaching",
+        "a shop without orders has no datum, and nothing is late",
+    );
+    check_alarm(
+        "FailedRecordsAlarm",
+        ["AWS/Lambda", "OnFailureDestinationDeliveredEventCount"],
+        Some(["EventSourceMappingUUID", "ProjectorFunctionOrders"]),
+        AT_LEAST_ONE,
+        "notBreaching",
+        "records were given up after 23 hours",
+    );
+    check_alarm(
+        "LostRecordsAlarm",
+        ["AWS/Lambda", "DestinationDeliveryFailures"],
+        Some(["FunctionName", "ProjectorFunction"]),
+        AT_LEAST_ONE,
+        "notBreaching",
+        "records were given up, and not kept",
+    );
+}
+
+#[test]
+fn an_alarm_rings_for_each_message_that_asks_for_a_person() {
+    let messages = [
+        ("PoisonRecords", "poison record"),
+        ("SettingsMisfits", "the settings do not fit the records"),
+        ("OlderStreamRecords", "dropped a record of an older stream"),
+    ];
+    for (name, message) in messages {
+        let pattern = format!(r#"{{ $.fields.message = "{message}" }}"#);
+        let transformation = json!([{
+            "MetricNamespace": { "Ref": "AWS::StackName" }, "MetricName": name, "MetricValue": "1",
+        }]);
+        check(
+            &format!("Resources/{name}/Properties"),
+            &[
+                (
+                    "LogGroupName",
+                    json!({ "Ref": "ProjectorLogs" }),
+                    "the projector logs it",
+                ),
+                (
+                    "FilterPattern",
+                    json!(pattern),
+                    "src/projector.rs logs this message",
+                ),
+                (
+                    "MetricTransformations",
+                    transformation,
+                    "the alarm watches it",
+                ),
+            ],
+        );
+        check_alarm(
+            &format!("{name}Alarm"),
+            ["", name],
+            None,
+            AT_LEAST_ONE,
+            "notBreaching",
+            "each one is a reason",
+        );
+    }
+}
+
+#[test]
+fn no_alarm_is_untested() {
+    let template = Template::read();
+    let resources = template.names("Resources").into_iter();
+    let alarms = resources.filter(|name| {
+        template.at(&format!("Resources/{name}/Type")) == &json!("AWS::CloudWatch::Alarm")
+    });
+    let tests = include_str!("resources.rs");
+    for alarm in alarms {
+        let of_a_message = tests.contains(&format!("(\"{}\", ", alarm.trim_end_matches("Alarm")));
+        assert!(
+            of_a_message || tests.contains(&format!("\"{alarm}\"")),
+            "{alarm} is in no test"
+        );
+    }
+}
