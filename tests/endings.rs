@@ -29,11 +29,28 @@ async fn held(
 
 #[track_caller]
 fn check_rest(events: &[eventsource_stream::Event], retry: std::ops::RangeInclusive<u64>) {
+    check_data(events, retry, |millis| format!("{{\"retry\":{millis}}}"));
+}
+
+/// A rest that says why: the stream cannot be served at the moment.
+#[track_caller]
+fn check_unavailable(events: &[eventsource_stream::Event], retry: std::ops::RangeInclusive<u64>) {
+    check_data(events, retry, |millis| {
+        format!("{{\"retry\":{millis},\"unavailable\":true}}")
+    });
+}
+
+#[track_caller]
+fn check_data(
+    events: &[eventsource_stream::Event],
+    retry: std::ops::RangeInclusive<u64>,
+    data: impl Fn(u64) -> String,
+) {
     let rest = events.last().unwrap();
     assert_eq!(rest.event, "rest");
     let millis = u64::try_from(rest.retry.unwrap().as_millis()).unwrap();
     assert!(retry.contains(&millis), "{millis}");
-    assert_eq!(rest.data, format!("{{\"retry\":{millis}}}"));
+    assert_eq!(rest.data, data(millis));
 }
 
 #[tokio::test(start_paused = true)]
@@ -94,7 +111,7 @@ async fn a_feed_that_fails_is_tried_again_later() {
     let (held, events) = held(&stage, None).await;
     assert_eq!(held, Duration::ZERO);
     assert_eq!(outline(&events), ["hello", "rest"]);
-    check_rest(&events, 3000..=4500);
+    check_unavailable(&events, 3000..=4500);
 }
 
 #[tokio::test(start_paused = true)]
@@ -224,7 +241,7 @@ async fn a_feed_that_goes_on_failing_is_asked_ever_less_often() {
     let mut expected = 3000;
     for _ in 0..7 {
         stage.feed.inject([Some(Fault::Throttled)]);
-        check_rest(
+        check_unavailable(
             &stage.get(A, "").await.finish().await,
             expected..=expected * 3 / 2,
         );
@@ -233,7 +250,7 @@ async fn a_feed_that_goes_on_failing_is_asked_ever_less_often() {
     // One success, and it starts anew.
     stage.get(A, "").await.until("ready").await;
     stage.feed.inject([Some(Fault::Throttled)]);
-    check_rest(&stage.get(A, "").await.finish().await, 3000..=4500);
+    check_unavailable(&stage.get(A, "").await.finish().await, 3000..=4500);
 }
 
 #[tokio::test(start_paused = true)]
@@ -245,7 +262,7 @@ async fn bad_weather_after_the_first_byte_is_an_early_end_too() {
     assert_eq!(held, Duration::from_secs(1), "the third look");
     assert_eq!(outline(&events), ["hello", "PLACED", "ready", "rest"]);
     assert_eq!(events[3].id, events[1].id);
-    check_rest(&events, 3000..=4500);
+    check_unavailable(&events, 3000..=4500);
 }
 
 #[tokio::test(start_paused = true)]
@@ -258,7 +275,7 @@ async fn a_panic_is_an_early_end_of_that_response_alone() {
     let events = stage.get(A, "").await.finish().await;
     assert_eq!(outline(&events), ["hello", "PLACED", "ready", "rest"]);
     assert_eq!(events[3].id, events[1].id);
-    check_rest(&events, 3000..=4500);
+    check_unavailable(&events, 3000..=4500);
     stage.change("A", "PAID").await;
     other.until("message").await;
 }

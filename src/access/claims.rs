@@ -87,7 +87,7 @@ pub(super) fn read(
     expected: &Expected,
     now: Duration,
 ) -> Result<Claims, TokenError> {
-    let expires = date(claims, "exp")?.ok_or(TokenError::Claim("exp"))?;
+    let expires = expiry(claims)?;
     if now >= expires.saturating_add(LEEWAY) {
         return Err(TokenError::Expired);
     }
@@ -106,6 +106,11 @@ pub(super) fn read(
     }
     let orders = orders(claims.get("orders")).ok_or(TokenError::Claim("orders"))?;
     Ok(Claims { orders, expires })
+}
+
+/// The claim `exp`.
+pub(super) fn expiry(claims: &Map<String, Value>) -> Result<Duration, TokenError> {
+    date(claims, "exp")?.ok_or(TokenError::Claim("exp"))
 }
 
 /// A `NumericDate` (RFC 7519, section 2): seconds, with or without a fraction.
