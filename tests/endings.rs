@@ -360,3 +360,35 @@ async fn while_nobody_reads_nothing_is_read() {
     stage.change("A", "PLACED").await;
     page.until("message").await;
 }
+
+/// Each of the orders, alone, can keep the tab open.
+#[tokio::test(start_paused = true)]
+async fn what_comes_to_any_order_after_the_end_is_shown() {
+    for changed in ["A", "B", "C"] {
+        let stage = Stage::new();
+        for id in ["A", "B", "C"] {
+            stage.change(id, "DELIVERED").await;
+        }
+        let path = "/orders/events?order=A&order=B&order=C";
+        let end = stage.get(path, "").await.finish().await.pop().unwrap().id;
+        stage.change(changed, "RETURNED").await;
+        let events = stage.get(path, &end).await.finish().await;
+        assert_eq!(outline(&events), ["hello", "RETURNED", "end"], "{changed}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lagging_replica_of_any_order_ends_nobodys_stream() {
+    for disputed in ["A", "B", "C"] {
+        let stage = Stage::new();
+        for id in ["A", "B", "C"] {
+            stage.change(id, "DELIVERED").await;
+        }
+        stage.feed.freeze_replica();
+        stage.change(disputed, "DISPUTED").await;
+        let path = "/orders/events?order=A&order=B&order=C";
+        let events = stage.get(path, "").await.until("ready").await;
+        assert!(outline(&events).contains(&"DISPUTED".to_owned()));
+        assert!(!outline(&events).contains(&"end".to_owned()), "{disputed}");
+    }
+}
