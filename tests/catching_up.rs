@@ -115,6 +115,18 @@ async fn who_resumes_gets_every_change_however_many_there_are() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_replica_that_lags_far_behind_resets_nobody() {
+    let stage = Stage::new();
+    stage.change("A", "S1").await;
+    stage.feed.freeze_replica();
+    for n in 2..=250 {
+        stage.change("A", &format!("S{n}")).await;
+    }
+    let events = stage.get(A, "2").await.until("ready").await;
+    assert_eq!(told(&events), statuses(3, 250));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_next_page_is_read_when_the_last_one_was_taken() {
     let stage = Stage::new();
     history(&stage, "A", 250).await;
@@ -300,9 +312,10 @@ async fn a_slow_reader_is_no_failure_of_the_feed() {
     let stage = Stage::new();
     history(&stage, "A", 3).await;
     history(&stage, "B", 3).await;
-    stage.feed.inject([None, slow(2)]);
+    stage.feed.inject([slow(1), slow(4)]);
     let mut page = stage.get(A_AND_B, "").await;
     page.until("message").await;
+    assert_eq!(stage.age(), s(1));
     sleep(s(10)).await;
     let events = page.until("ready").await;
     assert_eq!(told(&events), [statuses(1, 3), statuses(1, 3)].concat());

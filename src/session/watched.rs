@@ -94,7 +94,8 @@ impl Watched {
         let more = page.more && !is_latest;
         self.due = more.then_some(query);
         let newest = reading.newest();
-        self.finished = !more && newest.is_some_and(|newest| newest.terminal);
+        // Both are those of the last page when everything is read.
+        self.finished = newest.is_some_and(|newest| newest.terminal);
         self.newest = newest.map(|newest| (newest.status.clone(), newest.appended_at));
         self.was_reset = new == 0 && (self.was_reset || reset.is_some());
         let mut entries = reading.into_entries();
