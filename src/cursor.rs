@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! cursor = mark *( "." mark )                      one mark an order, in the URL's order
-//! mark   = "0" / seq [ "-" 4HEXDIG ] [ "~" ]       "~": the order's end was told
+//! mark   = "0" [ "-" 4HEXDIG ]                     nothing seen; the check-ins that found no change, from 0001 to ffff
+//!        / seq [ "-" 4HEXDIG ] [ "~" ]             "~": the order's end was told
 //! ```
 
 use std::fmt;
@@ -36,6 +37,9 @@ pub struct Mark {
     pub tie: Option<Tie>,
     /// It was told that the order is finished.
     pub ended: bool,
+    /// How many check-ins found no change of the order, if `seq` is zero. The client carries this number, so that an order
+    /// that nobody knows is asked for less and less often. At the largest number it stays.
+    pub asked: u16,
 }
 
 impl Mark {
@@ -44,24 +48,42 @@ impl Mark {
         seq: Seq::ZERO,
         tie: None,
         ended: false,
+        asked: 0,
     };
+
+    /// Nothing seen, after one more check-in.
+    #[must_use]
+    pub fn asked_again(self) -> Self {
+        Self {
+            asked: self.asked.saturating_add(1),
+            ..Self::START
+        }
+    }
 
     fn parse(text: &str) -> Option<Self> {
         if text == "0" {
             return Some(Self::START);
+        }
+        if let Some(asked) = text.strip_prefix("0-") {
+            let asked = parse_hex(asked).filter(|asked| *asked > 0)?;
+            return Some(Self {
+                asked,
+                ..Self::START
+            });
         }
         let (text, ended) = match text.strip_suffix('~') {
             Some(text) => (text, true),
             None => (text, false),
         };
         let (seq, tie) = match text.split_once('-') {
-            Some((seq, tie)) => (seq, Some(parse_tie(tie)?)),
+            Some((seq, tie)) => (seq, Some(Tie(parse_hex(tie)?))),
             None => (text, None),
         };
         Some(Self {
             seq: parse_seq(seq)?,
             tie,
             ended,
+            asked: 0,
         })
     }
 }
@@ -71,10 +93,10 @@ fn parse_seq(text: &str) -> Option<Seq> {
     canonical.then(|| text.parse().ok().map(Seq)).flatten()
 }
 
-fn parse_tie(text: &str) -> Option<Tie> {
+fn parse_hex(text: &str) -> Option<u16> {
     let canonical = text.len() == 4 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     canonical
-        .then(|| u16::from_str_radix(text, 16).ok().map(Tie))
+        .then(|| u16::from_str_radix(text, 16).ok())
         .flatten()
 }
 
@@ -83,6 +105,9 @@ impl fmt::Display for Mark {
         self.seq.fmt(f)?;
         if let Some(Tie(tie)) = self.tie {
             write!(f, "-{tie:04x}")?;
+        }
+        if self.asked > 0 {
+            write!(f, "-{:04x}", self.asked)?;
         }
         f.write_str(if self.ended { "~" } else { "" })
     }
@@ -137,6 +162,14 @@ mod tests {
             seq: Seq(seq),
             tie: tie.map(Tie),
             ended,
+            asked: 0,
+        }
+    }
+
+    fn asked(asked: u16) -> Mark {
+        Mark {
+            asked,
+            ..Mark::START
         }
     }
 
@@ -152,6 +185,8 @@ mod tests {
     #[test]
     fn cursors() {
         check("0", 1, Some(vec![Mark::START]));
+        check("0-0001", 1, Some(vec![asked(1)]));
+        check("0-ffff.0", 2, Some(vec![asked(u16::MAX), Mark::START]));
         check("3-9f2c", 1, Some(vec![mark(3, Some(0x9f2c), false)]));
         check("3", 1, Some(vec![mark(3, None, false)]));
         check("4-77aa~", 1, Some(vec![mark(4, Some(0x77aa), true)]));
@@ -178,6 +213,13 @@ mod tests {
             "",
             "~",
             "0~",
+            "0-",
+            "0-0000",
+            "0-001",
+            "0-00001",
+            "0-000A",
+            "0-0001~",
+            "0-0001-0001",
             "00",
             "03",
             "-1",
@@ -205,6 +247,13 @@ mod tests {
     }
 
     #[test]
+    fn check_ins_are_counted_up_to_a_bound() {
+        assert_eq!(Mark::START.asked_again().to_string(), "0-0001");
+        assert_eq!(asked(0xff).asked_again().to_string(), "0-0100");
+        assert_eq!(asked(u16::MAX).asked_again().to_string(), "0-ffff");
+    }
+
+    #[test]
     fn a_tie_is_the_head_of_a_sha256() {
         // echo -n abc | sha256sum
         assert_eq!(Tie::of("abc"), Tie(0xba78));
@@ -212,7 +261,7 @@ mod tests {
 
     prop_compose! {
         fn any_mark()(seq in 1..=u64::MAX, tie: Option<u16>, ended: bool, start in prop::bool::weighted(0.2)) -> Mark {
-            if start { Mark::START } else { mark(seq, tie, ended) }
+            if start { asked(tie.unwrap_or(0)) } else { mark(seq, tie, ended) }
         }
     }
 

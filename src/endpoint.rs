@@ -6,19 +6,20 @@ mod question;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
+use futures_util::FutureExt;
+use futures_util::future::try_join_all;
 use http::{Method, Response, StatusCode};
 use serde_json::json;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
-use crate::access::{Access, AccessError, Pass};
+use crate::access::{Access, AccessError};
 use crate::clock::Clock;
 use crate::cursor::{Cursor, Mark};
-use crate::feed::{Consistency, Entry, Feed, FeedError, Reading, read_all};
+use crate::feed::{Consistency, Entry, Feed, FeedError, Reading};
 use crate::hold::held_for;
 use crate::order::OrderId;
 use crate::request::Request;
-use crate::session::{Pace, PublicChange, Session, Shared};
+use crate::session::{Pace, PublicChange, Session, Shared, show_only};
 use crate::settings::StreamSettings;
 
 pub use answer::Body;
@@ -42,8 +43,8 @@ impl<F: Feed> Endpoint<F> {
         Self {
             feed,
             access: Access::new(settings.access.clone()),
+            shared: Shared::new(settings.public_attributes.clone()),
             settings,
-            shared: Shared::default(),
         }
     }
 
@@ -94,11 +95,18 @@ impl<F: Feed> Endpoint<F> {
         random: fastrand::Rng,
     ) -> Response<Body> {
         let deadline = request.deadline();
+        // A token for longer than time can be told is one for ever.
+        let expiry =
+            |lasts: Option<Duration>| lasts.and_then(|lasts| clock.now().checked_add(lasts));
         match self.access.check(request, &question.orders, &clock).await {
             Ok(_) if question.as_json => self.snapshot(&question.orders, deadline, &clock).await,
-            Ok(pass) => self.stream(question, pass, deadline, clock, random).await,
+            Ok(pass) => {
+                let expiry = expiry(pass.lasts);
+                self.stream(question, expiry, deadline, clock, random).await
+            }
             Err(AccessError::KeysUnavailable) if !question.as_json => {
-                let pace = self.pace(&question, Duration::ZERO, Pass { lasts: None }, &clock);
+                let expiry = expiry(self.access.unverified_expiry(request, &clock));
+                let pace = self.pace(&question, Duration::ZERO, expiry, &clock);
                 answer::event_stream(self.session(question, clock, pace, random).postponed())
             }
             Err(error) => answer::denied(&error),
@@ -109,7 +117,7 @@ impl<F: Feed> Endpoint<F> {
     async fn stream(
         &self,
         question: Question,
-        pass: Pass,
+        expiry: Option<Instant>,
         deadline: u64,
         clock: Clock,
         mut random: fastrand::Rng,
@@ -125,18 +133,23 @@ impl<F: Feed> Endpoint<F> {
         }
         let remaining = clock.remaining(deadline);
         let held = held_for(self.settings.window, remaining, random.f64());
-        let pace = self.pace(&question, held, pass, &clock);
+        let pace = self.pace(&question, held, expiry, &clock);
         answer::event_stream(self.session(question, clock, pace, random))
     }
 
-    fn pace(&self, question: &Question, held: Duration, pass: Pass, clock: &Clock) -> Pace {
-        let now = clock.now();
+    fn pace(
+        &self,
+        question: &Question,
+        held: Duration,
+        expiry: Option<Instant>,
+        clock: &Clock,
+    ) -> Pace {
+        let end = clock.now() + held;
         Pace {
             poll_interval: self.settings.poll_interval,
             heartbeat: self.settings.heartbeat,
-            end: now + pass.lasts.map_or(held, |lasts| lasts.min(held)),
-            // A token for longer than time can be told is one for ever.
-            expiry: pass.lasts.and_then(|lasts| now.checked_add(lasts)),
+            end: expiry.map_or(end, |expiry| expiry.min(end)),
+            expiry,
             policy: self.settings.policy,
             first_visit: question.first_visit,
         }
@@ -154,35 +167,44 @@ impl<F: Feed> Endpoint<F> {
     }
 
     /// Whether the client, which was told that its orders are finished, has missed nothing since.
-    /// 204 closes a tab for good, so no lagging replica is asked.
+    /// 204 closes a tab for good, so every order is read, and no lagging replica is asked.
     async fn nothing_since(
         &self,
         orders: &[OrderId],
         cursor: &Cursor,
         clock: &Clock,
     ) -> Result<bool, FeedError> {
-        for (order, mark) in orders.iter().zip(&cursor.0) {
-            let entries = read_all(&self.feed, order, mark.seq, Consistency::Strong).await?;
-            let reading = Reading::new(entries, clock);
-            // Where the whole log has expired, nothing came after the end.
-            let Some(newest) = reading.newest() else {
-                continue;
-            };
-            let unchanged = reading.after(mark).is_ok_and(<[_]>::is_empty);
-            if !(unchanged && newest.terminal) {
-                return Ok(false);
-            }
+        let orders = orders.iter().zip(&cursor.0);
+        let readings = orders.map(|(order, mark)| self.is_unchanged(order, mark, clock));
+        Ok(try_join_all(readings).await?.into_iter().all(|it| it))
+    }
+
+    async fn is_unchanged(
+        &self,
+        order: &OrderId,
+        mark: &Mark,
+        clock: &Clock,
+    ) -> Result<bool, FeedError> {
+        let unchanged = |reading: &Reading| {
+            let finished = reading.newest().is_some_and(|newest| newest.terminal);
+            finished && reading.after(mark).is_ok_and(<[_]>::is_empty)
+        };
+        let page = self.feed.read(order, mark.seq, Consistency::Strong).await?;
+        if unchanged(&Reading::new(page.entries, clock)) {
+            return Ok(!page.more);
         }
-        Ok(true)
+        // The entry of the mark may have expired: the end of the log still says how the order ended.
+        let page = self.feed.latest(order, Consistency::Strong).await?;
+        let reading = Reading::new(page.entries, clock);
+        // If the whole log has expired, nothing came after the end.
+        Ok(reading.newest().is_none() || unchanged(&reading))
     }
 
     /// The newest change of each order, and the cursor from which a stream goes on.
     async fn snapshot(&self, orders: &[OrderId], deadline: u64, clock: &Clock) -> Response<Body> {
-        let newest = stream::iter(orders).then(|order| self.feed.newest(order));
-        let newest = match calmly(clock.remaining(deadline), newest.try_collect::<Vec<_>>()).await {
-            Ok(newest) => newest
-                .into_iter()
-                .map(|entry| entry.filter(|entry| !entry.is_expired(clock))),
+        let newest = try_join_all(orders.iter().map(|order| self.newest(order, clock)));
+        let newest = match calmly(clock.remaining(deadline), newest).await {
+            Ok(newest) => newest,
             Err(error) => {
                 tracing::warn!(%error, "no snapshot");
                 // Whoever asks for JSON reads the status.
@@ -190,13 +212,24 @@ impl<F: Feed> Endpoint<F> {
                 return answer::problem(StatusCode::SERVICE_UNAVAILABLE, detail);
             }
         };
-        let newest: Vec<_> = newest.collect();
         let marks = newest
             .iter()
             .map(|entry| entry.as_ref().map_or(Mark::START, Entry::mark));
         let cursor = Cursor(marks.collect()).to_string();
         let changes: Vec<_> = newest.iter().flatten().map(PublicChange::from).collect();
         answer::json(&json!({ "orders": changes, "cursor": cursor }))
+    }
+
+    async fn newest(&self, order: &OrderId, clock: &Clock) -> Result<Option<Entry>, FeedError> {
+        let mut newest = self.feed.newest(order).await?;
+        if newest.as_ref().is_some_and(|entry| entry.is_expired(clock)) {
+            let page = self.feed.latest(order, Consistency::Strong).await?;
+            newest = Reading::new(page.entries, clock).into_entries().pop();
+        }
+        if let Some(entry) = &mut newest {
+            show_only(&self.settings.public_attributes, entry);
+        }
+        Ok(newest)
     }
 }
 

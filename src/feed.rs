@@ -116,7 +116,7 @@ impl Entry {
         Mark {
             seq: self.seq,
             tie: Some(Tie::of(self.position.as_str())),
-            ended: false,
+            ..Mark::START
         }
     }
 }
@@ -387,6 +387,16 @@ impl Reading {
     /// All entries.
     pub fn entries(&self) -> &[Entry] {
         &self.0
+    }
+
+    /// All entries, without a copy of them.
+    pub fn into_entries(self) -> Vec<Entry> {
+        self.0
+    }
+
+    /// Whether it begins where the order's history begins. An empty reading does.
+    pub fn is_whole(&self) -> bool {
+        self.0.first().is_none_or(|first| first.seq.0 == 1)
     }
 
     /// The newest entry: the order's current state.

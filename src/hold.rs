@@ -49,8 +49,21 @@ pub enum Outlook<'a> {
     Learned(&'a Hazard, f64),
     /// The order has been quiet for so many seconds, in a status of which nothing was learned.
     Unlearned(f64),
-    /// The order has no entries: who can say.
-    Unknown,
+    /// The order has no entries, as so many check-ins found before.
+    Unknown(u16),
+}
+
+/// After so many check-ins, an order without entries is asked for less and less often.
+const PATIENT_CHECK_INS: u16 = 10;
+
+/// How many times longer the rests are for an order without entries, after so many check-ins.
+///
+/// They grow in proportion to the time that the client has asked so far: the first ten rests are equal, so the next one is a
+/// tenth of that time. Each later one adds a tenth to the time, so it is a tenth longer than the one before.
+fn patience(asked: u16) -> f64 {
+    // More than that is longer than any `MAX_REST` of use.
+    let longer = asked.saturating_sub(PATIENT_CHECK_INS).min(200);
+    1.1_f64.powi(i32::from(longer))
 }
 
 impl Outlook<'_> {
@@ -59,21 +72,26 @@ impl Outlook<'_> {
         match self {
             Self::Learned(hazard, quiet) => hazard.at(quiet + ahead),
             Self::Unlearned(quiet) => unlearned(quiet + ahead),
-            Self::Unknown => 1.0 / FRESHNESS_AT,
+            // Rests go as the square root of the hazard.
+            Self::Unknown(asked) => 1.0 / FRESHNESS_AT / patience(*asked).powi(2),
         }
     }
 }
 
 impl Policy {
-    /// Hold or rest, where these are the unfinished orders that are watched. `random` lies in 0..1 and is for the jitter.
-    pub fn next(&self, orders: &[Outlook<'_>], random: f64) -> Next {
-        let (rest, changes) = self.rest(orders);
-        if self.hold_pays(orders.len(), rest, changes) {
+    /// Hold or rest, if these are the unfinished ones of so many watched orders. `random` lies in 0..1 and is for the jitter.
+    pub fn next(&self, unfinished: &[Outlook<'_>], watched: usize, random: f64) -> Next {
+        let (rest, changes) = self.rest(unfinished);
+        if self.hold_pays(watched, rest, changes) {
             return Next::Hold;
         }
-        // Clients that were told to rest together do not come back together: a tenth more or less.
-        let jittered = Duration::from_secs_f64(rest * (0.9 + random / 5.0));
-        Next::Rest(jittered.max(SHORTEST_REST))
+        // Clients that were told to rest together must not come back together: a tenth more or less. The shortest rest is
+        // the lower end of the range. If shorter rests were made longer, many would be exactly the shortest one.
+        let shortest = (rest * 0.9).max(SHORTEST_REST.as_secs_f64());
+        let longest = rest * 1.1;
+        Next::Rest(Duration::from_secs_f64(
+            shortest + (longest - shortest) * random,
+        ))
     }
 
     /// How many seconds to rest, and the changes to be expected in them.
@@ -101,12 +119,47 @@ impl Policy {
 
     /// Whether the delay that is saved by a hold instead of that rest is worth what the hold costs, at the price of delay at
     /// which `R` is the cheapest interval: `CHECK_IN · FRESHNESS_AT / 2 / FRESHNESS²` a second.
-    fn hold_pays(&self, orders: usize, rest: f64, changes: f64) -> bool {
+    fn hold_pays(&self, watched: usize, rest: f64, changes: f64) -> bool {
         let price_of_delay = CHECK_IN * FRESHNESS_AT / 2.0 / self.freshness.as_secs_f64().powi(2);
         let between_looks = self.poll_interval.as_secs_f64();
         let saved = changes * (rest - between_looks) / 2.0 * price_of_delay;
-        let held = rest * (SECOND + LOOK * orders as f64 / between_looks);
+        let held = rest * (SECOND + LOOK * watched as f64 / between_looks);
         saved > held - CHECK_IN
+    }
+}
+
+/// How long before its token expires a client must be back: the request takes some time, and clocks differ.
+const LAST_SECONDS: Duration = Duration::from_secs(3);
+
+/// How a response ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The client comes back after this time.
+    Rest(Duration),
+    /// Not yet: it is held until the token expires.
+    Hold,
+    /// The client is told that its token expires, and fetches another one.
+    Expired,
+}
+
+impl Ending {
+    /// The end of a response that wants to rest for some time. Every rest passes this function.
+    ///
+    /// A client that comes back with an expired token is refused, and an `EventSource` then gives up for good. So a rest ends
+    /// some seconds before that. If there is no time for a rest, the response is held until the token expires. If the response
+    /// cannot be held that long, the client is told early.
+    ///
+    /// `left` is the time until the token expires, `None` if it never does.
+    pub fn new(rest: Duration, left: Option<Duration>, can_hold: bool) -> Self {
+        let Some(left) = left else {
+            return Self::Rest(rest);
+        };
+        let longest = left.saturating_sub(LAST_SECONDS);
+        match longest >= SHORTEST_REST {
+            true => Self::Rest(rest.min(longest)),
+            false if can_hold && !left.is_zero() => Self::Hold,
+            false => Self::Expired,
+        }
     }
 }
 
@@ -179,7 +232,7 @@ mod tests {
     fn a_memoryless_ten_minute_status_is_shown_freshness_late() {
         let hazard = memoryless(600.0);
         for freshness in [0.7, 1.0, 2.0, 5.0] {
-            let rest = rests(policy(freshness).next(&[Outlook::Learned(&hazard, 300.0)], 0.5));
+            let rest = rests(policy(freshness).next(&[Outlook::Learned(&hazard, 300.0)], 1, 0.5));
             let mean_delay = rest / 2.0;
             assert!(
                 (mean_delay / freshness - 1.0).abs() < 0.15,
@@ -192,10 +245,10 @@ mod tests {
     fn a_change_that_is_due_within_seconds_is_waited_for() {
         let hazard = memoryless(4.0);
         assert_eq!(
-            policy(1.0).next(&[Outlook::Learned(&hazard, 3.0)], 0.5),
+            policy(1.0).next(&[Outlook::Learned(&hazard, 3.0)], 1, 0.5),
             Next::Hold
         );
-        let thrifty = policy(10.0).next(&[Outlook::Learned(&hazard, 3.0)], 0.5);
+        let thrifty = policy(10.0).next(&[Outlook::Learned(&hazard, 3.0)], 1, 0.5);
         assert!(rests(thrifty) < 2.0);
     }
 
@@ -208,7 +261,7 @@ mod tests {
         }
         let hazard = dwells.hazard(1.0);
         for quiet in [1.0, 3.0, 10.0, 20.0] {
-            let rest = rests(policy(5.0).next(&[Outlook::Learned(&hazard, quiet)], 0.5));
+            let rest = rests(policy(5.0).next(&[Outlook::Learned(&hazard, quiet)], 1, 0.5));
             assert!(
                 (12.0..36.0).contains(&(quiet + rest)),
                 "{rest} after {quiet}"
@@ -216,16 +269,79 @@ mod tests {
         }
     }
 
+    #[test]
+    fn rests_at_the_floor_are_spread_too() {
+        let hazard = memoryless(4.0);
+        let mut millis = std::collections::BTreeSet::new();
+        for part in 0..1000 {
+            let random = f64::from(part) / 1000.0;
+            let rest = rests(policy(10.0).next(&[Outlook::Learned(&hazard, 3.0)], 1, random));
+            millis.insert((rest * 1000.0) as u64);
+        }
+        assert!(millis.first() >= Some(&1000), "{millis:?}");
+        // A thousand clients, at most twenty of them in a millisecond.
+        assert!(millis.len() > 50, "{millis:?}");
+    }
+
+    #[test]
+    fn an_order_that_nobody_knows_is_asked_for_a_tenth_of_the_time_so_far() {
+        let rest = |asked| rests(policy(0.9).next(&[Outlook::Unknown(asked)], 1, 0.5));
+        let mut so_far = 0.0;
+        for asked in 0..10 {
+            assert!((rest(asked) - 1.8).abs() < 0.1, "{}", rest(asked));
+            so_far += rest(asked);
+        }
+        for asked in 10..45 {
+            let share = rest(asked) / so_far;
+            assert!((0.09..0.11).contains(&share), "{share} at {asked}");
+            so_far += rest(asked);
+        }
+        for asked in [60, 1000, u16::MAX] {
+            assert_eq!(rest(asked), 60.0);
+        }
+    }
+
+    #[test]
+    fn endings() {
+        let check = |rest, left: Option<u64>, can_hold, expected| {
+            let found = Ending::new(s(rest), left.map(s), can_hold);
+            assert_eq!(found, expected, "{rest} {left:?} {can_hold}");
+        };
+        check(60, None, false, Ending::Rest(s(60)));
+        check(60, Some(90), true, Ending::Rest(s(60)));
+        check(60, Some(60), true, Ending::Rest(s(57)));
+        check(60, Some(4), true, Ending::Rest(s(1)));
+        check(60, Some(3), true, Ending::Hold);
+        check(60, Some(3), false, Ending::Expired);
+        check(1, Some(0), true, Ending::Expired);
+    }
+
     proptest! {
+        #[test]
+        fn a_client_is_back_before_its_token_expires(
+            rest in 1000u64..100_000, left: Option<u32>, can_hold: bool,
+        ) {
+            let rest = Duration::from_millis(rest);
+            let left = left.map(|left| Duration::from_millis(u64::from(left % 200_000)));
+            match Ending::new(rest, left, can_hold) {
+                Ending::Rest(found) => {
+                    prop_assert!(found >= SHORTEST_REST && found <= rest);
+                    prop_assert!(left.is_none_or(|left| found + s(3) <= left));
+                }
+                Ending::Hold => prop_assert!(can_hold && left.is_some_and(|left| left < s(4))),
+                Ending::Expired => prop_assert!(left.is_some_and(|left| left < s(4))),
+            }
+        }
+
         #[test]
         fn a_rest_is_never_shorter_than_a_second_nor_longer_than_the_longest(
             freshness in 0.1..1000.0, longest in prop_oneof![Just(1), 1u64..10_000], quiet in 0.0..1e8,
-            mean in 0.1..1e7, random in 0.0..1.0,
+            mean in 0.1..1e7, asked: u16, random in 0.0..1.0,
         ) {
             let hazard = memoryless(mean);
             let policy = Policy { max_rest: s(longest), ..policy(freshness) };
-            for orders in [&[Outlook::Learned(&hazard, quiet)][..], &[Outlook::Unlearned(quiet)], &[Outlook::Unknown]] {
-                if let Next::Rest(rest) = policy.next(orders, random) {
+            for orders in [&[Outlook::Learned(&hazard, quiet)][..], &[Outlook::Unlearned(quiet)], &[Outlook::Unknown(asked)]] {
+                if let Next::Rest(rest) = policy.next(orders, 1, random) {
                     prop_assert!(rest >= SHORTEST_REST && rest <= s(longest).mul_f64(1.1), "{rest:?}");
                 }
             }
@@ -235,7 +351,7 @@ mod tests {
         fn intervals_fall_as_the_hazard_rises_and_as_orders_are_added(quiet in 0.0..1e6, mean in 100.0..1e6, random in 0.0..1.0) {
             let (slow, fast) = (memoryless(mean * 4.0), memoryless(mean));
             let (slow, fast) = (Outlook::Learned(&slow, mean), Outlook::Learned(&fast, mean));
-            let rest = |orders: &[Outlook<'_>]| match policy(2.0).next(orders, random) {
+            let rest = |orders: &[Outlook<'_>]| match policy(2.0).next(orders, orders.len(), random) {
                 Next::Rest(rest) => rest,
                 Next::Hold => Duration::ZERO,
             };

@@ -33,6 +33,9 @@ pub struct StreamSettings {
     pub poll_interval: Duration,
     /// `HEARTBEAT`: silence after which a comment is sent.
     pub heartbeat: Duration,
+    /// `PUBLIC_ATTRIBUTES`: what is shown of an order beside its status, also of changes that were projected when more was
+    /// public.
+    pub public_attributes: BTreeSet<String>,
     /// `HOLD`, `FRESHNESS`, `MAX_REST`: when a response ends early. `None` holds each for its whole window.
     pub policy: Option<Policy>,
     /// `ACCESS`, `JWKS`, `JWT_ISSUER`, `JWT_AUDIENCE`, `JWT_ORDERS_CLAIM`, `JWT_LEEWAY`: who may watch.
@@ -132,6 +135,7 @@ impl StreamSettings {
             window,
             poll_interval,
             heartbeat,
+            public_attributes: reader.list("PUBLIC_ATTRIBUTES", "").collect(),
             policy: (!holds).then_some(policy),
             access: reader.access(),
             base_path: reader.base_path(),
@@ -425,6 +429,9 @@ mod tests {
             ["carrier", "eta"].map(str::to_owned).into()
         );
         assert_eq!(settings.rules.on_remove, OnRemove::End);
+        let pairs = [pairs[0], pairs[1], ("ACCESS", "open")];
+        let stream = StreamSettings::read(variables(&pairs)).expect("complete");
+        assert_eq!(stream.public_attributes, settings.rules.public_attributes);
     }
 
     #[test]

@@ -29,11 +29,28 @@ async fn held(
 
 #[track_caller]
 fn check_rest(events: &[eventsource_stream::Event], retry: std::ops::RangeInclusive<u64>) {
+    check_data(events, retry, |millis| format!("{{\"retry\":{millis}}}"));
+}
+
+/// A rest that says why: the stream cannot be served at the moment.
+#[track_caller]
+fn check_unavailable(events: &[eventsource_stream::Event], retry: std::ops::RangeInclusive<u64>) {
+    check_data(events, retry, |millis| {
+        format!("{{\"retry\":{millis},\"unavailable\":true}}")
+    });
+}
+
+#[track_caller]
+fn check_data(
+    events: &[eventsource_stream::Event],
+    retry: std::ops::RangeInclusive<u64>,
+    data: impl Fn(u64) -> String,
+) {
     let rest = events.last().unwrap();
     assert_eq!(rest.event, "rest");
     let millis = u64::try_from(rest.retry.unwrap().as_millis()).unwrap();
     assert!(retry.contains(&millis), "{millis}");
-    assert_eq!(rest.data, format!("{{\"retry\":{millis}}}"));
+    assert_eq!(rest.data, data(millis));
 }
 
 #[tokio::test(start_paused = true)]
@@ -89,7 +106,7 @@ async fn a_feed_that_fails_is_tried_again_later() {
     let (held, events) = held(&stage, None).await;
     assert_eq!(held, Duration::ZERO);
     assert_eq!(outline(&events), ["hello", "rest"]);
-    check_rest(&events, 3000..=4500);
+    check_unavailable(&events, 3000..=4500);
 }
 
 #[tokio::test(start_paused = true)]
@@ -219,7 +236,7 @@ async fn a_feed_that_goes_on_failing_is_asked_ever_less_often() {
     let mut expected = 3000;
     for _ in 0..7 {
         stage.feed.inject([Some(Fault::Throttled)]);
-        check_rest(
+        check_unavailable(
             &stage.get(A, "").await.finish().await,
             expected..=expected * 3 / 2,
         );
@@ -228,7 +245,7 @@ async fn a_feed_that_goes_on_failing_is_asked_ever_less_often() {
     // One success, and it starts anew.
     stage.get(A, "").await.until("ready").await;
     stage.feed.inject([Some(Fault::Throttled)]);
-    check_rest(&stage.get(A, "").await.finish().await, 3000..=4500);
+    check_unavailable(&stage.get(A, "").await.finish().await, 3000..=4500);
 }
 
 #[tokio::test(start_paused = true)]
@@ -240,7 +257,7 @@ async fn bad_weather_after_the_first_byte_is_an_early_end_too() {
     assert_eq!(held, Duration::from_secs(1), "the third look");
     assert_eq!(outline(&events), ["hello", "PLACED", "ready", "rest"]);
     assert_eq!(events[3].id, events[1].id);
-    check_rest(&events, 3000..=4500);
+    check_unavailable(&events, 3000..=4500);
 }
 
 #[tokio::test(start_paused = true)]
@@ -253,7 +270,7 @@ async fn a_panic_is_an_early_end_of_that_response_alone() {
     let events = stage.get(A, "").await.finish().await;
     assert_eq!(outline(&events), ["hello", "PLACED", "ready", "rest"]);
     assert_eq!(events[3].id, events[1].id);
-    check_rest(&events, 3000..=4500);
+    check_unavailable(&events, 3000..=4500);
     stage.change("A", "PAID").await;
     other.until("message").await;
 }
@@ -337,4 +354,36 @@ async fn while_nobody_reads_nothing_is_read() {
     assert!(stage.feed.newest(&support::order("A")).await.is_err());
     stage.change("A", "PLACED").await;
     page.until("message").await;
+}
+
+/// Each of the orders, alone, can keep the tab open.
+#[tokio::test(start_paused = true)]
+async fn what_comes_to_any_order_after_the_end_is_shown() {
+    for changed in ["A", "B", "C"] {
+        let stage = Stage::new();
+        for id in ["A", "B", "C"] {
+            stage.change(id, "DELIVERED").await;
+        }
+        let path = "/orders/events?order=A&order=B&order=C";
+        let end = stage.get(path, "").await.finish().await.pop().unwrap().id;
+        stage.change(changed, "RETURNED").await;
+        let events = stage.get(path, &end).await.finish().await;
+        assert_eq!(outline(&events), ["hello", "RETURNED", "end"], "{changed}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lagging_replica_of_any_order_ends_nobodys_stream() {
+    for disputed in ["A", "B", "C"] {
+        let stage = Stage::new();
+        for id in ["A", "B", "C"] {
+            stage.change(id, "DELIVERED").await;
+        }
+        stage.feed.freeze_replica();
+        stage.change(disputed, "DISPUTED").await;
+        let path = "/orders/events?order=A&order=B&order=C";
+        let events = stage.get(path, "").await.until("ready").await;
+        assert!(outline(&events).contains(&"DISPUTED".to_owned()));
+        assert!(!outline(&events).contains(&"end".to_owned()), "{disputed}");
+    }
 }

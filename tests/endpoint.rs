@@ -218,6 +218,66 @@ async fn the_same_state_once_as_json() {
     assert_eq!(outline(&resumed), ["hello", "SHIPPED", "ready"]);
 }
 
+/// What was public once may be so no more: after a leak, say.
+#[tokio::test(start_paused = true)]
+async fn what_is_no_longer_public_is_shown_no_more() {
+    for (public, shown) in [
+        (
+            "eta,carrier",
+            json!({ "eta": "18:20", "carrier": { "name": "C" } }),
+        ),
+        ("eta", json!({ "eta": "18:20" })),
+        ("", json!({})),
+    ] {
+        let stage = Stage::with(&[
+            ("FEED_TABLE", "in memory"),
+            ("ACCESS", "open"),
+            ("PUBLIC_ATTRIBUTES", public),
+        ]);
+        let view = [("eta", json!("18:20")), ("carrier", json!({ "name": "C" }))];
+        let view = view.map(|(name, value)| (name.to_owned(), value));
+        stage.change_with("A", "PLACED", view.into()).await;
+        let events = stage.get("/orders/A/events", "").await.until("ready").await;
+        assert_eq!(change_of(&events[1])["attributes"], shown, "{public}");
+        let (_, snapshot) = json_answer(&stage, "/orders/A/events", "application/json").await;
+        assert_eq!(snapshot["orders"][0]["attributes"], shown, "{public}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_shows_nothing_of_an_entry_that_has_expired() {
+    let stage = Stage::with(&[
+        ("FEED_TABLE", "in memory"),
+        ("ACCESS", "open"),
+        ("PUBLIC_ATTRIBUTES", "eta"),
+    ]);
+    let view = [("eta".to_owned(), json!("18:20"))].into();
+    stage.change_with("A", "DELIVERED", view).await;
+    let path = "/orders/A/events";
+    let (_, snapshot) = json_answer(&stage, path, "application/json").await;
+    assert!(snapshot.to_string().contains("18:20"));
+    tokio::time::advance(support::RETENTION).await;
+    let (status, snapshot) = json_answer(&stage, path, "application/json").await;
+    assert_eq!(status, 200);
+    assert!(!snapshot.to_string().contains("18:20"), "{snapshot}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_reads_its_orders_side_by_side() {
+    let stage = Stage::new();
+    for id in ["A", "B", "C"] {
+        stage.change(id, "PLACED").await;
+    }
+    let slow = Fault::Slow(std::time::Duration::from_secs(2));
+    stage.feed.inject([Some(slow); 3]);
+    let path = "/orders/events?order=A&order=B&order=C";
+    let (status, snapshot) = json_answer(&stage, path, "application/json").await;
+    assert_eq!(status, 200);
+    let ids: Vec<_> = snapshot["orders"].as_array().unwrap().iter().collect();
+    let ids: Vec<_> = ids.iter().map(|order| &order["orderId"]).collect();
+    assert_eq!(ids, ["A", "B", "C"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn whoever_reads_the_status_is_told_of_bad_weather_by_it() {
     let stage = Stage::new();

@@ -10,7 +10,7 @@ use order_status_stream::dwell::{Dwells, weight};
 use order_status_stream::feed::Feed;
 use order_status_stream::feed::memory::Fault;
 use order_status_stream::order::Status;
-use support::{NOW, Stage, outline};
+use support::{Connection, NOW, Stage, order, outline, request};
 use tokio::time::{Instant, sleep};
 
 const A: &str = "/orders/A/events";
@@ -67,10 +67,11 @@ async fn a_check_in_that_finds_nothing_is_one_reading_and_three_frames() {
     let stage = stage();
     stage.change("A", "SHIPPED").await;
     let (first, _) = watch(&stage, "").await;
-    // A second reading would meet the fault, and end in `rest` after three seconds at least.
     stage.feed.inject([None, Some(Fault::Throttled)]);
     let mut page = stage.get(A, &first.last().unwrap().id).await;
     while page.chunk().await.is_some() {}
+    // A second reading, of the order or of dwell times, would have taken the fault.
+    assert!(stage.feed.newest(&order("A")).await.is_err());
     let text = page.text();
     let (hello, rest) = text.split_once("event: ready").unwrap();
     assert!(hello.starts_with(":\nevent: hello\n"));
@@ -156,4 +157,97 @@ async fn the_order_that_is_due_first_decides_and_a_finished_one_has_no_say() {
     );
     assert!(a_and_b < a / 2, "{a_and_b:?}, {a:?}");
     assert_eq!(retry("/orders/events?order=A&order=C").await, a);
+}
+
+/// The client carries the number of its check-ins in its cursor.
+#[tokio::test(start_paused = true)]
+async fn an_order_that_nobody_knows_is_asked_for_ever_less_often() {
+    let stage = stage();
+    let (mut id, mut asked, mut so_far) = (String::new(), 0, Duration::ZERO);
+    let mut rests = Vec::new();
+    for _ in 0..60 {
+        let (events, _) = watch(&stage, &id).await;
+        id.clone_from(&events.last().unwrap().id);
+        asked += 1;
+        assert_eq!(id, format!("0-{asked:04x}"));
+        assert!(events.iter().rev().skip(1).all(|event| event.id != id));
+        let rest = rest(&events);
+        assert!(rest <= Duration::from_secs(3).max(so_far / 8), "{rest:?}");
+        rests.push(rest);
+        so_far += rest;
+        sleep(rest).await;
+    }
+    assert!(rests[0] < Duration::from_secs(2), "{rests:?}");
+    assert!(rests[59] > Duration::from_secs(50), "{rests:?}");
+    // A plain 0 begins anew, and whatever comes is told.
+    let (events, _) = watch(&stage, "0").await;
+    assert!(rest(&events) < Duration::from_secs(2));
+    stage.change("A", "SHIPPED").await;
+    let (events, _) = watch(&stage, &id).await;
+    assert_eq!(outline(&events), ["hello", "SHIPPED", "ready", "rest"]);
+    assert!(events.last().unwrap().id.starts_with("1-"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_the_marks_of_orders_without_changes_count_check_ins() {
+    let stage = stage();
+    stage.change("B", "SHIPPED").await;
+    let path = "/orders/events?order=A&order=B";
+    let events = stage.get(path, "0.1").await.finish().await;
+    let marks = &events.last().unwrap().id;
+    assert!(marks.starts_with("0-0001.1"), "{marks}");
+    // Nobody looked: a feed that fails counts nothing.
+    stage.feed.inject([Some(Fault::Throttled)]);
+    let events = stage.get(A, "0-0007").await.finish().await;
+    assert_eq!(events.last().unwrap().id, "0-0007");
+}
+
+/// Whatever a rest is made of, clients that got it together do not come back together.
+#[tokio::test(start_paused = true)]
+async fn rests_of_every_kind_are_jittered() {
+    let due = |fault| [None, None, fault];
+    let held = [("HOLD", "always"), ("WINDOW", "1s")];
+    let policy = [("HOLD", "auto"), ("FRESHNESS", "100ms")];
+    for (settings, fault) in [
+        (held, None),
+        (held, Some(Fault::Throttled)),
+        (held, Some(Fault::Panics)),
+        (policy, None),
+        ([policy[0], ("FRESHNESS", "5s")], None),
+    ] {
+        let always = [("FEED_TABLE", "in memory"), ("ACCESS", "open")];
+        let mut rests = std::collections::BTreeSet::new();
+        for seed in 0..40 {
+            let stage = Stage::with(&[&always, &settings[..]].concat());
+            stage.change("A", "SHIPPED").await;
+            sleep(Duration::from_secs(30 * 86_400)).await;
+            stage.feed.inject(due(fault));
+            let response = stage.respond_with(&request("GET", A, &[]), seed).await;
+            let rest = rest(&Connection::new(response).finish().await);
+            assert!(rest >= Duration::from_secs(1));
+            rests.insert(rest);
+        }
+        assert!(rests.len() > 25, "{settings:?} {fault:?}: {rests:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn dwell_times_are_read_once_in_ten_minutes() {
+    let stage = stage();
+    learned(&stage, "SHIPPED", Duration::from_secs(2 * 86_400)).await;
+    stage.change("A", "SHIPPED").await;
+    // Whatever is called second takes the fault.
+    let reads_dwell_times = async |cursor: &str| {
+        stage.feed.inject([None, Some(Fault::Throttled)]);
+        let (events, _) = watch(&stage, cursor).await;
+        assert_eq!(events.last().unwrap().event, "rest");
+        stage.feed.newest(&order("A")).await.is_ok()
+    };
+    watch(&stage, "").await;
+    for _ in 0..9 {
+        assert!(!reads_dwell_times("1").await);
+        sleep(Duration::from_secs(60)).await;
+    }
+    sleep(Duration::from_secs(60)).await;
+    assert!(reads_dwell_times("1").await);
 }

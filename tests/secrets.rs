@@ -35,6 +35,7 @@ fn talkative(bootstrap: &str, dynamo: &Dynamo) -> Builder {
         .env("AWS_LAMBDA_LOG_LEVEL", "TRACE")
         .env("RUST_LOG", "trace")
         .env("FEED_TABLE", "OrderFeed")
+        .env("PUBLIC_ATTRIBUTES", "eta")
         .env("AWS_ENDPOINT_URL_DYNAMODB", dynamo.endpoint())
         .env("AWS_REGION", "us-east-1")
         .env("AWS_ACCESS_KEY_ID", "local")
@@ -55,9 +56,7 @@ async fn no_log_line_of_a_whole_run_holds_a_secret() {
     let dynamo = Dynamo::start("127.0.0.1:0").await.unwrap();
     let stream_arn = create_tables(&dynamo.client()).await.unwrap();
     let issuer = Issuer::new(Algorithm::ES256, "k").unwrap();
-    let projector = talkative(env!("CARGO_BIN_EXE_projector"), &dynamo)
-        .env("PUBLIC_ATTRIBUTES", "eta")
-        .start();
+    let projector = talkative(env!("CARGO_BIN_EXE_projector"), &dynamo).start();
     let projector = Arc::new(projector.await.unwrap());
     let stream = talkative(env!("CARGO_BIN_EXE_stream"), &dynamo)
         .env("JWKS", issuer.jwks().unwrap())

@@ -148,7 +148,7 @@ async fn measure(trace: &Trace) -> Usage {
             .unwrap();
     }
     let stream = stage.function("stream").start().await.unwrap();
-    let projector = stage.function("projector").env("PUBLIC_ATTRIBUTES", "n");
+    let projector = stage.function("projector");
     let projector = projector.start().await.unwrap();
     let start = Instant::now();
     let mut visits = JoinSet::new();

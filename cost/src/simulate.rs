@@ -99,7 +99,11 @@ async fn run(
         watching: Arc::clone(&watching),
         projecting: Arc::clone(&projecting),
     });
-    let all = [("FEED_TABLE", "in memory"), ("ACCESS", "open")];
+    let all = [
+        ("FEED_TABLE", "in memory"),
+        ("ACCESS", "open"),
+        ("PUBLIC_ATTRIBUTES", "n"),
+    ];
     let variable = |name: &str| {
         let found = all
             .iter()

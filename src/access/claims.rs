@@ -95,7 +95,7 @@ pub(super) fn read(
     settings: &ClaimSettings,
     now: Duration,
 ) -> Result<Claims, TokenError> {
-    let expires = date(claims, "exp")?.ok_or(TokenError::Claim("exp"))?;
+    let expires = expiry(claims)?;
     if now >= expires.saturating_add(settings.leeway) {
         return Err(TokenError::Expired);
     }
@@ -115,6 +115,11 @@ pub(super) fn read(
     let name = &settings.orders_claim;
     let orders = orders(claims.get(name)).ok_or_else(|| TokenError::Orders(name.clone()))?;
     Ok(Claims { orders, expires })
+}
+
+/// The claim `exp`.
+pub(super) fn expiry(claims: &Map<String, Value>) -> Result<Duration, TokenError> {
+    date(claims, "exp")?.ok_or(TokenError::Claim("exp"))
 }
 
 /// A `NumericDate` (RFC 7519, section 2): seconds, with or without a fraction.

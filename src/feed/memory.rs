@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
 
 use super::{Consistency, Entry, Feed, FeedError, PAGE_ENTRIES, Page, Put};
 use crate::dwell::Dwells;
@@ -14,6 +17,9 @@ const MAX_ITEM_BYTES: usize = 400 * 1024;
 
 /// DynamoDB's limit. The entry that reaches it still belongs to the page.
 const MAX_PAGE_BYTES: usize = 1024 * 1024;
+
+/// After this time a slow call fails.
+const LONGEST_CALL: Duration = Duration::from_secs(5);
 
 /// A feed in memory.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +46,8 @@ pub enum Fault {
     AnswerLost,
     /// Nothing, ever.
     Hangs,
+    /// The answer, after this time. Like the client of DynamoDB, the feed gives up 5 s after the call began.
+    Slow(Duration),
     /// A panic, where the code has an error that nobody has thought of.
     Panics,
 }
@@ -86,23 +94,28 @@ impl MemoryFeed {
         if fault == Some(Fault::Hangs) {
             return std::future::pending().await;
         }
+        if let Some(Fault::Slow(time)) = fault {
+            // An answer comes in parts. So a call that nobody polls does not end.
+            let parts = async {
+                sleep(time / 2).await;
+                sleep(time / 2).await;
+            };
+            let in_time = timeout(LONGEST_CALL, parts).await;
+            in_time.map_err(|_| unavailable("out of time on demand"))?;
+        }
         #[expect(clippy::panic, reason = "a test asked for it")]
         if fault == Some(Fault::Panics) {
             panic!("on demand");
         }
         let mut state = self.state();
         match fault {
-            None => Ok(effect(&mut state)),
+            None | Some(Fault::Slow(_)) => Ok(effect(&mut state)),
             Some(Fault::Refused) => Err(refused("refused on demand")),
             Some(fault) => {
                 if fault == Fault::AnswerLost {
                     effect(&mut state);
                 }
-                let message = "throttled on demand".to_owned();
-                Err(FeedError::Unavailable {
-                    source: message.clone().into(),
-                    message,
-                })
+                Err(unavailable("throttled on demand"))
             }
         }
     }
@@ -133,6 +146,13 @@ fn page(mut entries: impl Iterator<Item = Entry>) -> Page {
     }
     page.more = entries.next().is_some();
     page
+}
+
+fn unavailable(message: &str) -> FeedError {
+    FeedError::Unavailable {
+        message: message.to_owned(),
+        source: message.into(),
+    }
 }
 
 fn refused(message: &str) -> FeedError {

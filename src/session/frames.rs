@@ -1,5 +1,6 @@
 //! The frames that a session sends, less their ids. `docs/protocol.md` is their contract.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -34,12 +35,19 @@ impl<'a> From<&'a Entry> for PublicChange<'a> {
     }
 }
 
+/// Removes the attributes that are not public now. They may have been public when the entry was written.
+pub(crate) fn show_only(public_attributes: &BTreeSet<String>, entry: &mut Entry) {
+    entry
+        .view
+        .retain(|name, _| public_attributes.contains(name));
+}
+
 pub(super) fn hello(retry: Duration) -> Result<Frame, FrameError> {
     Ok(Frame::message("{}").event("hello")?.retry(retry))
 }
 
-pub(super) fn change(entry: &Entry) -> Result<Frame, FrameError> {
-    Ok(Frame::message(data(&PublicChange::from(entry))))
+pub(super) fn change(entry: &Entry) -> Frame {
+    Frame::message(data(&PublicChange::from(entry)))
 }
 
 pub(super) fn ready() -> Result<Frame, FrameError> {
@@ -58,10 +66,21 @@ pub(super) fn expired() -> Result<Frame, FrameError> {
     Frame::message("{}").event("expired")
 }
 
-pub(super) fn rest(retry: Duration) -> Result<Frame, FrameError> {
-    let millis = u64::try_from(retry.as_millis()).unwrap_or(u64::MAX);
-    let data = data(&json!({ "retry": millis }));
-    Ok(Frame::message(data).event("rest")?.retry(retry))
+pub(super) fn rest(retry: Duration, unavailable: bool) -> Result<Frame, FrameError> {
+    let rest = Rest {
+        retry: u64::try_from(retry.as_millis()).unwrap_or(u64::MAX),
+        unavailable,
+    };
+    Ok(Frame::message(data(&rest)).event("rest")?.retry(retry))
+}
+
+/// The data of `rest`.
+#[derive(Debug, Serialize)]
+struct Rest {
+    /// In milliseconds.
+    retry: u64,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    unavailable: bool,
 }
 
 fn data(value: &impl Serialize) -> String {

@@ -145,6 +145,7 @@ impl Stage {
 async fn function(dynamo: &Dynamo) -> Function {
     Function::builder(env!("CARGO_BIN_EXE_stream"))
         .env("FEED_TABLE", "OrderFeed")
+        .env("PUBLIC_ATTRIBUTES", "note")
         .env("ACCESS", "open")
         .env("HOLD", "always")
         .env("WINDOW", WINDOW)

@@ -48,9 +48,7 @@ impl Cloud {
 
     pub fn projector(&self, endpoint: &str) -> Builder {
         let function = Function::builder(env!("CARGO_BIN_EXE_projector"));
-        environment(function, endpoint)
-            .env("PUBLIC_ATTRIBUTES", "eta")
-            .timeout(Duration::from_secs(30))
+        environment(function, endpoint).timeout(Duration::from_secs(30))
     }
 
     pub fn stream(&self) -> Builder {
@@ -124,10 +122,11 @@ impl Cloud {
     }
 }
 
-/// What a function needs to reach the tables.
+/// What a function needs to reach the tables, and what it may show.
 pub fn environment(function: Builder, endpoint: &str) -> Builder {
     function
         .env("FEED_TABLE", "OrderFeed")
+        .env("PUBLIC_ATTRIBUTES", "eta")
         .env("AWS_ENDPOINT_URL_DYNAMODB", endpoint)
         .env("AWS_REGION", "us-east-1")
         .env("AWS_ACCESS_KEY_ID", "local")

@@ -20,7 +20,7 @@ use order_status_stream::clock::Clock;
 use order_status_stream::endpoint::{Body, Endpoint};
 use order_status_stream::feed::memory::MemoryFeed;
 use order_status_stream::feed::{Position, append};
-use order_status_stream::order::{OrderId, Status};
+use order_status_stream::order::{OrderId, PublicView, Status};
 use order_status_stream::request::Request;
 use order_status_stream::settings::StreamSettings;
 use serde_json::{Value, json};
@@ -91,18 +91,32 @@ impl Stage {
 
     /// An order changes now.
     pub async fn change(&self, id: &str, status: &str) {
+        self.change_with(id, status, PublicView::new()).await;
+    }
+
+    /// As [`change`](Self::change), with further attributes.
+    pub async fn change_with(&self, id: &str, status: &str, view: PublicView) {
         let n = 1 + self
             .records
             .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        append(&self.feed, &change(id, n, status), &self.clock(), RETENTION)
+        let change = Change {
+            view,
+            ..change(id, n, status)
+        };
+        append(&self.feed, &change, &self.clock(), RETENTION)
             .await
             .unwrap()
             .unwrap();
     }
 
     pub async fn respond(&self, request: &Request) -> Response<Body> {
+        self.respond_with(request, 7).await
+    }
+
+    /// With random numbers of its own.
+    pub async fn respond_with(&self, request: &Request, seed: u64) -> Response<Body> {
         self.endpoint
-            .respond(request, self.clock(), fastrand::Rng::with_seed(7))
+            .respond(request, self.clock(), fastrand::Rng::with_seed(seed))
             .await
     }
 

@@ -74,6 +74,7 @@ impl Stage {
         Function::builder(bootstrap)
             .env("FEED_TABLE", FEED)
             .env("ACCESS", "open")
+            .env("PUBLIC_ATTRIBUTES", "n")
             .env("AWS_ENDPOINT_URL_DYNAMODB", endpoint)
             .env("AWS_REGION", "us-east-1")
             .env("AWS_ACCESS_KEY_ID", "local")
@@ -123,10 +124,10 @@ async fn count(State(meter): State<Meter>, headers: HeaderMap, body: Bytes) -> R
 
 impl Meter {
     /// Watching is what `stream` reads, and the dwell times that `projector` writes. The rest is done whether or not anybody
-    /// watches: `projector` reads strongly consistent, `stream` does so before its last words only.
+    /// watches: `projector` reads the newest entry alone.
     fn count(&self, target: &str, call: &Value, units: f64) {
         let mut watching = self.watching.lock().unwrap();
-        if target.ends_with(".Query") && call["ScanIndexForward"] != false {
+        if target.ends_with(".Query") && call["Limit"] != 1 {
             watching.read_units += units;
         } else if call["Key"]["order"]["S"] == "%dwell" {
             watching.write_units += units;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-/// After one failure. It doubles with each that follows…
+/// After one failure. It doubles with each that follows …
 const FIRST_RETRY: Duration = Duration::from_secs(3);
 
 /// … up to this.
@@ -12,15 +12,15 @@ const LONGEST_RETRY: Duration = Duration::from_secs(48);
 
 /// How often in a row the feed has failed the sessions of this process, which share it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Weather(Arc<AtomicU32>);
+pub(super) struct Backoff(Arc<AtomicU32>);
 
-impl Weather {
-    pub(super) fn clears_up(&self) {
+impl Backoff {
+    pub(super) fn succeeded(&self) {
         self.0.store(0, Ordering::Relaxed);
     }
 
-    /// Returns what the client is told to wait.
-    pub(super) fn worsens(&self) -> Duration {
+    /// Returns the time after which the client comes back.
+    pub(super) fn failed(&self) -> Duration {
         let failures_before = self.0.fetch_add(1, Ordering::Relaxed).min(16);
         (FIRST_RETRY * 2u32.pow(failures_before)).min(LONGEST_RETRY)
     }

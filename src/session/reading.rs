@@ -1,0 +1,106 @@
+//! A round of readings: every order, side by side, until everything that came is told.
+
+use futures_util::FutureExt;
+
+use super::outbox::Message;
+use super::watched::{News, Query};
+use super::{Answer, Phase, Session, show_only};
+use crate::feed::{Consistency, Feed};
+
+impl<F: Feed> Session<F> {
+    /// Reads every order, the finished ones too: something may have come after all.
+    pub(super) fn begin_round(&mut self, consistency: Consistency) {
+        for watched in &mut self.watched {
+            watched.due = Some(Query::Next(consistency));
+        }
+        self.verifying = consistency == Consistency::Strong;
+        // A verification belongs to the round before it.
+        self.told &= self.verifying;
+        self.phase = Phase::Reading;
+    }
+
+    pub(super) fn begin_readings(&mut self) {
+        let began = self.clock.now();
+        for (order, watched) in self.watched.iter_mut().enumerate() {
+            let Some(query) = watched.due.take() else {
+                continue;
+            };
+            let page = query.run(&self.feed, &watched.order, self.outbox.mark(order));
+            let answer = page.map(move |page| Answer::Page {
+                order,
+                query,
+                began,
+                page,
+            });
+            self.readings.push(answer.boxed());
+        }
+    }
+
+    pub(super) fn take(&mut self, answer: Answer) {
+        match answer {
+            Answer::Page {
+                order,
+                query,
+                page: Ok(page),
+                ..
+            } => {
+                let mark = self.outbox.mark(order);
+                let news = self.watched[order].take(query, page, &mark, &self.clock);
+                self.tell(order, news);
+            }
+            // The DynamoDB client gives up after some seconds, even if it was not allowed to go on.
+            Answer::Page {
+                order,
+                query,
+                began,
+                ..
+            } if began < self.neglected => {
+                self.watched[order].due = Some(query);
+            }
+            Answer::Page {
+                page: Err(error), ..
+            } => {
+                tracing::warn!(%error, "the feed could not be read, the client is asked to come back");
+                // What can be read of the other orders is told first.
+                self.failed = true;
+            }
+            Answer::Hazards(hazards) => self.hold_or_rest(&hazards),
+        }
+    }
+
+    fn tell(&mut self, order: usize, news: News) {
+        if let Some(reason) = news.reset {
+            // A page shows what it was told before until it is told that the replay is whole.
+            self.caught_up = false;
+            self.push_reset(order..order + 1, reason);
+        }
+        for mut entry in news.entries {
+            show_only(&self.shared.public_attributes, &mut entry);
+            self.outbox.push(Message::Change(order, Box::new(entry)));
+        }
+        self.told |= self.outbox.len() > 0;
+    }
+
+    /// Every reading of the round has ended.
+    pub(super) fn end_round(&mut self) {
+        if self.failed {
+            return self.bad_weather();
+        }
+        self.shared.backoff.succeeded();
+        let finished = self.watched.iter().all(|watched| watched.finished);
+        if finished && !self.verifying {
+            // `end` closes the tab: a replica that lags must not be the one to say so.
+            return self.begin_round(Consistency::Strong);
+        }
+        if finished {
+            return self.end();
+        }
+        if !self.caught_up {
+            self.outbox.push(Message::Ready);
+            self.caught_up = true;
+            self.told = true;
+        }
+        self.next_look = self.clock.now() + self.pace.poll_interval;
+        self.phase = Phase::Deciding;
+    }
+}

@@ -1,0 +1,111 @@
+//! A watched order: what to read of it next, and what a page says of it.
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use crate::clock::Clock;
+use crate::cursor::Mark;
+use crate::feed::{Consistency, Discontinuity, Entry, Feed, FeedError, Page, Reading};
+use crate::order::{OrderId, Seq, Status};
+
+/// What to read of an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Query {
+    /// The page that begins at the client's mark. If the client has seen nothing, the latest page.
+    Next(Consistency),
+    /// The latest page, consistently: a consistent reading did not find the mark.
+    Latest,
+}
+
+impl Query {
+    /// Makes the query.
+    pub(super) fn run(
+        self,
+        feed: &impl Feed,
+        order: &OrderId,
+        mark: Mark,
+    ) -> BoxFuture<'static, Result<Page, FeedError>> {
+        let (feed, order) = (feed.clone(), order.clone());
+        let page = async move {
+            match self {
+                Self::Next(consistency) if mark.seq == Seq::ZERO => {
+                    feed.latest(&order, consistency).await
+                }
+                Self::Next(consistency) => feed.read(&order, mark.seq, consistency).await,
+                Self::Latest => feed.latest(&order, Consistency::Strong).await,
+            }
+        };
+        page.boxed()
+    }
+}
+
+/// An order that a session watches.
+#[derive(Debug)]
+pub(super) struct Watched {
+    pub(super) order: OrderId,
+    /// The query that must be made before everything of the order is told.
+    pub(super) due: Option<Query>,
+    /// The status after the newest entry, and when that was appended, in milliseconds since the Unix epoch.
+    pub(super) newest: Option<(Status, u64)>,
+    /// The newest entry is terminal.
+    pub(super) finished: bool,
+    /// The client was told `reset`, and no change after that.
+    pub(super) was_reset: bool,
+}
+
+/// What a page says to the client.
+#[derive(Debug, Default)]
+pub(super) struct News {
+    /// Before the entries.
+    pub(super) reset: Option<Discontinuity>,
+    pub(super) entries: Vec<Entry>,
+}
+
+impl Watched {
+    pub(super) fn new(order: OrderId) -> Self {
+        Self {
+            order,
+            due: None,
+            newest: None,
+            finished: false,
+            was_reset: false,
+        }
+    }
+
+    /// Reads the page that a query gave. `mark` is where the query began.
+    pub(super) fn take(&mut self, query: Query, page: Page, mark: &Mark, clock: &Clock) -> News {
+        let is_latest = query == Query::Latest || mark.seq == Seq::ZERO;
+        let reading = Reading::new(page.entries, clock);
+        let (new, reset) = match (reading.after(mark), query) {
+            (Ok(new), _) => (new.len(), self.left_out(&reading, mark)),
+            // Perhaps only a replica that lags: `reset` needs a consistent reading …
+            (Err(_), Query::Next(Consistency::Eventual)) => {
+                self.due = Some(Query::Next(Consistency::Strong));
+                return News::default();
+            }
+            // … and one of the log's end: it says what became of the order after the mark.
+            (Err(_), Query::Next(Consistency::Strong)) => {
+                self.due = Some(Query::Latest);
+                return News::default();
+            }
+            (Err(reason), Query::Latest) => (reading.entries().len(), Some(reason)),
+        };
+        // A latest page ends with the newest entry, whatever comes before it.
+        let more = page.more && !is_latest;
+        self.due = more.then_some(query);
+        let newest = reading.newest();
+        // Both are those of the last page when everything is read.
+        self.finished = newest.is_some_and(|newest| newest.terminal);
+        self.newest = newest.map(|newest| (newest.status.clone(), newest.appended_at));
+        self.was_reset = new == 0 && (self.was_reset || reset.is_some());
+        let mut entries = reading.into_entries();
+        entries.drain(..entries.len() - new);
+        News { reset, entries }
+    }
+
+    /// A client that has seen nothing gets the latest changes. If there were others before them, it is told so, once.
+    fn left_out(&self, reading: &Reading, mark: &Mark) -> Option<Discontinuity> {
+        let left_out = mark.seq == Seq::ZERO && !reading.is_whole();
+        (left_out && !self.was_reset).then_some(Discontinuity::Trimmed)
+    }
+}
