@@ -180,7 +180,12 @@ async fn pypi_sseclient_py() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pypi_launchdarkly_eventsource() {
-    within_limit(in_program("python3", "watch.py", "launchdarkly-eventsource")).await;
+    within_limit(in_program(
+        "python3",
+        "watch.py",
+        "launchdarkly-eventsource",
+    ))
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
