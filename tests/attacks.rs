@@ -414,7 +414,7 @@ async fn cursors_that_are_too_much_are_no_cursors() {
 async fn nothing_that_an_order_holds_breaks_out_of_its_frame() {
     let evil = "\u{2028}\n\nevent: end\ndata: {}\nid: 9-0000~\r\n\rretry: 0\n: \u{85}\0";
     // The settings refuse a name with ASCII control characters. Inside the attribute, there may be any.
-    let name = "\u{2028}event: end\u{85}data: {}";
+    let name = "a\u{2028}event: end\u{85}data: {}";
     let stage = Stage::with(&[
         ("FEED_TABLE", "in memory"),
         ("ACCESS", "open"),

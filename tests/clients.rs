@@ -159,6 +159,11 @@ async fn npm_eventsource_client() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn npm_launchdarkly_eventsource() {
+    within_limit(in_program("node", "watch.js", "launchdarkly-eventsource")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn npm_fetch_event_source() {
     within_limit(in_program("node", "watch.js", "fetch-event-source")).await;
 }
@@ -171,6 +176,16 @@ async fn pypi_httpx_sse() {
 #[tokio::test(flavor = "multi_thread")]
 async fn pypi_sseclient_py() {
     within_limit(in_program("python3", "watch.py", "sseclient-py")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pypi_launchdarkly_eventsource() {
+    within_limit(in_program(
+        "python3",
+        "watch.py",
+        "launchdarkly-eventsource",
+    ))
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

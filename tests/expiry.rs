@@ -176,6 +176,7 @@ async fn a_client_whose_keys_cannot_be_fetched_is_back_in_time() {
         let stage = Stage::with(&[
             ("FEED_TABLE", "in memory"),
             ("JWKS", "https://[::1]:1/jwks.json"),
+            ("JWT_ISSUER", "*"),
         ]);
         let expires = Duration::from_secs(expires);
         let response = stage.respond(&with_token(expires)).await;

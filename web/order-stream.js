@@ -20,6 +20,7 @@ class OrderStream {
   #ids;
   #connection;
   #signal;
+  #isClosed = false;
   /** How far each order was handed over. @type {Map<string, number>} */
   #seen = new Map();
   /** The newest change of each order. @type {Map<string, Change>} */
@@ -31,8 +32,8 @@ class OrderStream {
   #listeners = new Map();
   #subscribers = new Set();
 
-  constructor(url, ids, { token, cursor = "", orders = [], heartbeat = 15_000, signal }) {
-    this.#ids = [...new Set(ids)];
+  constructor(url, ids, { token, credentials, cursor = "", orders = [], heartbeat = 15_000, signal }) {
+    this.#ids = [...new Set([...ids].map(idText))];
     if (this.#ids.length === 0 || this.#ids.length > MAX_ORDERS) {
       throw new RangeError(`1 to ${MAX_ORDERS} orders can be watched at once, ${this.#ids.length} were named`);
     }
@@ -43,6 +44,7 @@ class OrderStream {
       url: address(url, this.#ids),
       cursor,
       token,
+      credentials,
       heartbeat,
       frame: (frame) => this.#read(frame),
       state: (state, detail) => this.#become(state, detail),
@@ -61,7 +63,7 @@ class OrderStream {
     return this.#connection.cursor;
   }
 
-  get = (id) => this.#snapshot.orders.find(({ orderId }) => orderId === id);
+  get = (id) => this.#snapshot.orders.find(({ orderId }) => orderId === String(id));
 
   getSnapshot = () => this.#snapshot;
 
@@ -77,9 +79,15 @@ class OrderStream {
   };
 
   close = () => {
-    this.#signal?.removeEventListener("abort", this.close);
+    this.#isClosed = true;
+    this.#forgetSignal();
     this.#connection.close();
   };
+
+  /** A signal may outlive many streams, and would keep each of them in memory. */
+  #forgetSignal() {
+    this.#signal?.removeEventListener("abort", this.close);
+  }
 
   /** Throws where it cannot be read: skipped, it would be a silent gap. */
   #read(frame) {
@@ -121,6 +129,7 @@ class OrderStream {
   }
 
   #become(state, detail) {
+    if (state === "ended" || state === "denied") this.#forgetSignal();
     if (state !== this.state) this.#show({ ...this.#snapshot, state });
     this.#emit("state", { state, ...detail });
     if (state === "ended") this.#emit("end", { orders: this.#snapshot.orders });
@@ -141,11 +150,18 @@ class OrderStream {
   /** @param {Snapshot} snapshot */
   #show(snapshot) {
     this.#snapshot = snapshot;
-    for (const render of [...this.#subscribers]) call(render);
+    this.#callAll(this.#subscribers);
   }
 
   #emit(type, event) {
-    for (const listener of [...(this.#listeners.get(type) ?? [])]) call(listener, event);
+    this.#callAll(this.#listeners.get(type) ?? new Set(), event);
+  }
+
+  /** A listener may close the stream, or take another listener away: neither is called any more. */
+  #callAll(listeners, event) {
+    for (const listener of [...listeners]) {
+      if (!this.#isClosed && listeners.has(listener)) call(listener, event);
+    }
   }
 }
 
@@ -160,10 +176,26 @@ function call(listener, event) {
   }
 }
 
-/** By query even for one order: as a path, an id `..` would be swallowed. */
+/** An id is text. A whole number is taken as its digits, as long as a number holds all of them. */
+function idText(id) {
+  if (typeof id === "string") return id;
+  if (typeof id === "bigint" || Number.isSafeInteger(id)) return String(id);
+  throw new TypeError(`an order id is a string or a whole number up to 2^53, but one is ${describe(id)}`);
+}
+
+/** @param {unknown} value which may be nothing that `String` can take */
+function describe(value) {
+  return typeof value === "object" && value !== null ? "an object" : String(value);
+}
+
+/**
+ * By query even for one order: as a path, an id `..` would be swallowed. What the page has in the
+ * query is kept, except for orders: the cursor has a mark for each of `ids`, and for no others.
+ */
 function address(url, ids) {
   const address = new URL(url, globalThis.document?.baseURI);
-  address.pathname = `${address.pathname.replace(/\/$/, "")}/orders/events`;
-  address.search = ids.map((id) => `order=${encodeURIComponent(id)}`).join("&");
+  address.pathname = `${address.pathname.replace(/\/+$/, "")}/orders/events`;
+  const kept = address.search.slice(1).split("&").filter((part) => part && !/^order(=|$)/.test(part));
+  address.search = [...kept, ...ids.map((id) => `order=${encodeURIComponent(id)}`)].join("&");
   return address.href;
 }

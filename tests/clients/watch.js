@@ -3,6 +3,8 @@
 import { fetchEventSource } from "@microsoft/fetch-event-source";
 import { EventSource } from "eventsource";
 import { createEventSource } from "eventsource-client";
+import launchdarkly from "launchdarkly-eventsource";
+import { filled, recipes } from "./recipes.js";
 import { reopened, run } from "./story.js";
 
 const [client, server] = process.argv.slice(2);
@@ -10,6 +12,10 @@ const [client, server] = process.argv.slice(2);
 // It takes a page for granted.
 globalThis.window ??= globalThis;
 globalThis.document ??= { addEventListener() {}, removeEventListener() {} };
+
+// As it stands in docs/clients.md.
+const [{ code }] = await recipes("docs/clients.md", "`launchdarkly-eventsource`");
+const launchdarklyRecipe = new Function("EventSource", "url", "take", filled(code, "take(type, data);"));
 
 const clients = {
   "eventsource": reopened(EventSource),
@@ -21,6 +27,10 @@ const clients = {
         if (take(event ?? "message", data)) resolve(source.close());
       },
     });
+  }),
+
+  "launchdarkly-eventsource": (url, take) => new Promise((resolve) => {
+    launchdarklyRecipe(launchdarkly.EventSource, url, (type, data) => take(type, data) && resolve());
   }),
 
   "fetch-event-source": (url, take) => {

@@ -1,13 +1,17 @@
 """A client of PyPI follows the test's orders: `watch.py CLIENT SERVER`. docs/clients.md has these lines for readers."""
 
+import functools
 import json
+import pathlib
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import httpx_sse
+import ld_eventsource
 import sseclient
+from ld_eventsource.config import ConnectStrategy, ErrorStrategy, RetryDelayStrategy
 
 AT_A_TIME = 48
 
@@ -42,10 +46,26 @@ def follow(http, events, url):
         time.sleep(retry / 1000)
 
 
-def story(http, events, server, url):
+def launchdarkly_recipe():
+    """`follow` as it stands in docs/clients.md."""
+    docs = pathlib.Path(__file__).parents[2] / "docs" / "clients.md"
+    _, section = docs.read_text("utf-8").split("\n## `launchdarkly-eventsource` for Python\n")
+    _, code = section.split("```python\n", 1)
+    names = {
+        "json": json,
+        "SSEClient": ld_eventsource.SSEClient,
+        "ConnectStrategy": ConnectStrategy,
+        "ErrorStrategy": ErrorStrategy,
+        "RetryDelayStrategy": RetryDelayStrategy,
+    }
+    exec(code.split("```", 1)[0], names)
+    return names["follow"]
+
+
+def story(http, follow, server, url):
     # Left from an earlier visit, whose cursor nobody knows: only `reset` takes it away.
     changes = ["stale"]
-    for event in follow(http, events, url):
+    for event in follow(url):
         if event.event == "reset":
             changes = []
         if event.event == "message":
@@ -54,12 +74,16 @@ def story(http, events, server, url):
 
 
 def main(client, server):
-    events = {"httpx-sse": httpx_sse_events, "sseclient-py": sseclient_events}[client]
     # A silent connection breathes every HEARTBEAT, 15 s.
     with httpx.Client(timeout=30, limits=httpx.Limits(max_connections=None)) as http:
+        follows = {
+            "httpx-sse": functools.partial(follow, http, httpx_sse_events),
+            "sseclient-py": functools.partial(follow, http, sseclient_events),
+            "launchdarkly-eventsource": launchdarkly_recipe(),
+        }
         urls = http.get(f"{server}/stories").json()
         with ThreadPoolExecutor(AT_A_TIME) as pool:
-            list(pool.map(lambda url: story(http, events, server, url), urls))
+            list(pool.map(lambda url: story(http, follows[client], server, url), urls))
 
 
 main(*sys.argv[1:])

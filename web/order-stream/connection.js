@@ -3,7 +3,7 @@
  * nothing of orders.
  *
  *     connecting ──ready──▶ live ──rest, expired──▶ live
- *          │                 │  late, or cut off
+ *          │                 │  late, cut off, or a long rest
  *          └────────────────▶ stale ──ready──▶ live          from any: ended, denied
  *
  * @typedef {import("./event-stream.js").Frame} Frame
@@ -29,6 +29,12 @@ const LONGEST_TIMEOUT = 2 ** 31 - 1;
 /** A check-in that takes longer is no longer as fresh as promised. */
 const LATE = 5_000;
 
+/**
+ * A rest that is longer leaves the page older than the server promises by default: `MAX_REST` is 60
+ * s, and up to a tenth is added at random.
+ */
+const LONG_REST = 66_000;
+
 /** Of the statuses from 400 to 499, those that pass by waiting. */
 const PASSING = [408, 425, 429];
 
@@ -36,6 +42,7 @@ export class Connection {
   /** The id of the last frame that came whole. */
   cursor;
   #url;
+  #credentials;
   #tokens;
   #silence;
   #on;
@@ -60,14 +67,16 @@ export class Connection {
    *   url: string,
    *   cursor: string,
    *   token?: import("./tokens.js").Ask,
+   *   credentials?: RequestCredentials,
    *   heartbeat: number,
    *   frame(frame: Frame): void,
    *   state(state: State, detail: {reason?: string, retryAt?: number}): void,
    * }} of `frame` may throw, where it cannot read one: the response is then given up at the frame
    * before
    */
-  constructor({ url, cursor, token, heartbeat, frame, state }) {
+  constructor({ url, cursor, token, credentials, heartbeat, frame, state }) {
     this.#url = url;
+    this.#credentials = credentials;
     this.cursor = cursor;
     this.#tokens = new Tokens(token);
     this.#silence = 2 * heartbeat;
@@ -120,6 +129,7 @@ export class Connection {
   #hide() {
     this.#drop();
     this.#failures = 0;
+    this.#tokens.forgive();
     this.#become("connecting");
   }
 
@@ -131,7 +141,7 @@ export class Connection {
     try {
       const token = await this.#tokens.current();
       if (signal.aborted) return;
-      const response = await fetch(this.#url, { headers: this.#headers(token), signal, cache: "no-store" });
+      const response = await fetch(this.#url, { ...this.#options(token), signal });
       if (signal.aborted) return;
       await this.#answered(response, signal);
     } catch (error) {
@@ -140,11 +150,11 @@ export class Connection {
   }
 
   /** In headers, so that the URL stays the same: browsers remember a preflight for each URL. */
-  #headers(token) {
+  #options(token) {
     const headers = { accept: "text/event-stream" };
     if (this.cursor) headers["last-event-id"] = this.cursor;
     if (token) headers.authorization = `Bearer ${token}`;
-    return headers;
+    return { headers, cache: "no-store", ...(this.#credentials && { credentials: this.#credentials }) };
   }
 
   /**
@@ -153,16 +163,19 @@ export class Connection {
    */
   async #answered(response, signal) {
     const { status } = response;
-    if (status === 204) return this.#finish("ended");
-    if (status === 401 && this.#tokens.refused()) return this.#open(0);
-    if (status >= 400 && status < 500 && !PASSING.includes(status)) {
+    const type = response.headers.get("content-type") ?? "";
+    // A firewall, a proxy or a captive portal may answer in the server's place. Its 403 and 404 say
+    // nothing of the orders. Its 401 may be for the token, so that is exchanged, but not at once.
+    const isServers = isType(type, "application/problem+json");
+    if (status === 401 && this.#tokens.refused() && isServers) return this.#open(0);
+    if (status === 204 && isFinished(this.cursor)) return this.#finish("ended");
+    if (isServers && status >= 400 && status < 500 && !PASSING.includes(status)) {
       const reason = await problem(response);
       if (!signal.aborted) this.#finish("denied", { reason });
       return;
     }
-    const type = response.headers.get("content-type") ?? "";
     if (status !== 200 || !response.body) throw new Error(`${status} ${response.statusText}`.trim());
-    if (!/^text\/event-stream\s*(;|$)/i.test(type)) throw new Error(`an answer of type ${type || "unknown"}`);
+    if (!isType(type, "text/event-stream")) throw new Error(`an answer of type ${type || "unknown"}`);
     this.#tokens.accepted();
     await this.#read(response.body, signal);
   }
@@ -185,7 +198,7 @@ export class Connection {
         this.#take(frame);
         if (signal.aborted) return;
         caughtUp ||= frame.event === "ready";
-        if (this.#next(frame.event, caughtUp)) return drain(reader);
+        if (this.#next(frame, caughtUp)) return drain(reader);
       }
     }
   }
@@ -203,14 +216,14 @@ export class Connection {
   }
 
   /**
-   * What a frame means for the connection. A response that says goodbye before it has caught up is
-   * the server's bad weather.
+   * What a frame means for the connection. If a response says goodbye before it has caught up, the
+   * server is in trouble.
    *
+   * @param {Frame} frame
    * @returns {boolean} whether it was the last one
    */
-  #next(event, caughtUp) {
-    if (event === "expired") this.#tokens.expired();
-    if (event === "expired" && !caughtUp) throw new Error("a token that expires at once");
+  #next({ event, data }, caughtUp) {
+    if (event === "expired") this.#expired(caughtUp);
     if (event !== "hello") this.#failures = 0;
     if (event === "ready") {
       clearTimeout(this.#late);
@@ -219,9 +232,20 @@ export class Connection {
     if (event === "end") this.#finish("ended");
     if (event === "rest" || event === "expired") {
       const delay = this.#rest();
-      if (!caughtUp) this.#become("stale", { reason: event, retryAt: Date.now() + delay });
+      const unavailable = event === "rest" && isUnavailable(data);
+      if (unavailable || !caughtUp || delay > LONG_REST) {
+        this.#become("stale", { reason: unavailable ? "unavailable" : event, retryAt: Date.now() + delay });
+      }
     }
     return ["end", "rest", "expired"].includes(event);
+  }
+
+  /** Throws if one token after another expires at once: each would open a stream within a second. */
+  #expired(caughtUp) {
+    const times = this.#tokens.expired();
+    if (caughtUp && times < 2) return;
+    this.#failures = Math.max(this.#failures, times - 2);
+    throw new Error("a token that expires at once");
   }
 
   /** Something was heard: from now on, two missed heartbeats are a dead connection. */
@@ -235,6 +259,8 @@ export class Connection {
     const longest = Math.min(LONGEST_DELAY, SHORTEST_DELAY * 2 ** this.#failures);
     const delay = Math.max(longest * (1 + Math.random()), Math.min(this.#retry, LONGEST_TIMEOUT));
     this.#failures += 1;
+    this.#tokens.abandon();
+    this.#tokens.forgive();
     this.#open(delay);
     this.#become("stale", { reason, retryAt: Date.now() + delay });
   }
@@ -262,8 +288,27 @@ async function drain(reader) {
   }
 }
 
+/** @param {string} type @param {string} wanted */
+function isType(type, wanted) {
+  return type.split(";")[0].trim().toLowerCase() === wanted;
+}
+
+/** Whether the server has told the end of each order: only then does it answer 204. */
+function isFinished(cursor) {
+  return cursor.split(".").every((mark) => mark.endsWith("~"));
+}
+
+/** Whether a rest is the server's bad weather: it cannot read its feed, say. */
+function isUnavailable(data) {
+  try {
+    return JSON.parse(data)?.unavailable === true;
+  } catch {
+    return false;
+  }
+}
+
 /** What an answer says of itself (RFC 9457), in one line. */
 async function problem(response) {
-  const { title, detail } = await response.json().catch(() => ({}));
+  const { title, detail } = (await response.json().catch(() => null)) ?? {};
   return [response.status, title ?? response.statusText, detail].filter(Boolean).join(" ");
 }

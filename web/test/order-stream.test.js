@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { test } from "node:test";
 
 import { watchOrders } from "../order-stream.js";
@@ -104,6 +105,19 @@ const FAILURES = {
   "503": (request) => request.status(503),
   "408": (request) => request.status(408),
   "a refused connection": (request) => request.refuse(),
+  "a firewall's 403": (request) => request.status(403, "<html>blocked</html>", "text/html"),
+  "a proxy's 404": (request) => request.status(404, "default backend", "text/plain; charset=utf-8"),
+  "the platform's 403": (request) => request.status(403, '{"Message":"Forbidden"}', "application/json"),
+  "somebody's 400": (request) => request.status(400, "", "text/html"),
+  "somebody's 405": (request) => request.status(405, "", ""),
+  "somebody's 407": (request) => request.status(407, "", "text/html"),
+  "somebody's 410": (request) => request.status(410, "", "text/html"),
+  "somebody's 451": (request) => request.status(451, "", "application/problem+jsonp"),
+  "a proxy's 401": (request) => request.status(401, "", "text/html"),
+  "a proxy's 204": (request) => request.status(204, "", ""),
+  "a proxy's 206": (request) => request.status(206, end("1-0000~"), "text/event-stream"),
+  "a proxy's 304": (request) => request.status(304, "", ""),
+  "a captive portal's 511": (request) => request.status(511, "", "text/html"),
   "a captive portal": (request) => request.status(200, end("1-0000~"), "text/html"),
   "an end without goodbye": async (request) => (await request.open(hello()), request.cut()),
   "a reset": async (request) => (await request.open(hello()), request.cut(new Error("reset by peer"))),
@@ -307,6 +321,14 @@ test("204 is the end", async (t) => {
   assert.deepEqual(ends, [{ orders: [changeOf(1)] }]);
 });
 
+test("204 to a cursor whose ends were not all told is somebody else's", async (t) => {
+  const stage = play(t);
+  const { log } = await watch(stage, ["A", "B"], { cursor: "1-0000~.2-0000" });
+  await stage.last.status(204);
+  await stage.pass(1_500);
+  assert.deepEqual([log, stage.requests.length], [["stale"], 2]);
+});
+
 test("a server-rendered snapshot is shown, and gone on from", async (t) => {
   const stage = play(t);
   const answer = { orders: [changeOf(3)], cursor: "3-0000.0" };
@@ -346,6 +368,55 @@ test("a snapshot is the same object until it is another", async (t) => {
   assert.equal(seen.length, 6);
 });
 
+test("what the server cannot read for now is not live, and says so", async (t) => {
+  const stage = play(t);
+  const { orders, log } = await watch(stage);
+  const details = [];
+  orders.on("state", (detail) => details.push(detail));
+  await stage.last.open(hello(), ready("0"), rest(4_000, "0", { unavailable: true }));
+  assert.deepEqual(details.at(-1), { state: "stale", reason: "unavailable", retryAt: NOW + 4_000 });
+  await stage.pass(4_000);
+  await stage.last.open(hello(), rest(8_000, "0", { unavailable: true }));
+  assert.deepEqual(details.at(-1), { state: "stale", reason: "unavailable", retryAt: NOW + 12_000 });
+  await stage.pass(8_000);
+  await stage.last.open(hello(), ready("0"), rest(8_000, "0"));
+  assert.deepEqual(log, ["live", "stale", "stale", "live"]);
+});
+
+test("a rest longer than the server promises by default is not live", async (t) => {
+  const stage = play(t);
+  const { orders, log } = await watch(stage);
+  const details = [];
+  orders.on("state", (detail) => details.push(detail));
+  await stage.last.open(hello(), ready("0"), rest(66_000, "0", { unavailable: false }));
+  assert.deepEqual(log, ["live"]);
+  await stage.pass(66_000);
+  await stage.last.open(hello(), ready("0"), rest(66_001, "0"));
+  assert.deepEqual(details.at(-1), { state: "stale", reason: "rest", retryAt: NOW + 66_000 + 66_001 });
+  await stage.pass(66_000);
+  assert.equal(stage.requests.length, 2, "it is kept all the same");
+  await stage.pass(1);
+  await stage.last.open(hello(), ready("0"));
+  assert.deepEqual(log, ["live", "stale", "live"]);
+});
+
+test("a rest whose data cannot be read is a rest", async (t) => {
+  const stage = play(t);
+  const { log } = await watch(stage);
+  for (const data of ["", "null", "[]", "{", '{"unavailable":"no"}']) {
+    await stage.last.open(hello(), ready("0"), `event: rest\nretry: 1000\ndata: ${data}\nid: 0\n\n`);
+    await stage.pass(1_000);
+  }
+  assert.deepEqual([log, stage.requests.length], [["live"], 6]);
+});
+
+test("a new visitor may be told that history is trimmed", async (t) => {
+  const stage = play(t);
+  const { orders, log } = await watch(stage);
+  await stage.last.open(hello(), reset(["A"]), change(51, "51-0001"), change(52, "52-0001"), ready("52-0001"));
+  assert.deepEqual([log, orders.get("A").seq], [["reset A", 51, 52, "live"], 52]);
+});
+
 test("ids, URLs and how many", async (t) => {
   const stage = play(t);
   const asked = async (url, ids) => {
@@ -357,8 +428,39 @@ test("ids, URLs and how many", async (t) => {
   assert.equal(await asked("https://s.example", [".."]), "https://s.example/orders/events?order=..");
   assert.equal(await asked("/stream/", ["a b", "ü&", "a b"]), "https://shop.example/stream/orders/events?order=a%20b&order=%C3%BC%26");
   assert.equal(await asked(new URL("http://localhost:9000/lambda-url/stream"), new Set(["A"])), "http://localhost:9000/lambda-url/stream/orders/events?order=A");
+  assert.equal(await asked("https://s.example/?tenant=1", ["A"]), "https://s.example/orders/events?tenant=1&order=A");
+  assert.equal(await asked("https://s.example/a/b?q=a%20b&r=%2B&&flag#top", ["A"]), "https://s.example/a/b/orders/events?q=a%20b&r=%2B&flag&order=A#top");
+  assert.equal(await asked("/stream//?", ["A"]), "https://shop.example/stream/orders/events?order=A");
+  assert.equal(await asked("https://s.example?order=B&orderly=1", ["A"]), "https://s.example/orders/events?orderly=1&order=A", "of those that are named");
+  assert.equal(await asked("https://s.example", [7, "7", 7n, -0, Number.MAX_SAFE_INTEGER]), "https://s.example/orders/events?order=7&order=0&order=9007199254740991");
   assert.throws(() => watchOrders("/", []), new RangeError("1 to 10 orders can be watched at once, 0 were named"));
   assert.throws(() => watchOrders("/", "abcdefghijk"), RangeError);
+});
+
+test("an id that is no text and no exact number is an error", (t) => {
+  const stage = play(t);
+  for (const [id, is] of [[2 ** 53, "9007199254740992"], [1.5, "1.5"], [NaN, "NaN"], [undefined, "undefined"], [null, "null"], [true, "true"], [{}, "an object"], [Symbol("A"), "Symbol(A)"]]) {
+    assert.throws(() => watchOrders("/", ["A", id]), new TypeError(`an order id is a string or a whole number up to 2^53, but one is ${is}`));
+  }
+  assert.equal(stage.requests.length, 0);
+});
+
+test("an order that was named by a number is found by it, and by its digits", async (t) => {
+  const stage = play(t);
+  const { orders, log } = await watch(stage, [7]);
+  await stage.last.open(hello(), change(1, "1-0000", "7"), ready("1-0000"));
+  assert.deepEqual([log, orders.get(7), orders.get("7")], [[1, "live"], changeOf(1, "7"), changeOf(1, "7")]);
+});
+
+test("cookies go where the page says", async (t) => {
+  const stage = play(t);
+  await watch(stage);
+  assert.equal(stage.last.credentials, undefined, "as fetch has it by itself");
+  await watch(stage, ["A"], { credentials: "include" });
+  assert.equal(stage.last.credentials, "include");
+  await stage.last.status(503);
+  await stage.pass(1_500);
+  assert.equal(stage.last.credentials, "include");
 });
 
 test("closed is closed", async (t) => {
@@ -376,6 +478,73 @@ test("closed is closed", async (t) => {
   await watch(stage, ["A"], { signal: abort.signal });
   assert.equal(stage.requests.length, 1, "closed before it began");
 });
+
+/** What a listener is told before it closes the stream, and what comes after it in the same chunk. */
+const CLOSERS = {
+  frame: ({ event }) => event === "message",
+  change: () => true,
+  reset: () => true,
+  state: ({ state }) => state === "ended",
+  end: () => true,
+};
+
+for (const [type, isIt] of Object.entries(CLOSERS)) {
+  test(`closed in a listener to ${type}, nothing more is delivered`, async (t) => {
+    const stage = play(t);
+    const { orders } = await watch(stage);
+    const told = [];
+    const closes = (event) => {
+      if (!isIt(event)) return;
+      orders.close();
+      for (const type of Object.keys(CLOSERS)) orders.on(type, () => told.push(`new ${type}`));
+      told.length = 0;
+    };
+    orders.on(type, closes);
+    for (const type of Object.keys(CLOSERS)) orders.on(type, () => told.push(type));
+    orders.subscribe(() => told.push("render"));
+    await stage.last.open(hello() + reset(["A"]) + change(1) + ready("1-0000") + change(2) + end("2-0000~"));
+    await stage.pass(100_000);
+    assert.deepEqual([told, stage.requests.length], [[], 1]);
+  });
+}
+
+test("closed while it is rendered", async (t) => {
+  const stage = play(t);
+  const { orders, log } = await watch(stage);
+  let renders = 0;
+  orders.subscribe(orders.close);
+  orders.subscribe(() => (renders += 1));
+  await stage.last.open(hello(), change(1) + ready("1-0000"), change(2));
+  assert.deepEqual([log, renders], [[1], 0]);
+});
+
+test("a listener that another one takes away is not called", async (t) => {
+  const stage = play(t);
+  const { orders } = await watch(stage);
+  let calls = 0;
+  orders.on("change", () => stop());
+  const stop = orders.on("change", () => (calls += 1));
+  await stage.last.open(hello(), change(1));
+  assert.equal(calls, 0);
+});
+
+const ENDS = {
+  "the end": (stage) => stage.last.open(hello(), end("1-0000~")),
+  "a 403": (stage) => stage.last.status(403),
+  "close": (_, orders) => orders.close(),
+  "the signal": (_, __, abort) => abort.abort(),
+};
+
+for (const [name, ends] of Object.entries(ENDS)) {
+  test(`after ${name} the signal is not listened to`, async (t) => {
+    const stage = play(t);
+    const abort = new AbortController();
+    const { orders } = await watch(stage, ["A"], { signal: abort.signal });
+    assert.equal(getEventListeners(abort.signal, "abort").length, 1);
+    await ends(stage, orders, abort);
+    assert.equal(getEventListeners(abort.signal, "abort").length, 0);
+  });
+}
 
 test("closed while it waits", async (t) => {
   const stage = play(t);

@@ -9,17 +9,18 @@ export const NOW = 1_795_369_200_000;
 
 export const hello = (id = "0", retry = 1_180) => `:\nevent: hello\nretry: ${retry}\ndata: {}\nid: ${id}\n\n`;
 export const ready = (id) => `event: ready\ndata: {}\nid: ${id}\n\n`;
-export const rest = (retry, id) => `event: rest\nretry: ${retry}\ndata: {"retry":${retry}}\nid: ${id}\n\n`;
+export const rest = (retry, id, more = {}) =>
+  `event: rest\nretry: ${retry}\ndata: ${JSON.stringify({ retry, ...more })}\nid: ${id}\n\n`;
 export const expired = (id) => `event: expired\ndata: {}\nid: ${id}\n\n`;
 export const end = (id) => `event: end\ndata: {"orders":{}}\nid: ${id}\n\n`;
 export const reset = (orders) => `event: reset\ndata: ${JSON.stringify({ orders, reason: "trimmed" })}\nid: 0\n\n`;
 export const changeOf = (seq, orderId = "A") => ({ orderId, seq, status: `S${seq}`, previous: null, at: "", attributes: {} });
 export const change = (seq, id = `${seq}-0000`, orderId = "A") => `data: ${JSON.stringify(changeOf(seq, orderId))}\nid: ${id}\n\n`;
 
-/** A JWT of which nothing but its `exp` counts, in seconds from `NOW`. */
-export const jwt = (expiresIn, is = "") => {
+/** A JWT of which nothing but its `exp` counts, in seconds from `NOW`, and what `more` has. */
+export const jwt = (expiresIn, is = "", more = {}) => {
   const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
-  return [part({ alg: "ES256" }), part({ exp: NOW / 1_000 + expiresIn, sub: "ü?>", is }), "signature"].join(".");
+  return [part({ alg: "ES256" }), part({ exp: NOW / 1_000 + expiresIn, sub: "ü?>", is, ...more }), "signature"].join(".");
 };
 
 /** Lets everything happen that waits for no timer. */
@@ -30,8 +31,8 @@ class Request {
   #answer;
   #body;
 
-  constructor(url, { headers, signal }, resolve, reject) {
-    Object.assign(this, { url, headers, signal });
+  constructor(url, { headers, signal, credentials }, resolve, reject) {
+    Object.assign(this, { url, headers, signal, credentials });
     this.#answer = { resolve, reject };
     signal.addEventListener("abort", () => {
       reject(signal.reason);
@@ -45,7 +46,7 @@ class Request {
 
   async status(status, body = "", contentType = "application/problem+json") {
     const whole = [204, 304].includes(status) ? null : body;
-    this.#answer.resolve(new Response(whole, { status, headers: { "content-type": contentType } }));
+    this.#answer.resolve(new Response(whole, { status, headers: contentType ? { "content-type": contentType } : {} }));
     await settle();
   }
 
@@ -118,6 +119,10 @@ export function play(t, { random = 0.5, hidden = false } = {}) {
   t.after(() => Object.assign(globalThis, { document: undefined, window: undefined, fetch, setTimeout, clearTimeout }));
   return {
     requests,
+    /** Sets this machine's clock by so many milliseconds; no timer notices. */
+    setClock(by) {
+      t.mock.method(Date, "now", () => clock.now + by);
+    },
     get last() {
       return requests.at(-1);
     },

@@ -1,0 +1,183 @@
+//! The recipes of README.md in real browsers, as they stand there. `web/test/recipes.test.js` has the other cases.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+#[path = "support/browser.rs"]
+mod browser_support;
+#[path = "support/cloud.rs"]
+mod cloud_support;
+#[path = "support/http.rs"]
+mod http_support;
+
+use browser_support::{Browser, Page, Window, desk, missing, within_limit};
+use bytes::Bytes;
+use cloud_support::Cloud;
+use http::StatusCode;
+use http_support::Server;
+use local::runtime_api::{Fault, Function};
+use serde_json::{Value, json};
+use tokio::process::Command;
+use tokio::sync::mpsc;
+
+/// A page that is open in a browser, and what it reports.
+struct Opened {
+    reports: mpsc::UnboundedReceiver<Value>,
+    _server: Server,
+    _window: Window,
+}
+
+impl Opened {
+    /// `None` if there is no such browser.
+    async fn new(browser: Browser, pages: Vec<Page>, query: &str) -> Option<Self> {
+        let (server, reports) = desk(pages).await;
+        let window = browser.open(&format!("{}/?{query}", server.url)).await?;
+        Some(Self {
+            reports,
+            _server: server,
+            _window: window,
+        })
+    }
+
+    /// Reads reports until one is as wanted; returns all of them.
+    async fn until(&mut self, wanted: impl Fn(&Value) -> bool) -> Vec<Value> {
+        let mut reports = Vec::new();
+        loop {
+            reports.push(self.reports.recv().await.unwrap());
+            if wanted(&reports[reports.len() - 1]) {
+                return reports;
+            }
+        }
+    }
+}
+
+fn is(kind: &'static str) -> impl Fn(&Value) -> bool {
+    move |report| report["type"] == kind
+}
+
+/// A stream function that ends a response after a second.
+async fn stream(cloud: &Cloud) -> Function {
+    let stream = cloud.stream().env("WINDOW", "1s").env("HEARTBEAT", "1s");
+    stream.cors("*").start().await.unwrap()
+}
+
+/// The second block of code under the heading: the page that survives.
+fn bare_recipe() -> String {
+    let readme = include_str!("../README.md");
+    let (_, section) = readme.split_once("\n### A bare EventSource\n").unwrap();
+    let recipe = section.split("```").nth(3).unwrap();
+    let recipe = recipe.strip_prefix("js\n").unwrap();
+    let room = "// … and your own listeners";
+    assert!(recipe.contains(room));
+    recipe.replace(room, "watched(source);")
+}
+
+fn is_change(report: &Value, status: &str) -> bool {
+    let change = report["data"].as_str().unwrap_or_default();
+    let change = serde_json::from_str::<Value>(change).unwrap_or_default();
+    report["type"] == "message" && change["status"] == status
+}
+
+/// The platform refuses once, and the page is hidden and shown while the recipe waits.
+async fn a_bare_event_source_stays_one(browser: Browser) {
+    let cloud = Cloud::new().await;
+    cloud.append("A", "S1").await;
+    let (stream, other) = (stream(&cloud).await, stream(&cloud).await);
+    let page = include_str!("pages/recipe.html").replace("RECIPE", &bare_recipe());
+    let cover = Bytes::from_static(include_bytes!("pages/cover.html"));
+    let pages = vec![
+        ("/", "text/html", page.into()),
+        ("/cover", "text/html", cover),
+    ];
+    let (url, cover) = (stream.url(), other.url());
+    let query = format!("stream={url}/orders/A/events&cover={cover}/orders/B/events");
+    let Some(mut page) = Opened::new(browser, pages, &query).await else {
+        return;
+    };
+    page.until(is("ready")).await;
+    stream.inject([Fault::Refuse(StatusCode::TOO_MANY_REQUESTS)]);
+    page.until(|report| report["readyState"] == 2).await;
+    page.until(is("hidden")).await;
+    cloud.append("A", "S2").await;
+    cloud.append("B", "UNCOVER").await;
+
+    let mut reports = page.until(|report| is_change(report, "S2")).await;
+    for _ in 0..3 {
+        reports.extend(page.until(is("rest")).await);
+    }
+    let open = |report: &Value| report["open"].as_u64();
+    assert!(reports.iter().filter_map(open).all(|open| open == 1));
+    let again = |report: &&Value| is_change(report, "S1") || is_change(report, "S2");
+    assert_eq!(reports.iter().filter(again).count(), 1);
+
+    cloud.append("A", "DELIVERED").await;
+    let end = page.until(is("end")).await.pop().unwrap();
+    assert_eq!(end["open"], json!(0));
+}
+
+/// Builds the page by the recipe, and renders it; `None` if what that takes is not installed.
+async fn rendered(stream: &str, snapshot: &str) -> Option<Value> {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/react.js");
+    let output = Command::new("node")
+        .args([script, stream, snapshot])
+        .output()
+        .await;
+    match output {
+        Ok(output) if output.status.success() => {
+            Some(serde_json::from_slice(&output.stdout).unwrap())
+        }
+        Ok(output) => missing("React", String::from_utf8_lossy(&output.stderr)),
+        Err(error) => missing("React", error),
+    }
+}
+
+/// It is rendered on a server, taken over by React in the browser, and goes on from there.
+async fn react_goes_on_from_what_a_server_rendered(browser: Browser) {
+    let cloud = Cloud::new().await;
+    cloud.append("A", "S1").await;
+    let stream = stream(&cloud).await;
+    let request = reqwest::Client::new().get(format!("{}/orders/A/events", stream.url()));
+    let request = request.header("accept", "application/json");
+    let snapshot = request.send().await.unwrap().text().await.unwrap();
+    let Some(rendered) = rendered(&stream.url(), &snapshot).await else {
+        return;
+    };
+    assert_eq!(rendered["html"], r#"<p class="connecting">S1</p>"#);
+    let text = |name: &str| Bytes::from(rendered[name].as_str().unwrap().to_owned());
+    let pages = vec![
+        ("/", "text/html", text("page")),
+        ("/script.js", "text/javascript", text("script")),
+    ];
+    let Some(mut page) = Opened::new(browser, pages, "").await else {
+        return;
+    };
+    let shows = |html: &'static str| move |report: &Value| report["html"] == html;
+    let mut reports = page.until(shows(r#"<p class="live">S1</p>"#)).await;
+    cloud.append("A", "S2").await;
+    reports.extend(page.until(shows(r#"<p class="live">S2</p>"#)).await);
+    cloud.append("A", "DELIVERED").await;
+    reports.extend(page.until(shows(r#"<p class="ended">DELIVERED</p>"#)).await);
+    let wrong = |report: &&Value| {
+        report["type"] == "error" || report["html"].as_str().unwrap().contains("Looking")
+    };
+    assert_eq!(reports.iter().find(wrong), None);
+}
+
+macro_rules! in_each_browser {
+    ($($test:ident),*) => {
+        $(mod $test {
+            #[tokio::test(flavor = "multi_thread")]
+            async fn chromium() {
+                super::within_limit(super::$test(super::Browser::Chromium)).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn firefox() {
+                super::within_limit(super::$test(super::Browser::Firefox)).await;
+            }
+        })*
+    };
+}
+
+in_each_browser!(
+    a_bare_event_source_stays_one,
+    react_goes_on_from_what_a_server_rendered
+);
