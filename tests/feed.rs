@@ -6,13 +6,13 @@ use std::future::Future;
 use std::time::Duration;
 
 use local::dynamo::{Dynamo, create_tables};
-use order_status_stream::change::Change;
+use order_status_stream::change::{Change, Write};
 use order_status_stream::clock::Clock;
 use order_status_stream::dwell::Dwells;
 use order_status_stream::feed::dynamodb::DynamoDbFeed;
 use order_status_stream::feed::memory::MemoryFeed;
 use order_status_stream::feed::{
-    Consistency, Entry, Feed, FeedError, Position, Put, append, read_all,
+    Consistency, Entry, Feed, FeedError, Position, Put, Step, append, read_all,
 };
 use order_status_stream::order::{OrderId, Seq, Status};
 use serde_json::json;
@@ -34,11 +34,22 @@ fn change(id: &str, sequence_number: u64, status: &str) -> Change {
             ("eta".to_owned(), json!("18:20")),
             (
                 "parcel".to_owned(),
-                json!({ "weight": 1.5, "items": [1, 2, null, true], "huge": 1e30 }),
+                json!({ "weight": 1.5, "items": [1, 2, null, true], "tiny": 1e-30, "none": {} }),
             ),
         ]),
         at: Some("2026-11-22T17:40:00.123Z".to_owned()),
+        recorded_at: None,
+        write: Write::Modify,
+        began: true,
         terminal: status == "DELIVERED",
+    }
+}
+
+/// The entry that a change would be.
+fn entry_after(newest: Option<&Entry>, change: &Change) -> Entry {
+    match Entry::after(newest, change, &Clock::starting_at(NOW), RETENTION) {
+        Step::Append(entry) => *entry,
+        other => panic!("{other:?}"),
     }
 }
 
@@ -184,9 +195,8 @@ async fn reading_begins_where_it_is_told(feed: impl Feed) {
 }
 
 async fn a_number_is_taken_once(feed: impl Feed) {
-    let clock = Clock::starting_at(NOW);
-    let entry = Entry::after(None, &change("A", 1, "PLACED"), &clock, RETENTION).unwrap();
-    let other = Entry::after(None, &change("A", 2, "STOLEN"), &clock, RETENTION).unwrap();
+    let entry = entry_after(None, &change("A", 1, "PLACED"));
+    let other = entry_after(None, &change("A", 2, "STOLEN"));
     assert_eq!(feed.put(&entry).await.unwrap(), Put::Done);
     assert_eq!(feed.put(&other).await.unwrap(), Put::Taken);
     assert_eq!(read(&feed, "A", 0).await, log(&["PLACED"]));
@@ -260,13 +270,8 @@ async fn an_expiry_is_set_once(feed: impl Feed) {
 async fn a_projector_that_died_between_its_writes_is_made_good(feed: impl Feed) {
     append_all(&feed, &[change("A", 1, "PLACED")]).await;
     let first = feed.newest(&order("A")).await.unwrap();
-    let died_after = Entry::after(
-        first.as_ref(),
-        &change("A", 2, "PAID"),
-        &Clock::starting_at(NOW),
-        RETENTION,
-    );
-    feed.put(&died_after.unwrap()).await.unwrap();
+    let died_after = entry_after(first.as_ref(), &change("A", 2, "PAID"));
+    feed.put(&died_after).await.unwrap();
     assert_eq!(expiries(&feed).await, [None, None]);
     append_all(&feed, &[change("A", 1, "PLACED"), change("A", 2, "PAID")]).await;
     assert_eq!(
