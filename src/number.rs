@@ -234,7 +234,7 @@ mod tests {
         #[test]
         fn any_number_is_read_as_itself(number in "-?[0-9]{1,38}(\\.[0-9]{1,20})?([eE][+-]?[0-9]{1,2})?") {
             let number = Decimal::parse(&number).expect("a number");
-            prop_assert_eq!(Decimal::parse(&number.to_string()).as_ref(), Some(&number));
+            prop_assert_eq!(Decimal::parse(&number.to_string()), Some(number.clone()));
             let shown = match number.to_json() {
                 Value::String(text) => text,
                 other => other.to_string(),
