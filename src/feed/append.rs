@@ -75,15 +75,10 @@ pub async fn append(
                 overlooked
             }
             Step::Amend(amended) => {
-                if let Some(newest) = &newest
-                    && feed.amend(newest, &amended).await? == Put::Done
-                    && amended.sources == newest.sources
-                {
-                    return settle(feed, &amended, clock, retention)
-                        .await
-                        .map(|_| appended);
+                if let Some(newest) = &newest {
+                    amend(feed, newest, &amended).await?;
                 }
-                // If another source speaks now, the log must not have grown in the meantime without knowing that.
+                // The log must not have grown in the meantime without knowing what was amended.
                 continue;
             }
             Step::Nothing => match newest.filter(|newest| newest.position == change.position) {
@@ -102,6 +97,15 @@ pub async fn append(
             None => return Ok(appended),
         }
     }
+}
+
+/// Writes the newest entry again. If it is terminal now, its tombstone comes first: after the amendment the record makes no
+/// difference any more, so nobody would make good what is missing. A tombstone too early is hidden by its entry.
+async fn amend(feed: &impl Feed, was: &Entry, is: &Entry) -> Result<Put, FeedError> {
+    if is.terminal && !was.terminal {
+        feed.bury(&is.clone().buried()).await?;
+    }
+    feed.amend(was, is).await
 }
 
 /// Does what an entry leads to, once it is the newest: the one before it expires, and if it is terminal, its tombstone is kept.

@@ -8,7 +8,7 @@
 )]
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use aws_lambda_events::event::dynamodb::Event;
@@ -157,6 +157,10 @@ impl io::Write for Sink {
 
 impl Logs {
     pub fn start() -> Self {
+        // If there has only ever been one subscriber, `tracing` asks the thread that comes to a line first whether the line is
+        // of interest, and remembers the answer for all threads. Another test's thread has no subscriber.
+        static SECOND: OnceLock<tracing::Dispatch> = OnceLock::new();
+        SECOND.get_or_init(|| tracing::Dispatch::new(tracing_subscriber::fmt().finish()));
         let lines = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&lines);
         let subscriber = tracing_subscriber::fmt()
