@@ -465,7 +465,11 @@ async fn dwell_times_are_learned_once_each_and_what_that_costs_is_bounded() {
         let records: Vec<_> = ["PLACED", "PAID", "DELIVERED", "RETURNED"]
             .map(|status| {
                 n += 1;
-                record(&id, n, status)
+                let mut record = record(&id, n, status);
+                if status == "PLACED" {
+                    record["eventName"] = json!("INSERT");
+                }
+                record
             })
             .into();
         let batch = json!({ "Records": records });
@@ -498,7 +502,9 @@ async fn what_cannot_be_learned_holds_nothing_up() {
     let feed = MemoryFeed::default();
     let projector = projector(&feed);
     let batch = |n, status| json!({ "Records": [record("A", n, status)] });
-    assert!(project(&projector, &batch(1, "PLACED")).await.is_empty());
+    let mut first = batch(1, "PLACED");
+    first["Records"][0]["eventName"] = json!("INSERT");
+    assert!(project(&projector, &first).await.is_empty());
     // The newest entry is read, the next put, the last one's expiry set; then the dwell time meets the fault.
     feed.inject([None, None, None, Some(Fault::Throttled)]);
     assert!(project(&projector, &batch(2, "PAID")).await.is_empty());
