@@ -105,7 +105,7 @@ cost: ## what it costs and how late it is, on two traces (CHANGES=a.csv VISITS=b
 		cargo run --quiet --package cost --locked --target-dir $(TARGET)
 
 .PHONY: bench
-bench: ## the README's numbers: what a check-in takes, whether the simulated bill is true, what watching costs
+bench: ## the README's numbers: what a check-in takes, whether the simulated bill is true, memory, what watching costs
 	cargo build --release --bins --locked --target-dir $(TARGET)
 	@FUNCTIONS='$(abspath $(TARGET))/release' \
 		cargo bench --quiet --profile dev --package cost --locked --target-dir $(TARGET)

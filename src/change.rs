@@ -5,13 +5,14 @@ use std::collections::{BTreeSet, HashMap};
 use aws_lambda_events::event::dynamodb::EventRecord;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use chrono::{DateTime, SecondsFormat, Utc};
 use serde_dynamo::{AttributeValue, Item};
-use serde_json::{Number, Value};
+use serde_json::Value;
 use thiserror::Error;
 
-use crate::feed::Position;
+use crate::feed::{Position, Seen};
+use crate::number::Decimal;
 use crate::order::{OrderId, OrderIdError, PublicView, Status};
+use crate::timestamp;
 
 /// Where the Orders table keeps what, and which of it the public may see.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +21,7 @@ pub struct Rules {
     pub order_id_attribute: String,
     /// Holds the status.
     pub status_attribute: String,
-    /// Holds the time of the change: RFC 3339 text, or a number of seconds or milliseconds since the Unix epoch.
+    /// Holds the time of the change, in any form that [`timestamp`] reads.
     pub updated_at_attribute: String,
     /// What the public may see beside the status.
     pub public_attributes: BTreeSet<String>,
@@ -50,10 +51,37 @@ pub struct Change {
     pub status: Status,
     /// The public attributes after the write.
     pub view: PublicView,
-    /// When it was written, RFC 3339 in UTC; `None` where neither the shop nor the record says so.
+    /// When it was written, RFC 3339 in UTC; `None` if neither the shop nor the record says so.
     pub at: Option<String>,
+    /// When AWS wrote the record, in milliseconds since the Unix epoch.
+    pub recorded_at: Option<u64>,
+    /// What was done to the item.
+    pub write: Write,
+    /// The state began with this write, as far as the record shows: the state before was another one.
+    pub began: bool,
     /// Nothing more is expected.
     pub terminal: bool,
+}
+
+/// What was done to an item of the Orders table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// It was written, and was not there before.
+    Insert,
+    /// It was written, and was there before.
+    Modify,
+    /// It was deleted.
+    Remove,
+}
+
+impl Change {
+    /// The record that it comes from.
+    pub fn seen(&self) -> Seen {
+        Seen {
+            position: self.position.clone(),
+            recorded_at: self.recorded_at,
+        }
+    }
 }
 
 /// Why a record can never become a change, however often it is tried.
@@ -92,45 +120,75 @@ pub enum Poison {
     EventName(String),
 }
 
+impl Poison {
+    /// Whether every record would fail like this if the settings named another attribute, table or stream than they should.
+    /// The rest can only be the fault of a single item or record.
+    pub fn is_configuration(&self) -> bool {
+        match self {
+            Self::SortKey(_)
+            | Self::NoOrderId(_)
+            | Self::NoImage
+            | Self::NoStatus(_)
+            | Self::NotAString(_) => true,
+            Self::OrderId { .. } | Self::NoPosition | Self::EventName(_) => false,
+        }
+    }
+}
+
 impl Rules {
-    /// Reads a stream record. `None` where it is a deletion that means nothing.
+    /// Reads a stream record. `None` if it is a deletion that means nothing.
     ///
     /// # Errors
     ///
-    /// [`Poison`] where it will never be a change.
+    /// [`Poison`] if it will never be a change.
     pub fn read(&self, record: &EventRecord) -> Result<Option<Change>, Poison> {
         let order = self.order(&record.change.keys)?;
         let position = position(record)?;
-        let written_at = record.change.approximate_creation_date_time;
-        let written_at = (written_at != DateTime::UNIX_EPOCH).then_some(written_at);
-        match record.event_name.as_str() {
-            "REMOVE" if self.on_remove == OnRemove::Ignore || is_time_to_live(record) => Ok(None),
-            "REMOVE" => Ok(Some(Change {
-                order,
-                position,
-                status: Status::removed(),
-                view: PublicView::new(),
-                at: written_at.map(rfc3339),
-                terminal: true,
-            })),
-            "INSERT" | "MODIFY" => {
-                let image = &record.change.new_image;
-                let status = self.status(image)?;
-                let at = image
-                    .get(&self.updated_at_attribute)
-                    .and_then(timestamp)
-                    .or(written_at);
-                Ok(Some(Change {
+        let written_at = timestamp::of_record(record.change.approximate_creation_date_time);
+        let recorded_at = written_at.and_then(|at| u64::try_from(at.timestamp_millis()).ok());
+        let image = &record.change.new_image;
+        let write = match record.event_name.as_str() {
+            "REMOVE" if self.on_remove == OnRemove::Ignore || is_time_to_live(record) => {
+                return Ok(None);
+            }
+            "REMOVE" => {
+                return Ok(Some(Change {
                     order,
                     position,
-                    terminal: self.terminal_statuses.contains(&status),
-                    status,
-                    view: self.view(image),
-                    at: at.map(rfc3339),
-                }))
+                    status: Status::removed(),
+                    view: PublicView::new(),
+                    at: written_at.map(timestamp::text),
+                    recorded_at,
+                    write: Write::Remove,
+                    began: true,
+                    terminal: true,
+                }));
             }
-            other => Err(Poison::EventName(other.to_owned())),
-        }
+            "INSERT" => Write::Insert,
+            "MODIFY" => Write::Modify,
+            other => return Err(Poison::EventName(other.to_owned())),
+        };
+        let status = self.status(image)?;
+        let view = self.view(image);
+        let updated_at = image.get(&self.updated_at_attribute);
+        let updated_at = updated_at.and_then(|value| timestamp::read(value, written_at));
+        Ok(Some(Change {
+            order,
+            position,
+            at: updated_at.or(written_at).map(timestamp::text),
+            recorded_at,
+            write,
+            began: write == Write::Insert || self.differs(&record.change.old_image, &status, &view),
+            terminal: self.terminal_statuses.contains(&status),
+            status,
+            view,
+        }))
+    }
+
+    /// Whether the old image shows another state. A stream without old images shows none.
+    fn differs(&self, old_image: &Item, status: &Status, view: &PublicView) -> bool {
+        !old_image.is_empty()
+            && (self.status(old_image).as_ref() != Ok(status) || self.view(old_image) != *view)
     }
 
     fn order(&self, keys: &Item) -> Result<OrderId, Poison> {
@@ -142,7 +200,11 @@ impl Rules {
         }
         let attribute = &self.order_id_attribute;
         let id = match keys.get(attribute) {
-            Some(AttributeValue::S(id) | AttributeValue::N(id)) => id.as_str(),
+            Some(AttributeValue::S(id)) => id.clone(),
+            // `1` and `1.0` are one key.
+            Some(AttributeValue::N(id)) => {
+                Decimal::parse(id).map_or_else(|| id.clone(), |id| id.to_string())
+            }
             Some(_) => return Err(Poison::NotAString(attribute.clone())),
             None => return Err(Poison::NoOrderId(attribute.clone())),
         };
@@ -174,16 +236,13 @@ impl Rules {
 
 fn position(record: &EventRecord) -> Result<Position, Poison> {
     // arn:aws:dynamodb:REGION:ACCOUNT:table/NAME/stream/LABEL
-    let label = record
-        .event_source_arn
-        .as_deref()
-        .and_then(|arn| arn.split_once("/stream/"));
+    let source = record.event_source_arn.as_deref();
+    let source = source.filter(|arn| arn.contains("/stream/"));
     let sequence_number = record.change.sequence_number.as_deref();
-    match (label, sequence_number) {
-        (Some((_, label)), Some(sequence_number)) => Position::new(label, sequence_number),
-        _ => None,
-    }
-    .ok_or(Poison::NoPosition)
+    source
+        .zip(sequence_number)
+        .and_then(|(source, sequence_number)| Position::new(source, sequence_number))
+        .ok_or(Poison::NoPosition)
 }
 
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/time-to-live-ttl-streams.html>
@@ -192,38 +251,11 @@ fn is_time_to_live(record: &EventRecord) -> bool {
     by.is_some_and(|by| by.type_ == "Service" && by.principal_id == "dynamodb.amazonaws.com")
 }
 
-fn rfc3339(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Millis, true)
-}
-
-/// Up to here a number is read as seconds (the year 5138), from here on as milliseconds (since March 1973).
-const SECONDS_BELOW: f64 = 1e11;
-
-/// `None` where the attribute is no time: the stream record's then stands in, for a time alone is no reason to hold back
-/// a status.
-fn timestamp(value: &AttributeValue) -> Option<DateTime<Utc>> {
-    match value {
-        AttributeValue::S(text) => Some(DateTime::parse_from_rfc3339(text).ok()?.to_utc()),
-        AttributeValue::N(number) => {
-            let number: f64 = number.parse().ok()?;
-            let millis = if number < SECONDS_BELOW {
-                number * 1000.0
-            } else {
-                number
-            };
-            DateTime::from_timestamp_millis(millis as i64)
-        }
-        _ => None,
-    }
-}
-
-/// Sets become sorted lists, for DynamoDB keeps no order in them and another order is no change; bytes become base64, as
-/// in DynamoDB's own JSON.
+/// One value for what is one to DynamoDB, so that two views are equal exactly if they show the same.
+///
+/// Sets become sorted lists, because DynamoDB keeps no order in them. Bytes become base64, as in DynamoDB's own JSON. A number
+/// that JavaScript cannot hold becomes a string, see [`Decimal::to_json`].
 fn json(value: &AttributeValue) -> Value {
-    let sorted = |mut list: Vec<Value>| {
-        list.sort_by_cached_key(Value::to_string);
-        Value::Array(list)
-    };
     match value {
         AttributeValue::S(text) => Value::String(text.clone()),
         AttributeValue::N(number) => json_number(number),
@@ -232,11 +264,20 @@ fn json(value: &AttributeValue) -> Value {
         AttributeValue::B(bytes) => json_bytes(bytes),
         AttributeValue::L(list) => list.iter().map(json).collect(),
         AttributeValue::M(map) => json_map(map),
-        AttributeValue::Ss(set) => {
-            sorted(set.iter().map(|text| Value::String(text.clone())).collect())
-        }
-        AttributeValue::Ns(set) => sorted(set.iter().map(|number| json_number(number)).collect()),
-        AttributeValue::Bs(set) => sorted(set.iter().map(|bytes| json_bytes(bytes)).collect()),
+        AttributeValue::Ss(set) => set
+            .iter()
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .cloned()
+            .map(Value::String)
+            .collect(),
+        AttributeValue::Ns(set) => json_numbers(set),
+        AttributeValue::Bs(set) => set
+            .iter()
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .map(|bytes| json_bytes(bytes))
+            .collect(),
     }
 }
 
@@ -250,11 +291,15 @@ fn json_bytes(bytes: &[u8]) -> Value {
     Value::String(BASE64_STANDARD.encode(bytes))
 }
 
-/// A browser's numbers are doubles: what does not fit an integer becomes one.
 fn json_number(number: &str) -> Value {
-    let integer = number.parse::<i64>().ok().map(Number::from);
-    let double = || number.parse().ok().and_then(Number::from_f64);
-    integer
-        .or_else(double)
-        .map_or_else(|| Value::String(number.to_owned()), Value::Number)
+    Decimal::parse(number).map_or_else(|| number.into(), |number| number.to_json())
+}
+
+/// In the order of numbers, each once.
+fn json_numbers(set: &[String]) -> Value {
+    let numbers: BTreeSet<_> = set
+        .iter()
+        .filter_map(|number| Decimal::parse(number))
+        .collect();
+    numbers.iter().map(Decimal::to_json).collect()
 }

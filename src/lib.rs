@@ -8,6 +8,7 @@
 //!
 //! - [`order`]: what the public knows of an order.
 //! - [`change`]: a stream record, read as a change of that. Pure.
+//! - [`number`], [`timestamp`]: what shops write as numbers and times. Pure.
 //! - [`projector`]: a batch of records becomes entries of the feed, and the records that must come again.
 //! - [`feed`]: a log for each order, in DynamoDB or in memory.
 //! - [`cursor`]: how far a client has seen. Pure.
@@ -37,6 +38,7 @@ pub mod feed;
 pub mod frame;
 pub mod hold;
 pub mod nodelay;
+pub mod number;
 pub mod order;
 pub mod prices;
 pub mod projector;
@@ -45,3 +47,4 @@ pub mod runtime;
 pub mod session;
 pub mod settings;
 pub mod telemetry;
+pub mod timestamp;

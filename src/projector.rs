@@ -1,8 +1,9 @@
 //! A batch of stream records becomes entries of the feed, and the records that must come again.
 
+mod batch;
+mod fit;
 mod learner;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_lambda_events::event::dynamodb::{Event, EventRecord};
@@ -10,10 +11,12 @@ use aws_lambda_events::event::streams::{DynamoDbBatchItemFailure, DynamoDbEventR
 use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, timeout_at};
 
-use crate::change::{Change, Rules};
+use crate::change::Rules;
 use crate::clock::Clock;
 use crate::feed::{self, Appended, Feed, FeedError};
-use crate::order::{OrderId, Status};
+use crate::order::Status;
+use batch::{Batch, Delivery, lowest_sequence_number};
+use fit::Fit;
 use learner::Learner;
 
 /// Orders that are worked on at once. Each waits on DynamoDB most of its time; more would only fill the connection pool.
@@ -25,6 +28,7 @@ pub struct Projector<F> {
     feed: F,
     rules: Rules,
     retention: Duration,
+    fit: Fit,
     learner: Learner,
 }
 
@@ -37,9 +41,6 @@ struct Outcome {
     dwelt: Vec<(Status, Duration)>,
 }
 
-/// A change and the sequence number of its record.
-type Delivery = (Change, String);
-
 impl<F: Feed> Projector<F> {
     /// A projector that reads records by these rules, and keeps a superseded or terminal entry for `retention`.
     pub fn new(feed: F, rules: Rules, retention: Duration) -> Self {
@@ -47,6 +48,7 @@ impl<F: Feed> Projector<F> {
             feed,
             rules,
             retention,
+            fit: Fit::default(),
             learner: Learner::default(),
         }
     }
@@ -54,53 +56,56 @@ impl<F: Feed> Projector<F> {
     /// Projects a batch, until `end` at the latest.
     ///
     /// The response names, for each order that could not be finished, the lowest sequence number from which on it must be
-    /// delivered again. What can never succeed is logged as `poison record` and passed over, so that it blocks no shard.
+    /// delivered again. A record that can never succeed is logged as `poison record` and passed over, so that it blocks no
+    /// shard. If no record fits the settings, the whole batch must be delivered again.
     pub async fn project(
         &self,
         batch: &Event,
         clock: &Clock,
         end: Instant,
     ) -> DynamoDbEventResponse {
-        let outcomes: Vec<_> = stream::iter(self.by_order(batch))
-            .map(|(_, deliveries)| self.append_all(deliveries, clock, end))
+        let mut read = Batch::read(batch, &self.rules);
+        let mut response = DynamoDbEventResponse::default();
+        if !self.fits(&read, end).await {
+            fail(&mut response, lowest_sequence_number(batch));
+            return response;
+        }
+        for (record, poison) in &read.poison {
+            self.log_poison(record, poison);
+        }
+        // Boxed: the compiler gives up on futures of the SDK that are nested any deeper.
+        let outcomes: Vec<_> = stream::iter(std::mem::take(&mut read.orders))
+            .map(|(_, deliveries)| Box::pin(self.append_all(deliveries, clock, end)))
             .buffer_unordered(CONCURRENT_ORDERS)
             .collect()
             .await;
-        let mut response = DynamoDbEventResponse::default();
         let mut dwelt = Vec::new();
         for outcome in outcomes {
             dwelt.extend(outcome.dwelt);
-            if outcome.failed.is_some() {
-                let mut failure = DynamoDbBatchItemFailure::default();
-                failure.item_identifier = outcome.failed;
-                response.batch_item_failures.push(failure);
+            if let Some(failed) = outcome.failed {
+                fail(&mut response, failed);
             }
         }
-        if timeout_at(end, self.learner.learn(&self.feed, dwelt, clock))
-            .await
-            .is_err()
-        {
+        let keep = async {
+            self.learner.learn(&self.feed, dwelt, clock).await;
+            self.fit.remember(&read, &self.rules, &self.feed).await;
+        };
+        if timeout_at(end, keep).await.is_err() {
             tracing::warn!("no time was left to keep dwell times");
         }
         response
     }
 
-    fn by_order(&self, batch: &Event) -> BTreeMap<OrderId, Vec<Delivery>> {
-        let mut orders: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for record in &batch.records {
-            match self.rules.read(record) {
-                Ok(Some(change)) => {
-                    let sequence_number = record.change.sequence_number.clone().unwrap_or_default();
-                    orders
-                        .entry(change.order.clone())
-                        .or_default()
-                        .push((change, sequence_number));
-                }
-                Ok(None) => {}
-                Err(poison) => self.log_poison(record, &poison),
-            }
-        }
-        orders
+    /// Whether the settings fit the records. If that cannot be told now, the batch comes again too.
+    async fn fits(&self, batch: &Batch<'_>, end: Instant) -> bool {
+        let fits = Box::pin(self.fit.is_given(batch, &self.rules, &self.feed));
+        let reason = match timeout_at(end, fits).await {
+            Ok(Ok(fits)) => return fits,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "out of time".to_owned(),
+        };
+        tracing::warn!(reason, "the batch will be retried");
+        false
     }
 
     /// Appends an order's changes, one after the other. At the first that fails the order stops, for what comes after must
@@ -154,4 +159,10 @@ impl<F: Feed> Projector<F> {
             "poison record"
         );
     }
+}
+
+fn fail(response: &mut DynamoDbEventResponse, sequence_number: String) {
+    let mut failure = DynamoDbBatchItemFailure::default();
+    failure.item_identifier = Some(sequence_number);
+    response.batch_item_failures.push(failure);
 }

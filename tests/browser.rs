@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http_support::Server;
 use local::dynamo::{Dynamo, create_tables};
 use local::runtime_api::Function;
-use order_status_stream::change::Change;
+use order_status_stream::change::{Change, Write};
 use order_status_stream::clock::Clock;
 use order_status_stream::feed::dynamodb::DynamoDbFeed;
 use order_status_stream::feed::{Position, append};
@@ -94,6 +94,9 @@ impl Stage {
             status: Status::new(status).unwrap(),
             view: Default::default(),
             at: None,
+            recorded_at: None,
+            write: Write::Modify,
+            began: true,
             terminal: status == "DELIVERED",
         };
         append(

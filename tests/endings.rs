@@ -5,8 +5,10 @@ mod support;
 
 use std::time::Duration;
 
-use order_status_stream::feed::Feed;
+use order_status_stream::change::{Change, Write};
 use order_status_stream::feed::memory::Fault;
+use order_status_stream::feed::{Feed, append};
+use order_status_stream::order::Seq;
 use support::{Connection, Stage, outline, request, within};
 use tokio::time::Instant;
 
@@ -385,5 +387,102 @@ async fn a_lagging_replica_of_any_order_ends_nobodys_stream() {
         let events = stage.get(path, "").await.until("ready").await;
         assert!(outline(&events).contains(&"DISPUTED".to_owned()));
         assert!(!outline(&events).contains(&"end".to_owned()), "{disputed}");
+    }
+}
+
+/// After `RETENTION` the history of a finished order is gone. Its tombstone still says how it ended.
+#[tokio::test(start_paused = true)]
+async fn a_finished_order_stays_finished_after_its_history() {
+    for deleted in [false, true] {
+        let stage = Stage::new();
+        stage.change("A", "SHIPPED").await;
+        stage.change("A", "DELIVERED").await;
+        let events = stage.get(A, "").await.finish().await;
+        assert_eq!(outline(&events), ["hello", "SHIPPED", "DELIVERED", "end"]);
+        tokio::time::advance(support::RETENTION).await;
+        if deleted {
+            for seq in 1..=2 {
+                stage.feed.delete(&support::order("A"), Seq(seq));
+            }
+        }
+        // It was cut off before `end`.
+        let cut_off = stage.get(A, &events[2].id).await.finish().await;
+        assert_eq!(outline(&cut_off), ["hello", "end"], "{deleted}");
+        assert_eq!(cut_off[1].data, r#"{"orders":{"A":"DELIVERED"}}"#);
+        assert_eq!(cut_off[1].id, events[3].id);
+        // It was told the end.
+        let told = request("GET", A, &[("last-event-id", &events[3].id)]);
+        assert_eq!(stage.respond(&told).await.status(), 204, "{deleted}");
+        // It missed the last change, or saw nothing.
+        for (cursor, reason) in [
+            (&*events[1].id, "trimmed"),
+            ("", "trimmed"),
+            ("7", "unknown-cursor"),
+        ] {
+            let late = stage.get(A, cursor).await.finish().await;
+            assert_eq!(outline(&late), ["hello", "reset", "DELIVERED", "end"]);
+            assert!(late[1].data.contains(reason), "{cursor}: {}", late[1].data);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_finished_order_without_a_history_is_told_beside_one_that_goes_on() {
+    let stage = Stage::new();
+    stage.change("A", "DELIVERED").await;
+    tokio::time::advance(support::RETENTION).await;
+    stage.feed.delete(&support::order("A"), Seq(1));
+    stage.change("B", "SHIPPED").await;
+    let path = "/orders/events?order=A&order=B";
+    let mut page = stage.get(path, "").await;
+    let events = page.until("ready").await;
+    assert!(outline(&events).contains(&"DELIVERED".to_owned()));
+    stage.change("A", "RETURNED").await;
+    let change = page.until("message").await.pop().unwrap();
+    assert_eq!(support::change_of(&change)["seq"], 2);
+}
+
+/// The id is used again, for another customer.
+#[tokio::test(start_paused = true)]
+async fn a_new_life_begins_a_new_history() {
+    let stage = Stage::new();
+    for status in ["PLACED", "SHIPPED"] {
+        stage.change("A", status).await;
+    }
+    let seen = stage
+        .get(A, "")
+        .await
+        .until("ready")
+        .await
+        .pop()
+        .unwrap()
+        .id;
+    let mut watching = stage.get(A, &seen).await;
+    watching.until("ready").await;
+    let write = |n, status, write| Change {
+        write,
+        ..support::change("A", n, status)
+    };
+    for (n, status, kind) in [(3, "REMOVED", Write::Remove), (4, "PLACED", Write::Insert)] {
+        let change = write(n, status, kind);
+        append(&stage.feed, &change, &stage.clock(), support::RETENTION)
+            .await
+            .unwrap()
+            .unwrap();
+    }
+    let new = stage.get(A, "").await.until("ready").await;
+    assert_eq!(outline(&new), ["hello", "PLACED", "ready"]);
+    assert_eq!(
+        support::change_of(&new[1])["previous"],
+        serde_json::Value::Null
+    );
+    watching.until("reset").await;
+    for events in [
+        stage.get(A, &seen).await.until("ready").await,
+        watching.until("ready").await,
+    ] {
+        let told = outline(&events);
+        let reset = told.iter().position(|event| event == "reset").unwrap();
+        assert_eq!(told[reset..], ["reset", "PLACED", "ready"]);
     }
 }

@@ -6,13 +6,13 @@ use std::future::Future;
 use std::time::Duration;
 
 use local::dynamo::{Dynamo, create_tables};
-use order_status_stream::change::Change;
+use order_status_stream::change::{Change, Write};
 use order_status_stream::clock::Clock;
-use order_status_stream::dwell::Dwells;
+use order_status_stream::dwell::{Dwells, weight};
 use order_status_stream::feed::dynamodb::DynamoDbFeed;
 use order_status_stream::feed::memory::MemoryFeed;
 use order_status_stream::feed::{
-    Consistency, Entry, Feed, FeedError, Position, Put, append, read_all,
+    Consistency, Entry, Feed, FeedError, Position, Put, Seen, Step, TOMBSTONE, append, read_all,
 };
 use order_status_stream::order::{OrderId, Seq, Status};
 use serde_json::json;
@@ -34,11 +34,22 @@ fn change(id: &str, sequence_number: u64, status: &str) -> Change {
             ("eta".to_owned(), json!("18:20")),
             (
                 "parcel".to_owned(),
-                json!({ "weight": 1.5, "items": [1, 2, null, true], "huge": 1e30 }),
+                json!({ "weight": 1.5, "items": [1, 2, null, true], "tiny": 1e-30, "none": {} }),
             ),
         ]),
         at: Some("2026-11-22T17:40:00.123Z".to_owned()),
+        recorded_at: None,
+        write: Write::Modify,
+        began: true,
         terminal: status == "DELIVERED",
+    }
+}
+
+/// The entry that a change would be.
+fn entry_after(newest: Option<&Entry>, change: &Change) -> Entry {
+    match Entry::after(newest, change, &Clock::starting_at(NOW), RETENTION) {
+        Step::Append(entry) => *entry,
+        other => panic!("{other:?}"),
     }
 }
 
@@ -96,7 +107,10 @@ suite! {
     what_the_public_cannot_tell_apart_is_no_change
     a_new_stream_label_goes_on_where_the_old_one_ended
     an_entry_expires_once_it_is_superseded_or_terminal
-    an_expiry_is_set_once
+    an_expiry_is_only_ever_brought_forward
+    an_entry_is_amended_as_long_as_it_is_as_it_was_read
+    a_tombstone_stands_before_the_log_and_for_it
+    settings_are_vouched_for_one_by_one
     a_projector_that_died_between_its_writes_is_made_good
     after_expiry_anything_is_a_change
     concurrent_appenders_make_one_clean_log
@@ -104,6 +118,8 @@ suite! {
     the_latest_page_ends_with_the_newest_entry
     an_entry_that_is_too_large_is_refused
     dwell_times_are_kept_for_each_status_and_add_up
+    dwell_times_are_learned_for_decades
+    dwell_times_are_learned_by_many_at_once
 }
 
 async fn an_unknown_order_has_no_entries(feed: impl Feed) {
@@ -184,9 +200,8 @@ async fn reading_begins_where_it_is_told(feed: impl Feed) {
 }
 
 async fn a_number_is_taken_once(feed: impl Feed) {
-    let clock = Clock::starting_at(NOW);
-    let entry = Entry::after(None, &change("A", 1, "PLACED"), &clock, RETENTION).unwrap();
-    let other = Entry::after(None, &change("A", 2, "STOLEN"), &clock, RETENTION).unwrap();
+    let entry = entry_after(None, &change("A", 1, "PLACED"));
+    let other = entry_after(None, &change("A", 2, "STOLEN"));
     assert_eq!(feed.put(&entry).await.unwrap(), Put::Done);
     assert_eq!(feed.put(&other).await.unwrap(), Put::Taken);
     assert_eq!(read(&feed, "A", 0).await, log(&["PLACED"]));
@@ -249,24 +264,119 @@ async fn an_entry_expires_once_it_is_superseded_or_terminal(feed: impl Feed) {
     assert_eq!(expiries(&feed).await, [expiry, expiry, expiry, None]);
 }
 
-async fn an_expiry_is_set_once(feed: impl Feed) {
+async fn an_expiry_is_only_ever_brought_forward(feed: impl Feed) {
     append_all(&feed, &[change("A", 1, "PLACED")]).await;
-    feed.expire(&order("A"), Seq(1), 5).await.unwrap();
-    feed.expire(&order("A"), Seq(1), 6).await.unwrap();
-    feed.expire(&order("A"), Seq(2), 7).await.unwrap();
-    assert_eq!(expiries(&feed).await, [Some(5)]);
+    for (at, expected) in [(5, 5), (6, 5), (4, 4)] {
+        let entry = feed.expire(&order("A"), Seq(1), at).await.unwrap();
+        // As it then is, whether or not it was written.
+        assert_eq!(entry.unwrap().expires_at, Some(expected));
+        assert_eq!(expiries(&feed).await, [Some(expected)]);
+    }
+    assert_eq!(feed.expire(&order("A"), Seq(2), 7).await.unwrap(), None);
+    assert_eq!(expiries(&feed).await, [Some(4)]);
+}
+
+async fn an_entry_is_amended_as_long_as_it_is_as_it_was_read(feed: impl Feed) {
+    append_all(&feed, &[change("A", 1, "PLACED")]).await;
+    let newest = async || feed.newest(&order("A")).await.unwrap().unwrap();
+    let first = newest().await;
+    let seen = |sequence_number, recorded_at| Seen {
+        position: Position::new("arn:b", sequence_number).unwrap(),
+        recorded_at,
+    };
+    let versions = [
+        Entry {
+            terminal: true,
+            expires_at: Some(5),
+            ..first.clone()
+        },
+        Entry {
+            sources: vec![seen("1", None), seen("2", Some(1_795_369_200_123))],
+            ..first.clone()
+        },
+        Entry {
+            terminal: true,
+            sources: vec![seen("3", Some(7))],
+            ..first.clone()
+        },
+        first.clone(),
+    ];
+    let mut was = first;
+    for is in versions {
+        assert_eq!(feed.amend(&was, &is).await.unwrap(), Put::Done);
+        assert_eq!(newest().await, is);
+        // Whoever read what was there before is too late.
+        assert_eq!(feed.amend(&was, &was).await.unwrap(), Put::Taken);
+        assert_eq!(newest().await, is);
+        was = is;
+    }
+    let missing = Entry { seq: Seq(2), ..was };
+    assert_eq!(feed.amend(&missing, &missing).await.unwrap(), Put::Taken);
+}
+
+async fn a_tombstone_stands_before_the_log_and_for_it(feed: impl Feed) {
+    append_all(
+        &feed,
+        &[change("B", 1, "PLACED"), change("B", 2, "DELIVERED")],
+    )
+    .await;
+    let latest = async |id| feed.latest(&order(id), Consistency::Strong).await.unwrap();
+    let page = latest("B").await;
+    assert!(!page.more);
+    let numbers: Vec<_> = page
+        .entries
+        .iter()
+        .map(|entry| (entry.seq.0, entry.tombstone))
+        .collect();
+    assert_eq!(numbers, [(2, true), (1, false), (2, false)]);
+    let expected = page.entries[2].clone().buried();
+    assert_eq!(page.entries[0], expected);
+    assert_eq!(expected.view, BTreeMap::new());
+    assert_eq!(
+        expected.expires_at,
+        Some((NOW + RETENTION + TOMBSTONE).as_secs())
+    );
+    assert_eq!(read(&feed, "B", 0).await, log(&["PLACED", "DELIVERED"]));
+    assert_eq!(
+        feed.newest(&order("B")).await.unwrap().unwrap(),
+        page.entries[2]
+    );
+    // An older one does not take its place. A tombstone alone is all that is known of an order.
+    let tombstone = |seq| Entry {
+        order: order("A"),
+        seq: Seq(seq),
+        ..expected.clone()
+    };
+    for (seq, kept) in [(3, 3), (2, 3), (4, 4)] {
+        feed.bury(&tombstone(seq)).await.unwrap();
+        assert_eq!(
+            feed.newest(&order("A")).await.unwrap(),
+            Some(tombstone(kept))
+        );
+    }
+    assert_eq!(latest("A").await.entries, [tombstone(4)]);
+    assert_eq!(read(&feed, "A", 0).await, []);
+    append_all(&feed, &[change("A", 3, "RETURNED")]).await;
+    assert_eq!(read(&feed, "A", 0).await, [(5, "RETURNED".to_owned())]);
+}
+
+async fn settings_are_vouched_for_one_by_one(feed: impl Feed) {
+    let most = (1 << 48) - 1;
+    for settings in [0, 7, most] {
+        assert!(!feed.vouched(settings).await.unwrap());
+        feed.vouch(settings).await.unwrap();
+        feed.vouch(settings).await.unwrap();
+        assert!(feed.vouched(settings).await.unwrap());
+    }
+    assert!(!feed.vouched(8).await.unwrap());
+    assert_eq!(feed.learned().await.unwrap(), BTreeMap::new());
 }
 
 async fn a_projector_that_died_between_its_writes_is_made_good(feed: impl Feed) {
     append_all(&feed, &[change("A", 1, "PLACED")]).await;
     let first = feed.newest(&order("A")).await.unwrap();
-    let died_after = Entry::after(
-        first.as_ref(),
-        &change("A", 2, "PAID"),
-        &Clock::starting_at(NOW),
-        RETENTION,
-    );
-    feed.put(&died_after.unwrap()).await.unwrap();
+    let died_after = entry_after(first.as_ref(), &change("A", 2, "PAID"));
+    feed.put(&died_after).await.unwrap();
     assert_eq!(expiries(&feed).await, [None, None]);
     append_all(&feed, &[change("A", 1, "PLACED"), change("A", 2, "PAID")]).await;
     assert_eq!(
@@ -376,4 +486,30 @@ async fn dwell_times_are_kept_for_each_status_and_add_up(feed: impl Feed) {
     // No order is told of them.
     append_all(&feed, &[change("dwell", 1, "PAID")]).await;
     assert_eq!(read(&feed, "dwell", 0).await, log(&["PAID"]));
+}
+
+async fn dwell_times_are_learned_for_decades(feed: impl Feed) {
+    let paid = Status::new("PAID").unwrap();
+    let mut expected = Dwells::default();
+    // Ten times a year until 2086. From 2031 on a sum has more than 38 digits, from 2057 on a weight is too large for DynamoDB.
+    for step in 0..600 {
+        let now = NOW.as_secs() + step * 36 * 86_400;
+        let mut dwells = Dwells::default();
+        dwells.add(Duration::from_secs(60 + step % 7 * 1000), weight(now));
+        expected.merge(&dwells);
+        let known = feed.learn(&paid, &dwells, now).await.unwrap();
+        assert!((known / expected.total() - 1.0).abs() < 1e-9, "{step}");
+    }
+    let learned = &feed.learned().await.unwrap()[&paid];
+    assert!((learned.total() / expected.total() - 1.0).abs() < 1e-9);
+}
+
+async fn dwell_times_are_learned_by_many_at_once(feed: impl Feed) {
+    let paid = Status::new("PAID").unwrap();
+    let mut one = Dwells::default();
+    one.add(Duration::from_secs(60), 0.1);
+    let learn = async || feed.learn(&paid, &one, u64::MAX / 2).await.unwrap();
+    tokio::join!(learn(), learn(), learn());
+    let total = feed.learned().await.unwrap()[&paid].total();
+    assert!((total - 0.3).abs() < 1e-12, "{total}");
 }

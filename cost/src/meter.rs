@@ -84,10 +84,30 @@ impl Feed for MeteredFeed {
         self.log.put(entry).await
     }
 
-    async fn expire(&self, order: &OrderId, seq: Seq, at: u64) -> Result<(), FeedError> {
+    async fn amend(&self, was: &Entry, is: &Entry) -> Result<Put, FeedError> {
+        lock(&self.projecting).write_units += write_units(size(is));
+        self.log.amend(was, is).await
+    }
+
+    async fn expire(&self, order: &OrderId, seq: Seq, at: u64) -> Result<Option<Entry>, FeedError> {
         // The whole item counts. None of a trace is larger.
         lock(&self.projecting).write_units += 1.0;
         self.log.expire(order, seq, at).await
+    }
+
+    async fn bury(&self, tombstone: &Entry) -> Result<(), FeedError> {
+        lock(&self.projecting).write_units += write_units(size(tombstone));
+        self.log.bury(tombstone).await
+    }
+
+    async fn vouch(&self, settings: u64) -> Result<(), FeedError> {
+        lock(&self.projecting).write_units += 1.0;
+        self.log.vouch(settings).await
+    }
+
+    async fn vouched(&self, settings: u64) -> Result<bool, FeedError> {
+        lock(&self.projecting).read_units += 1.0;
+        self.log.vouched(settings).await
     }
 
     async fn read(
@@ -109,7 +129,11 @@ impl Feed for MeteredFeed {
 
     /// Written for those who watch, so they pay.
     async fn learn(&self, status: &Status, dwells: &Dwells, _: u64) -> Result<f64, FeedError> {
-        lock(&self.watching).write_units += 1.0;
+        // What is kept is read first, consistently.
+        let mut watching = lock(&self.watching);
+        watching.read_units += 1.0;
+        watching.write_units += 1.0;
+        drop(watching);
         let known = self.learned.get(status).map_or(0.0, Dwells::total);
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         let written = written.entry(status.clone()).or_insert(known);

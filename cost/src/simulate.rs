@@ -183,7 +183,8 @@ fn projector<F: Feed>(feed: F) -> Result<Projector<F>, String> {
     Ok(Projector::new(feed, settings.rules, settings.retention))
 }
 
-/// What the stream tells of a change. Its number is public, so that each row of a trace is a change.
+/// What the stream tells of a change. Its number is public, so that each row of a trace is a change, and the old image shows
+/// another one, so that the state began with it.
 pub fn record(n: usize, order: &str, status: &str, epoch_seconds: u64) -> Value {
     json!({
         "eventID": n.to_string(),
@@ -196,6 +197,7 @@ pub fn record(n: usize, order: &str, status: &str, epoch_seconds: u64) -> Value 
             "ApproximateCreationDateTime": epoch_seconds,
             "Keys": { "orderId": { "S": order } },
             "NewImage": { "orderId": { "S": order }, "status": { "S": status }, "n": { "N": n.to_string() } },
+            "OldImage": { "orderId": { "S": order }, "status": { "S": status }, "n": { "S": "another" } },
             "SequenceNumber": format!("{n:021}"),
             "SizeBytes": 59,
             "StreamViewType": "NEW_AND_OLD_IMAGES"

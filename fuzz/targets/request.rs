@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http_body_util::BodyExt;
 use libfuzzer_sys::fuzz_target;
-use order_status_stream::change::Change;
+use order_status_stream::change::{Change, Write};
 use order_status_stream::clock::Clock;
 use order_status_stream::endpoint::Endpoint;
 use order_status_stream::feed::memory::MemoryFeed;
@@ -70,6 +70,9 @@ async fn endpoint() -> Endpoint<MemoryFeed> {
             status: Status::new(status).unwrap(),
             view: Default::default(),
             at: None,
+            recorded_at: None,
+            write: Write::Modify,
+            began: true,
             terminal: status == "DELIVERED",
         };
         append(&feed, &change, &clock(), Duration::from_secs(172_800)).await.unwrap();

@@ -1,16 +1,23 @@
 //! The feed in memory, for tests and simulation. It can be told to be stale or to fail.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
+use serde_dynamo::{AttributeValue, Item};
+
 use super::{Consistency, Entry, Feed, FeedError, PAGE_ENTRIES, Page, Put};
 use crate::dwell::Dwells;
+use crate::number::Decimal;
 use crate::order::{OrderId, Seq, Status};
 
+/// A tombstone has the number zero here.
 type Log = BTreeMap<(OrderId, Seq), Entry>;
+
+/// DynamoDB's limit to a number.
+const MAX_DIGITS: usize = 38;
 
 /// DynamoDB's limit. Its way of counting is not JSON's, but near enough.
 const MAX_ITEM_BYTES: usize = 400 * 1024;
@@ -32,6 +39,7 @@ struct State {
     replica: Option<Log>,
     dwells: BTreeMap<Status, Dwells>,
     learnings: usize,
+    vouched: BTreeSet<u64>,
     faults: VecDeque<Option<Fault>>,
 }
 
@@ -69,9 +77,18 @@ impl MemoryFeed {
         self.state().faults.extend(faults);
     }
 
-    /// Everything that is stored, expired or not.
+    /// Every entry that is stored, expired or not. Tombstones are not among them.
     pub fn entries(&self) -> Vec<Entry> {
-        self.state().log.values().cloned().collect()
+        let state = self.state();
+        let entries = state.log.values().filter(|entry| !entry.tombstone);
+        entries.cloned().collect()
+    }
+
+    /// Every tombstone that is stored.
+    pub fn tombstones(&self) -> Vec<Entry> {
+        let state = self.state();
+        let tombstones = state.log.values().filter(|entry| entry.tombstone);
+        tombstones.cloned().collect()
     }
 
     /// How often dwell times were added.
@@ -79,7 +96,7 @@ impl MemoryFeed {
         self.state().learnings
     }
 
-    /// Deletes an entry, as the table's TTL does some time after it expired.
+    /// Deletes an entry, as the table's TTL does some time after it expired. [`Seq::ZERO`] is the order's tombstone.
     pub fn delete(&self, order: &OrderId, seq: Seq) {
         self.state().log.remove(&(order.clone(), seq));
     }
@@ -130,6 +147,36 @@ impl State {
     }
 }
 
+/// The entry as DynamoDB gives it back.
+fn stored(entry: &Entry) -> Result<Entry, FeedError> {
+    let item: Item = serde_dynamo::to_item(entry).map_err(|error| refused(&error.to_string()))?;
+    let item = stored_map(item.into_inner());
+    let item = item.ok_or_else(|| refused("a number has 38 digits at most"))?;
+    let item = Item::from(item);
+    serde_dynamo::from_item(item).map_err(|error| refused(&error.to_string()))
+}
+
+/// Numbers lose the zeros that say nothing. `None` if one has too many digits.
+fn stored_value(value: AttributeValue) -> Option<AttributeValue> {
+    Some(match value {
+        AttributeValue::N(number) => {
+            let number = Decimal::parse(&number).filter(|number| number.digits() <= MAX_DIGITS)?;
+            AttributeValue::N(number.to_string())
+        }
+        AttributeValue::L(list) => {
+            AttributeValue::L(list.into_iter().map(stored_value).collect::<Option<_>>()?)
+        }
+        AttributeValue::M(map) => AttributeValue::M(stored_map(map)?),
+        other => other,
+    })
+}
+
+fn stored_map(map: HashMap<String, AttributeValue>) -> Option<HashMap<String, AttributeValue>> {
+    let map = map.into_iter();
+    map.map(|(name, value)| Some((name, stored_value(value)?)))
+        .collect()
+}
+
 fn size(entry: &Entry) -> usize {
     serde_json::to_string(entry).map_or(0, |json| json.len())
 }
@@ -177,21 +224,57 @@ impl Feed for MemoryFeed {
         if size(entry) > MAX_ITEM_BYTES {
             return Err(refused("an entry is 400 KB at most"));
         }
+        let stored = stored(entry)?;
         self.call(|state| {
             let key = (entry.order.clone(), entry.seq);
             if state.log.contains_key(&key) {
                 return Put::Taken;
             }
-            state.log.insert(key, entry.clone());
+            state.log.insert(key, stored);
             Put::Done
         })
         .await
     }
 
-    async fn expire(&self, order: &OrderId, seq: Seq, at: u64) -> Result<(), FeedError> {
+    async fn amend(&self, was: &Entry, is: &Entry) -> Result<Put, FeedError> {
+        let amendable = |entry: &Entry| {
+            let Entry {
+                terminal,
+                expires_at,
+                sources,
+                ..
+            } = entry;
+            (*terminal, *expires_at, sources.clone())
+        };
         self.call(|state| {
-            if let Some(entry) = state.log.get_mut(&(order.clone(), seq)) {
-                entry.expires_at.get_or_insert(at);
+            let entry = state.log.get_mut(&(was.order.clone(), was.seq));
+            match entry.filter(|entry| amendable(entry) == amendable(was)) {
+                Some(entry) => {
+                    (entry.terminal, entry.expires_at, entry.sources) = amendable(is);
+                    Put::Done
+                }
+                None => Put::Taken,
+            }
+        })
+        .await
+    }
+
+    async fn expire(&self, order: &OrderId, seq: Seq, at: u64) -> Result<Option<Entry>, FeedError> {
+        self.call(|state| {
+            let entry = state.log.get_mut(&(order.clone(), seq))?;
+            entry.expires_at = Some(entry.expires_at.map_or(at, |earlier| earlier.min(at)));
+            Some(entry.clone())
+        })
+        .await
+    }
+
+    async fn bury(&self, tombstone: &Entry) -> Result<(), FeedError> {
+        let stored = stored(tombstone)?;
+        self.call(|state| {
+            let key = (tombstone.order.clone(), Seq::ZERO);
+            let older = state.log.get(&key);
+            if older.is_none_or(|older| older.seq <= stored.seq) {
+                state.log.insert(key, stored);
             }
         })
         .await
@@ -203,7 +286,7 @@ impl Feed for MemoryFeed {
         from: Seq,
         consistency: Consistency,
     ) -> Result<Page, FeedError> {
-        self.call(|state| page(entries(state.log(consistency), order, from)))
+        self.call(|state| page(entries(state.log(consistency), order, from.max(Seq(1)))))
             .await
     }
 
@@ -214,6 +297,17 @@ impl Feed for MemoryFeed {
             page
         })
         .await
+    }
+
+    async fn vouch(&self, settings: u64) -> Result<(), FeedError> {
+        self.call(|state| {
+            state.vouched.insert(settings);
+        })
+        .await
+    }
+
+    async fn vouched(&self, settings: u64) -> Result<bool, FeedError> {
+        self.call(|state| state.vouched.contains(&settings)).await
     }
 
     async fn learn(&self, status: &Status, dwells: &Dwells, _: u64) -> Result<f64, FeedError> {

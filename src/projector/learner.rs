@@ -16,6 +16,10 @@ use crate::order::Status;
 /// million. What is lost with a process is less than a tenth of what is known.
 const WORTH_WRITING: f64 = 0.1;
 
+/// What is pending for longer is written, whatever part of the whole it is: if much of what is known is wrong, the rest must
+/// not wait for a tenth of that.
+const LONGEST_WAIT_SECONDS: u64 = 60 * 60;
+
 /// A status that no order was in for this long is forgotten.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(180 * 86_400);
 
@@ -32,6 +36,8 @@ struct Pending {
     dwells: Dwells,
     /// The weight of what was written before, by anyone, as far as known.
     written: f64,
+    /// When the first of the dwell times that wait came, in seconds since the Unix epoch.
+    since: Option<u64>,
 }
 
 impl Learner {
@@ -44,23 +50,22 @@ impl Learner {
     ) {
         let now = weight(clock.epoch_seconds());
         let expires_at = (clock.epoch() + FORGOTTEN_AFTER).as_secs();
-        let writes = self
-            .collect(dwelt, now)
-            .into_iter()
-            .map(|(status, dwells)| async move {
+        let writes = self.collect(dwelt, clock.epoch_seconds()).into_iter().map(
+            |(status, dwells)| async move {
                 match feed.learn(&status, &dwells, expires_at).await {
                     Ok(written) => self.wrote(status, written, now),
                     Err(error) => tracing::warn!(%error, "dwell times were not kept"),
                 }
-            });
+            },
+        );
         join_all(writes).await;
     }
 
     /// Adds to what is pending, and takes out what is worth writing.
-    fn collect(&self, dwelt: Vec<(Status, Duration)>, now: f64) -> BTreeMap<Status, Dwells> {
+    fn collect(&self, dwelt: Vec<(Status, Duration)>, now: u64) -> BTreeMap<Status, Dwells> {
         let mut batch = BTreeMap::<_, Dwells>::new();
         for (status, dwell) in dwelt {
-            batch.entry(status).or_default().add(dwell, now);
+            batch.entry(status).or_default().add(dwell, weight(now));
         }
         let mut pending = self.pending();
         batch.retain(|status, dwells| {
@@ -68,9 +73,12 @@ impl Learner {
                 return true;
             };
             pending.dwells.merge(dwells);
-            let worth = pending.dwells.total() >= WORTH_WRITING * pending.written;
+            let since = *pending.since.get_or_insert(now);
+            let worth = pending.dwells.total() >= WORTH_WRITING * pending.written
+                || now.saturating_sub(since) >= LONGEST_WAIT_SECONDS;
             if worth {
                 *dwells = std::mem::take(&mut pending.dwells);
+                pending.since = None;
             }
             worth
         });

@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use local::dynamo::{Dynamo, create_tables};
 use local::runtime_api::{Fault, Function};
-use order_status_stream::change::Change;
+use order_status_stream::change::{Change, Write};
 use order_status_stream::clock::Clock;
 use order_status_stream::feed::dynamodb::DynamoDbFeed;
 use order_status_stream::feed::{Position, append};
@@ -232,6 +232,9 @@ async fn before_visit(feed: &DynamoDbFeed, order: &str, visit: usize) {
             status: Status::new(*status).unwrap(),
             view: [("note".to_owned(), json!(NOTE))].into_iter().collect(),
             at: Some("2026-11-22T17:40:00Z".to_owned()),
+            recorded_at: None,
+            write: Write::Modify,
+            began: true,
             terminal: *status == "DELIVERED",
         };
         append(feed, &change, &Clock::system(), Duration::from_secs(86_400))

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use local::dynamo::{Dynamo, create_tables};
 use local::pump::{BoxError, Invoke, Pump};
 use local::runtime_api::{Builder, Function};
-use order_status_stream::change::Change;
+use order_status_stream::change::{Change, Write};
 use order_status_stream::clock::Clock;
 use order_status_stream::feed::dynamodb::DynamoDbFeed;
 use order_status_stream::feed::{Consistency, Position, append, read_all};
@@ -94,6 +94,9 @@ impl Cloud {
             status: Status::new(status).unwrap(),
             view: Default::default(),
             at: None,
+            recorded_at: None,
+            write: Write::Modify,
+            began: true,
             terminal: status == "DELIVERED",
         };
         append(&feed, &change, &Clock::system(), RETENTION)

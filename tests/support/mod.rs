@@ -15,7 +15,7 @@ use eventsource_stream::{Event, Eventsource};
 use futures_util::{FutureExt, StreamExt, stream};
 use http::Response;
 use http_body_util::BodyExt;
-use order_status_stream::change::Change;
+use order_status_stream::change::{Change, Write};
 use order_status_stream::clock::Clock;
 use order_status_stream::endpoint::{Body, Endpoint};
 use order_status_stream::feed::memory::MemoryFeed;
@@ -42,6 +42,9 @@ pub fn change(id: &str, n: u64, status: &str) -> Change {
         status: Status::new(status).unwrap(),
         view: Default::default(),
         at: Some("2026-11-22T17:40:00.123Z".to_owned()),
+        recorded_at: None,
+        write: Write::Modify,
+        began: true,
         terminal: ["DELIVERED", "RETURNED"].contains(&status),
     }
 }

@@ -1,0 +1,245 @@
+//! DynamoDB's numbers: decimal, up to 38 digits. A JavaScript number holds about 16. Pure.
+
+use std::cmp::Ordering;
+use std::fmt;
+
+use serde_json::{Number, Value};
+
+/// Integers up to here, 2^53 − 1, are exact in a JavaScript number (`Number.MAX_SAFE_INTEGER`).
+const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;
+
+/// DynamoDB's numbers lie between 1E-130 and 9.99…E+125. An exponent beyond this is not one of them.
+const MAX_EXPONENT: i32 = 200;
+
+/// A decimal number. Equal numbers are equal values: `1`, `1.0` and `1e0` are the same one, and so are `0` and `-0`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decimal {
+    negative: bool,
+    /// Without zeros at the start or the end. Empty is zero.
+    digits: String,
+    /// How many digits stand before the decimal point. May be negative.
+    point: i32,
+}
+
+impl Decimal {
+    /// Reads `-12`, `1.50`, `1E+3`. `None` if it is not such a number.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (negative, unsigned) = match text.strip_prefix('-') {
+            Some(rest) => (true, rest),
+            None => (false, text.strip_prefix('+').unwrap_or(text)),
+        };
+        let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
+            Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
+            None => (unsigned, 0),
+        };
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let all = [whole, fraction].concat();
+        if all.is_empty() || all.len() > 400 || !all.bytes().all(|b| b.is_ascii_digit()) {
+            return None;
+        }
+        let digits = all.trim_start_matches('0');
+        let leading_zeros = all.len() - digits.len();
+        let point = i32::try_from(whole.len()).ok()? - i32::try_from(leading_zeros).ok()?;
+        let digits = digits.trim_end_matches('0');
+        if digits.is_empty() {
+            return Some(Self::ZERO);
+        }
+        let point = point.checked_add(exponent)?;
+        (point.abs() <= MAX_EXPONENT).then(|| Self {
+            negative,
+            digits: digits.to_owned(),
+            point,
+        })
+    }
+
+    const ZERO: Self = Self {
+        negative: false,
+        digits: String::new(),
+        point: 0,
+    };
+
+    /// How many digits it has that count.
+    pub fn digits(&self) -> usize {
+        self.digits.len()
+    }
+
+    /// As JSON: a number if a JavaScript number holds exactly this one, else a string of the digits.
+    pub fn to_json(&self) -> Value {
+        let text = self.to_string();
+        let number = match self.is_integer() {
+            true => text.parse::<i64>().ok().filter(is_safe).map(Number::from),
+            false => self.to_double(&text).and_then(Number::from_f64),
+        };
+        number.map_or(Value::String(text), Value::Number)
+    }
+
+    fn is_integer(&self) -> bool {
+        // With a point beyond any number of digits a text has, see `MAX_EXPONENT`.
+        usize::try_from(self.point).is_ok_and(|point| point >= self.digits.len())
+    }
+
+    /// The double whose shortest decimal text is this number: what JavaScript prints of it is the same number again.
+    fn to_double(&self, text: &str) -> Option<f64> {
+        let double: f64 = text.parse().ok()?;
+        (Self::parse(&format!("{double:e}")).as_ref() == Some(self)).then_some(double)
+    }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "`filter` passes a reference"
+)]
+fn is_safe(integer: &i64) -> bool {
+    (-MAX_SAFE_INTEGER..=MAX_SAFE_INTEGER).contains(integer)
+}
+
+impl fmt::Display for Decimal {
+    /// Without an exponent, and without a zero that says nothing.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.negative { "-" } else { "" };
+        let length = i32::try_from(self.digits.len()).unwrap_or(i32::MAX);
+        let zeros = |count: i32| "0".repeat(usize::try_from(count).unwrap_or(0));
+        if self.digits.is_empty() {
+            f.write_str("0")
+        } else if self.point <= 0 {
+            write!(f, "{sign}0.{}{}", zeros(-self.point), self.digits)
+        } else if self.point >= length {
+            write!(f, "{sign}{}{}", self.digits, zeros(self.point - length))
+        } else {
+            let at = usize::try_from(self.point).unwrap_or(0);
+            let (whole, fraction) = self.digits.split_at(at);
+            write!(f, "{sign}{whole}.{fraction}")
+        }
+    }
+}
+
+impl Ord for Decimal {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let sign = |number: &Self| match (number.digits.is_empty(), number.negative) {
+            (true, _) => 0,
+            (false, true) => -1,
+            (false, false) => 1,
+        };
+        let magnitude = || {
+            let points = self.point.cmp(&other.point);
+            points.then_with(|| self.digits.cmp(&other.digits))
+        };
+        sign(self).cmp(&sign(other)).then_with(|| match sign(self) {
+            0 => Ordering::Equal,
+            1 => magnitude(),
+            _ => magnitude().reverse(),
+        })
+    }
+}
+
+impl PartialOrd for Decimal {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    #[track_caller]
+    fn check(text: &str, canonical: &str, shown: &Value) {
+        let number = Decimal::parse(text).expect("a number");
+        assert_eq!(number.to_string(), canonical, "{text}");
+        assert_eq!(&number.to_json(), shown, "{text}");
+    }
+
+    #[test]
+    fn what_a_javascript_number_holds_is_a_number() {
+        for one in ["1", "1.0", "1e0", "+1", "0.1E1", "10e-1", "0001.000"] {
+            check(one, "1", &json!(1));
+        }
+        for zero in ["0", "-0", "0.00", "0e99", "-0.0E-5"] {
+            check(zero, "0", &json!(0));
+        }
+        for hundred in ["100", "100.0", "1E+2"] {
+            check(hundred, "100", &json!(100));
+        }
+        check("-12", "-12", &json!(-12));
+        check("59.90", "59.9", &json!(59.9));
+        check("-0.1", "-0.1", &json!(-0.1));
+        check(".5", "0.5", &json!(0.5));
+        check(
+            "9007199254740991",
+            "9007199254740991",
+            &json!(9_007_199_254_740_991_i64),
+        );
+        check("1E-130", &format!("0.{}1", "0".repeat(129)), &json!(1e-130));
+    }
+
+    #[test]
+    fn what_it_does_not_hold_is_a_string() {
+        for text in [
+            "9007199254740992",
+            "-9007199254740992",
+            "12345678901234567890",
+            "1234567890123456789012",
+            "99999999999999999999999999999999999999",
+            "99.99999999999999999999999999",
+            "0.1000000000000000055511151231257827",
+            "33.333333333333333333",
+        ] {
+            check(text, text, &json!(text));
+        }
+        check(
+            "1e30",
+            &format!("1{}", "0".repeat(30)),
+            &json!(format!("1{}", "0".repeat(30))),
+        );
+    }
+
+    #[test]
+    fn what_is_no_number() {
+        for text in [
+            "",
+            "-",
+            ".",
+            "e1",
+            "1e",
+            "NaN",
+            "inf",
+            "1 ",
+            "0x1",
+            "1.2.3",
+            "--1",
+            "1e999999999999",
+            "1e2147483647",
+            "١",
+        ] {
+            assert_eq!(Decimal::parse(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn they_are_in_the_order_of_numbers() {
+        let ascending = [
+            "-1e20", "-10", "-9.5", "-0.01", "0", "0.001", "0.01", "2", "10", "10.5", "1e20",
+        ];
+        let numbers: Vec<_> = ascending
+            .iter()
+            .filter_map(|text| Decimal::parse(text))
+            .collect();
+        assert_eq!(numbers.len(), ascending.len());
+        assert!(numbers.is_sorted() && numbers.windows(2).all(|pair| pair[0] < pair[1]));
+    }
+
+    proptest! {
+        #[test]
+        fn any_number_is_read_as_itself(number in "-?[0-9]{1,38}(\\.[0-9]{1,20})?([eE][+-]?[0-9]{1,2})?") {
+            let number = Decimal::parse(&number).expect("a number");
+            prop_assert_eq!(Decimal::parse(&number.to_string()), Some(number.clone()));
+            let shown = match number.to_json() {
+                Value::String(text) => text,
+                other => other.to_string(),
+            };
+            prop_assert_eq!(Decimal::parse(&shown), Some(number));
+        }
+    }
+}

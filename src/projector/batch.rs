@@ -1,0 +1,91 @@
+//! A batch of stream records, read: changes, order by order, and what cannot be read. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_lambda_events::event::dynamodb::{Event, EventRecord};
+use sha2::{Digest, Sha256};
+
+use crate::change::{Change, Poison, Rules};
+use crate::order::OrderId;
+
+/// A change and the sequence number of its record.
+pub(super) type Delivery = (Change, String);
+
+/// What a batch says.
+#[derive(Debug, Default)]
+pub(super) struct Batch<'a> {
+    /// The changes of each order.
+    pub(super) orders: BTreeMap<OrderId, Vec<Delivery>>,
+    /// The records that can never become a change.
+    pub(super) poison: Vec<(&'a EventRecord, Poison)>,
+    /// Where a record came from that holds a status that could be read: the settings fit.
+    pub(super) good_source: Option<&'a str>,
+}
+
+impl<'a> Batch<'a> {
+    pub(super) fn read(batch: &'a Event, rules: &Rules) -> Self {
+        let mut read = Self::default();
+        for record in &batch.records {
+            match rules.read(record) {
+                Ok(Some(change)) => {
+                    // A deletion has no status.
+                    if record.event_name != "REMOVE" {
+                        read.good_source = record.event_source_arn.as_deref();
+                    }
+                    let sequence_number = record.change.sequence_number.clone().unwrap_or_default();
+                    let deliveries = read.orders.entry(change.order.clone()).or_default();
+                    deliveries.push((change, sequence_number));
+                }
+                Ok(None) => {}
+                Err(poison) => read.poison.push((record, poison)),
+            }
+        }
+        read
+    }
+
+    /// The records that fail as every record would if the settings were wrong, unless one could be read.
+    pub(super) fn misfits(&self) -> Vec<&(&'a EventRecord, Poison)> {
+        let poison = self.poison.iter();
+        match self.good_source {
+            Some(_) => Vec::new(),
+            None => poison
+                .filter(|(_, poison)| poison.is_configuration())
+                .collect(),
+        }
+    }
+}
+
+/// Whether all of these records are of one item of the table.
+pub(super) fn are_one_item(records: &[&(&EventRecord, Poison)]) -> bool {
+    let keys = |pair: &(&EventRecord, Poison)| pair.0.change.keys.clone();
+    records
+        .windows(2)
+        .all(|pair| keys(pair[0]) == keys(pair[1]))
+}
+
+/// Why they fail, each reason once.
+pub(super) fn reasons(records: &[&(&EventRecord, Poison)]) -> String {
+    let reasons = records.iter().map(|(_, poison)| poison.to_string());
+    let reasons: BTreeSet<_> = reasons.collect();
+    reasons.into_iter().collect::<Vec<_>>().join("; ")
+}
+
+/// The record that Lambda begins with if the whole batch comes again. Its number may be shorter than another's.
+pub(super) fn lowest_sequence_number(batch: &Event) -> String {
+    let numbers = batch.records.iter();
+    let numbers = numbers.filter_map(|record| record.change.sequence_number.as_deref());
+    let lowest = numbers.min_by_key(|number| (number.len(), *number));
+    lowest.unwrap_or_default().to_owned()
+}
+
+/// A number of 48 bits for the settings by which records of a stream are read. Other settings, or another stream, have another.
+pub(super) fn fingerprint(source: &str, rules: &Rules) -> u64 {
+    let mut hash = Sha256::new();
+    for part in [source, &rules.order_id_attribute, &rules.status_attribute] {
+        hash.update(part.len().to_be_bytes());
+        hash.update(part);
+    }
+    let hash = hash.finalize();
+    let bytes = hash.iter().take(6);
+    bytes.fold(0, |number, byte| number << 8 | u64::from(*byte))
+}

@@ -1,0 +1,135 @@
+//! Dwell times: what is learned of records, and what is not.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+#[path = "support/records.rs"]
+mod records;
+
+use std::time::Duration;
+
+use order_status_stream::dwell::{Dwells, weight};
+use order_status_stream::feed::Feed;
+use order_status_stream::feed::memory::MemoryFeed;
+use order_status_stream::order::Status;
+use records::{START, insert, modify, project_at, projector, record, written};
+use serde_json::Value;
+
+/// A histogram of these dwell times in seconds, as learned so many seconds after the start.
+fn histogram(dwells: &[u64], seconds: u64) -> Dwells {
+    let mut histogram = Dwells::default();
+    for dwell in dwells {
+        histogram.add(Duration::from_secs(*dwell), weight(START + seconds));
+    }
+    histogram
+}
+
+async fn learned(feed: &MemoryFeed, status: &str) -> Dwells {
+    let mut learned = feed.learned().await.unwrap();
+    learned
+        .remove(&Status::new(status).unwrap())
+        .unwrap_or_default()
+}
+
+#[tokio::test]
+async fn a_backlog_teaches_what_the_records_say() {
+    let feed = MemoryFeed::default();
+    let backlog = [
+        insert("Orders", "A", 0, "PLACED"),
+        modify("Orders", "A", 600, "PLACED", "PAID"),
+        modify("Orders", "A", 4200, "PAID", "SHIPPED"),
+    ];
+    project_at(&projector(&feed, &[]), &backlog, 80_000).await;
+    assert_eq!(learned(&feed, "PLACED").await, histogram(&[600], 80_000));
+    assert_eq!(learned(&feed, "PAID").await, histogram(&[3600], 80_000));
+}
+
+#[tokio::test]
+async fn what_is_doubtful_is_not_learned() {
+    let unknown = |record| {
+        let mut record: Value = record;
+        record["dynamodb"]["ApproximateCreationDateTime"] = 0.0.into();
+        record
+    };
+    let cases = [
+        // The order was touched: nobody knows for how long it had been PLACED.
+        (
+            "a touch",
+            modify("Orders", "A", 10, "PLACED", "PLACED"),
+            record("Orders", "A", 600, "PAID"),
+        ),
+        (
+            "no old image",
+            record("Orders", "A", 10, "PLACED"),
+            record("Orders", "A", 600, "PAID"),
+        ),
+        (
+            "an unknown beginning",
+            unknown(insert("Orders", "A", 10, "PLACED")),
+            record("Orders", "A", 600, "PAID"),
+        ),
+        (
+            "an unknown end",
+            insert("Orders", "A", 10, "PLACED"),
+            unknown(record("Orders", "A", 600, "PAID")),
+        ),
+        (
+            "a clock that went back",
+            insert("Orders", "A", 10, "PLACED"),
+            written(record("Orders", "A", 600, "PAID"), 9),
+        ),
+        (
+            "another source",
+            insert("Orders", "A", 10, "PLACED"),
+            modify("Copy", "A", 600, "PLACED", "PAID"),
+        ),
+        (
+            "a new life",
+            insert("Orders", "A", 10, "PLACED"),
+            insert("Orders", "A", 600, "PAID"),
+        ),
+    ];
+    for (name, first, second) in cases {
+        let feed = MemoryFeed::default();
+        project_at(&projector(&feed, &[]), &[first, second], 700).await;
+        assert_eq!(feed.entries().len(), 2, "{name}");
+        assert_eq!(feed.learned().await.unwrap().len(), 0, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_change_after_a_touch_is_where_learning_begins() {
+    let feed = MemoryFeed::default();
+    let records = [
+        modify("Orders", "A", 10, "PLACED", "PLACED"),
+        record("Orders", "A", 600, "PAID"),
+        record("Orders", "A", 700, "SHIPPED"),
+    ];
+    project_at(&projector(&feed, &[]), &records, 800).await;
+    assert_eq!(learned(&feed, "PLACED").await, Dwells::default());
+    assert_eq!(learned(&feed, "PAID").await, histogram(&[100], 800));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nonsense_that_is_known_holds_nothing_up() {
+    let feed = MemoryFeed::default();
+    let placed = Status::new("PLACED").unwrap();
+    let mut nonsense = Dwells::default();
+    nonsense.add(Duration::ZERO, 1e6 * weight(START));
+    feed.learn(&placed, &nonsense, u64::MAX).await.unwrap();
+    let projector = projector(&feed, &[]);
+    // 150 orders in a day, each 10 minutes in the status: far less than a tenth of what is known.
+    for n in 0..150 {
+        let (id, from) = (format!("A-{n}"), n * 576);
+        let records = [
+            insert("Orders", &id, from, "PLACED"),
+            modify("Orders", &id, from + 600, "PLACED", "PAID"),
+        ];
+        project_at(&projector, &records, from + 601).await;
+    }
+    let learned = learned(&feed, "PLACED").await;
+    let minutes = learned.filled().filter(|(bucket, _)| *bucket > 0);
+    let minutes: f64 = minutes.map(|(_, weight)| weight).sum();
+    let orders = minutes / weight(START);
+    assert!((135.0..155.0).contains(&orders), "{orders}");
+    // Once an hour, and not once an order.
+    assert!(feed.learnings() < 40, "{}", feed.learnings());
+}

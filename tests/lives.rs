@@ -1,0 +1,410 @@
+//! What is left of an order that is finished, and what of one whose id is used again.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+#[path = "support/records.rs"]
+mod records;
+
+use std::time::Duration;
+
+use order_status_stream::clock::Clock;
+use order_status_stream::feed::memory::{Fault, MemoryFeed};
+use order_status_stream::feed::{Consistency, Discontinuity, Entry, Feed, Reading, TOMBSTONE};
+use order_status_stream::order::{OrderId, Seq};
+use proptest::prelude::*;
+use records::{
+    START, insert, log, modify, project, project_at, projector, record, remove, statuses, with,
+};
+use serde_json::{Value, json};
+
+const DAY: u64 = 86_400;
+const NONE: [String; 0] = [];
+
+fn order() -> OrderId {
+    OrderId::try_from("A").unwrap()
+}
+
+fn clock(seconds: u64) -> Clock {
+    Clock::starting_at(Duration::from_secs(START + seconds))
+}
+
+/// What a client is told of the order, once faults that were injected are over.
+async fn reading(feed: &MemoryFeed, seconds: u64) -> Reading {
+    loop {
+        if let Ok(page) = feed.latest(&order(), Consistency::Strong).await {
+            return Reading::new(page.entries, &clock(seconds));
+        }
+    }
+}
+
+fn outline(entries: &[Entry]) -> Vec<(u64, &str)> {
+    let entries = entries.iter();
+    entries
+        .map(|entry| (entry.seq.0, entry.status.as_str()))
+        .collect()
+}
+
+/// The table's TTL deletes what has expired.
+fn delete_expired(feed: &MemoryFeed, seconds: u64) {
+    for entry in feed.entries() {
+        if entry.is_expired(&clock(seconds)) {
+            feed.delete(&entry.order, entry.seq);
+        }
+    }
+}
+
+async fn delivered() -> MemoryFeed {
+    let feed = MemoryFeed::default();
+    let eta = json!({ "S": "18:20" });
+    let records = [
+        with(insert("Orders", "A", 1, "PLACED"), "eta", eta.clone()),
+        with(record("Orders", "A", 2, "DELIVERED"), "eta", eta),
+    ];
+    assert_eq!(project_at(&projector(&feed, &[]), &records, 5).await, NONE);
+    feed
+}
+
+#[tokio::test]
+async fn a_finished_order_is_known_after_its_history_is_gone() {
+    let feed = delivered().await;
+    let seen = log(&feed, "A")[1].mark();
+    assert_eq!(
+        outline(reading(&feed, 10).await.entries()),
+        [(1, "PLACED"), (2, "DELIVERED")]
+    );
+    let later = 31 * DAY;
+    for deleted in [false, true] {
+        if deleted {
+            delete_expired(&feed, later);
+            assert_eq!(feed.entries(), []);
+        }
+        let reading = reading(&feed, later).await;
+        assert_eq!(outline(reading.entries()), [(2, "DELIVERED")]);
+        let newest = reading.newest().unwrap();
+        assert!(newest.terminal && newest.view.is_empty() && newest.tombstone);
+        // Who saw it is not reset.
+        assert_eq!(reading.after(&seen), Ok(&[][..]));
+        assert!(!reading.is_whole());
+    }
+    assert_eq!(
+        reading(&feed, later + TOMBSTONE.as_secs()).await.entries(),
+        []
+    );
+}
+
+#[tokio::test]
+async fn a_finished_order_goes_on_where_it_ended() {
+    let feed = delivered().await;
+    delete_expired(&feed, 31 * DAY);
+    let projector = projector(&feed, &[]);
+    let late = [
+        record("Orders", "A", 2, "DELIVERED"),
+        record("Orders", "A", 1, "PLACED"),
+    ];
+    assert_eq!(project_at(&projector, &late, 31 * DAY).await, NONE);
+    assert_eq!(feed.entries(), [], "what comes again is known");
+    let returned = [record("Orders", "A", 3, "DISPUTED")];
+    project_at(&projector, &returned, 31 * DAY).await;
+    let entries = feed.entries();
+    assert_eq!(outline(&entries), [(3, "DISPUTED")]);
+    assert_eq!(entries[0].previous.as_ref().unwrap().as_str(), "DELIVERED");
+    assert_eq!(
+        outline(reading(&feed, 31 * DAY).await.entries()),
+        [(3, "DISPUTED")]
+    );
+    project_at(
+        &projector,
+        &[record("Orders", "A", 4, "REFUNDED")],
+        31 * DAY,
+    )
+    .await;
+    assert_eq!(feed.tombstones()[0].seq, Seq(4));
+}
+
+#[tokio::test]
+async fn a_log_of_many_expired_entries_is_finished_too() {
+    let feed = MemoryFeed::default();
+    let projector = projector(&feed, &[]);
+    let records: Vec<_> = (1..=150)
+        .map(|n| record("Orders", "A", n, &format!("S{n}")))
+        .collect();
+    project_at(&projector, &records, 200).await;
+    project_at(&projector, &[record("Orders", "A", 151, "DELIVERED")], 200).await;
+    // The tombstone is not on the latest page.
+    assert_eq!(
+        outline(reading(&feed, 31 * DAY).await.entries()),
+        [(151, "DELIVERED")]
+    );
+}
+
+#[tokio::test]
+async fn a_projector_that_died_before_the_tombstone_makes_it_good() {
+    // The newest is read, the entry put, the tombstone kept, the superseded entry expired.
+    for calls in 1..=4 {
+        for fault in [Fault::Throttled, Fault::AnswerLost] {
+            let feed = MemoryFeed::default();
+            let records = [
+                insert("Orders", "A", 1, "PLACED"),
+                record("Orders", "A", 2, "DELIVERED"),
+            ];
+            project(&projector(&feed, &[]), &records[..1]).await;
+            let mut faults = vec![None; calls];
+            faults[calls - 1] = Some(fault);
+            feed.inject(faults);
+            let failed = project(&projector(&feed, &[]), &records[1..]).await;
+            assert_eq!(failed.len(), 1, "{calls} {fault:?}");
+            assert_eq!(project(&projector(&feed, &[]), &records).await, NONE);
+            assert_eq!(statuses(&feed, "A"), ["PLACED", "DELIVERED"]);
+            let tombstones = feed.tombstones();
+            assert_eq!(
+                outline(&tombstones),
+                [(2, "DELIVERED")],
+                "{calls} {fault:?}"
+            );
+            assert!(
+                feed.entries()
+                    .iter()
+                    .all(|entry| entry.expires_at.is_some())
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_id_that_is_used_again_begins_a_new_history() {
+    let secret = json!({ "S": "the customer before" });
+    let first_life = [
+        with(
+            insert("Orders", "A", 1, "PLACED"),
+            "carrier",
+            secret.clone(),
+        ),
+        with(record("Orders", "A", 2, "PAID"), "carrier", secret),
+    ];
+    // It was deleted; it was deleted and nobody said so; it was moved to another table after it was deleted.
+    let cases: [(&[Value], Value); 3] = [
+        (
+            &[remove("Orders", "A", 3)],
+            insert("Orders", "A", 4, "PLACED"),
+        ),
+        (&[], insert("Orders", "A", 4, "PLACED")),
+        (
+            &[remove("Orders", "A", 3)],
+            insert("Other", "A", 4, "PLACED"),
+        ),
+    ];
+    for (end, again) in cases {
+        let feed = MemoryFeed::default();
+        let projector = projector(&feed, &[]);
+        project(&projector, &first_life).await;
+        project(&projector, end).await;
+        let marks: Vec<_> = log(&feed, "A").iter().map(Entry::mark).collect();
+        let next = marks.len() as u64 + 1;
+        let again = [again];
+        for _ in 0..2 {
+            assert_eq!(project(&projector, &again).await, NONE);
+            let entries = log(&feed, "A");
+            assert_eq!(entries.len() as u64, next, "numbers go on");
+            let newest = entries.last().unwrap();
+            assert!(newest.begins && newest.previous.is_none());
+            let reading = reading(&feed, 10_001).await;
+            assert_eq!(outline(reading.entries()), [(next, "PLACED")]);
+            assert!(reading.is_whole());
+            for mark in &marks {
+                assert_eq!(reading.after(mark), Err(Discontinuity::Trimmed));
+            }
+            // Nor does a page that ends before the new life show the old one.
+            let old = entries[..entries.len() - 1].to_vec();
+            assert!(
+                old.iter().all(|entry| entry.is_expired(&clock(10_001))),
+                "{old:?}"
+            );
+        }
+        project(
+            &projector,
+            &[
+                record("Orders", "A", 5, "PAID"),
+                record("Other", "A", 5, "PAID"),
+            ],
+        )
+        .await;
+        let reading = reading(&feed, 10_001).await;
+        assert_eq!(
+            outline(reading.entries()),
+            [(next, "PLACED"), (next + 1, "PAID")]
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_new_life_is_told_although_it_looks_the_same() {
+    let feed = MemoryFeed::default();
+    let records = [
+        insert("Orders", "A", 1, "PLACED"),
+        insert("Orders", "A", 2, "PLACED"),
+    ];
+    project(&projector(&feed, &[]), &records).await;
+    assert_eq!(
+        outline(reading(&feed, 10_001).await.entries()),
+        [(2, "PLACED")]
+    );
+}
+
+#[tokio::test]
+async fn a_copied_table_begins_no_new_history() {
+    let feed = MemoryFeed::default();
+    let records = [
+        insert("Orders", "A", 1, "PLACED"),
+        record("Orders", "A", 2, "PAID"),
+    ];
+    project(&projector(&feed, &[]), &records).await;
+    let copies = [
+        insert("Copy", "A", 3, "PAID"),
+        record("Copy", "A", 4, "SHIPPED"),
+    ];
+    project(&projector(&feed, &[]), &copies).await;
+    let reading = reading(&feed, 10_001).await;
+    assert_eq!(
+        outline(reading.entries()),
+        [(1, "PLACED"), (2, "PAID"), (3, "SHIPPED")]
+    );
+}
+
+#[tokio::test]
+async fn a_status_that_is_called_removed_is_none() {
+    let feed = MemoryFeed::default();
+    let records = [
+        insert("Orders", "A", 1, "PLACED"),
+        record("Orders", "A", 2, "REMOVED"),
+    ];
+    project(&projector(&feed, &[]), &records).await;
+    project(&projector(&feed, &[]), &[insert("Copy", "A", 3, "PAID")]).await;
+    assert_eq!(outline(reading(&feed, 10_001).await.entries()).len(), 3);
+}
+
+#[tokio::test]
+async fn a_new_life_after_the_history_is_gone_is_numbered_on() {
+    let feed = delivered().await;
+    delete_expired(&feed, 31 * DAY);
+    let again = [insert("Orders", "A", 9, "PLACED")];
+    project_at(&projector(&feed, &[]), &again, 31 * DAY).await;
+    let reading = reading(&feed, 31 * DAY + 1).await;
+    assert_eq!(outline(reading.entries()), [(3, "PLACED")]);
+    assert_eq!(reading.newest().unwrap().previous, None);
+    assert!(reading.is_whole());
+}
+
+#[tokio::test]
+async fn touching_an_order_makes_changed_terminal_statuses_good() {
+    let feed = MemoryFeed::default();
+    let records = [
+        insert("Orders", "A", 1, "PLACED"),
+        record("Orders", "A", 2, "COLLECTED"),
+    ];
+    project(&projector(&feed, &[]), &records).await;
+    assert!(!log(&feed, "A")[1].terminal);
+    let changed = [("TERMINAL_STATUSES", "COLLECTED")];
+    let touch = [with(
+        modify("Orders", "A", 3, "COLLECTED", "COLLECTED"),
+        "note",
+        json!({ "S": "touched" }),
+    )];
+    for _ in 0..2 {
+        assert_eq!(
+            project_at(&projector(&feed, &changed), &touch, 50).await,
+            NONE
+        );
+        assert_eq!(
+            statuses(&feed, "A"),
+            ["PLACED", "COLLECTED"],
+            "no identical change"
+        );
+        let newest = log(&feed, "A").remove(1);
+        assert!(newest.terminal);
+        assert_eq!(newest.expires_at, Some(START + 50 + 30 * DAY));
+        assert_eq!(outline(&feed.tombstones()), [(2, "COLLECTED")]);
+    }
+    // And back.
+    let touch = [modify("Orders", "A", 4, "COLLECTED", "COLLECTED")];
+    project(&projector(&feed, &[]), &touch).await;
+    let newest = log(&feed, "A").remove(1);
+    assert!(!newest.terminal && newest.expires_at.is_none());
+    let reading = reading(&feed, 31 * DAY).await;
+    assert!(!reading.newest().unwrap().terminal);
+}
+
+#[tokio::test]
+async fn the_repair_of_a_terminal_status_survives_a_kill_at_each_call() {
+    let changed = [("TERMINAL_STATUSES", "COLLECTED")];
+    for calls in 1..=4 {
+        for fault in [Fault::Throttled, Fault::AnswerLost] {
+            let feed = MemoryFeed::default();
+            let records = [
+                insert("Orders", "A", 1, "PLACED"),
+                record("Orders", "A", 2, "COLLECTED"),
+            ];
+            project(&projector(&feed, &[]), &records).await;
+            let touch = [modify("Orders", "A", 3, "COLLECTED", "COLLECTED")];
+            let mut faults = vec![None; calls];
+            faults[calls - 1] = Some(fault);
+            feed.inject(faults);
+            while !project(&projector(&feed, &changed), &touch)
+                .await
+                .is_empty()
+            {}
+            assert!(log(&feed, "A")[1].terminal, "{calls} {fault:?}");
+            assert_eq!(feed.tombstones().len(), 1, "{calls} {fault:?}");
+        }
+    }
+}
+
+fn any_fault() -> impl Strategy<Value = Option<Fault>> {
+    prop_oneof![4 => Just(None), 1 => Just(Some(Fault::Throttled)), 1 => Just(Some(Fault::AnswerLost))]
+}
+
+/// What happens to an item: it is written, deleted, or written anew after a deletion that nobody was told of.
+fn any_history() -> impl Strategy<Value = Vec<Value>> {
+    prop::collection::vec((0usize..4, 0usize..3), 1..10).prop_map(|steps| {
+        let mut there = false;
+        (1..)
+            .zip(steps)
+            .map(|(n, (step, status))| {
+                let status = ["PLACED", "PAID", "DELIVERED"][status];
+                let is_removal = step == 0 && there;
+                let is_insert = !there || step == 1;
+                there = !is_removal;
+                match (is_removal, is_insert) {
+                    (true, _) => remove("Orders", "A", n),
+                    (_, true) => insert("Orders", "A", n, status),
+                    _ => record("Orders", "A", n, status),
+                }
+            })
+            .collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+    /// Killed at any call and delivered again, by two projectors side by side: the log, what is shown of it, and the
+    /// tombstone are those of one clean delivery.
+    #[test]
+    fn any_delivery_of_any_lives_makes_what_one_clean_delivery_makes(
+        history in any_history(),
+        faults in prop::collection::vec(any_fault(), 0..60),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let (feed, clean) = (MemoryFeed::default(), MemoryFeed::default());
+            project(&projector(&clean, &[]), &history).await;
+            feed.inject(faults);
+            let deliver = async || {
+                while !project(&projector(&feed, &[]), &history).await.is_empty() {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::join!(deliver(), deliver());
+            assert_eq!(feed.entries(), clean.entries());
+            assert_eq!(feed.tombstones(), clean.tombstones());
+            assert_eq!(reading(&feed, 10_001).await, reading(&clean, 10_001).await);
+        });
+    }
+}

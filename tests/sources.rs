@@ -1,0 +1,269 @@
+//! Orders whose records come from more than one stream: fail-over, migration and its way back, copies, replays.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+#[path = "support/records.rs"]
+mod records;
+
+use order_status_stream::feed::memory::{Fault, MemoryFeed};
+use order_status_stream::feed::{Entry, Feed, Put, Seen};
+use proptest::prelude::*;
+use records::{Logs, insert, project, projector, record, remove, statuses, with, written};
+use serde_json::{Value, json};
+
+const DROPPED: &str = "dropped a record of an older stream";
+
+/// What becomes of batches, one after the other.
+async fn after(batches: &[&[Value]]) -> MemoryFeed {
+    let feed = MemoryFeed::default();
+    for batch in batches {
+        let failed = project(&projector(&feed, &[]), batch).await;
+        assert_eq!(failed, [] as [String; 0]);
+    }
+    feed
+}
+
+#[track_caller]
+fn check(feed: &MemoryFeed, expected: &[&str]) {
+    assert_eq!(statuses(feed, "A"), expected);
+}
+
+#[tokio::test]
+async fn a_replica_takes_over_although_its_stream_is_older() {
+    // By their names, the first is the newer stream.
+    let feed = after(&[
+        &[
+            insert("Zurich", "A", 1, "PLACED"),
+            record("Zurich", "A", 2, "PAID"),
+        ],
+        &[record("Dublin", "A", 3, "SHIPPED")],
+        &[record("Dublin", "A", 4, "DELIVERED")],
+    ])
+    .await;
+    check(&feed, &["PLACED", "PAID", "SHIPPED", "DELIVERED"]);
+}
+
+#[tokio::test]
+async fn a_stream_that_counts_anew_takes_over() {
+    let fresh = written(record("New", "A", 1, "SHIPPED"), 902);
+    let feed = after(&[&[record("Old", "A", 900, "PAID")], &[fresh]]).await;
+    check(&feed, &["PAID", "SHIPPED"]);
+}
+
+#[tokio::test]
+async fn a_migration_is_rolled_back_and_tried_again() {
+    let feed = after(&[
+        &[insert("Old", "A", 1, "PLACED")],
+        &[
+            insert("New", "A", 2, "PLACED"),
+            record("New", "A", 3, "PAID"),
+        ],
+        &[record("Old", "A", 4, "PACKED")],
+        &[record("New", "A", 5, "SHIPPED")],
+        &[record("Old", "A", 6, "DELIVERED")],
+    ])
+    .await;
+    check(&feed, &["PLACED", "PAID", "PACKED", "SHIPPED", "DELIVERED"]);
+}
+
+#[tokio::test]
+async fn an_old_stream_that_lags_is_dropped_and_logged() {
+    let logs = Logs::start();
+    let feed = after(&[
+        &[insert("Old", "A", 1, "PLACED")],
+        &[record("New", "A", 9, "SHIPPED")],
+        &[
+            record("Old", "A", 2, "PAID"),
+            record("Old", "A", 3, "PACKED"),
+        ],
+    ])
+    .await;
+    check(&feed, &["PLACED", "SHIPPED"]);
+    let dropped = logs.with("WARN", DROPPED);
+    assert_eq!(dropped.len(), 2);
+    let fields = &dropped[0]["fields"];
+    assert_eq!(fields["order"], "A");
+    assert_eq!(fields["sequence_number"], "7000000000000000000000002");
+    let name = |field: &str| {
+        fields[field]
+            .as_str()
+            .unwrap()
+            .split('/')
+            .nth(1)
+            .unwrap()
+            .to_owned()
+    };
+    assert_eq!(
+        (name("source"), name("newest_source")),
+        ("Old".to_owned(), "New".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn what_comes_twice_is_no_record_of_an_older_stream() {
+    let logs = Logs::start();
+    let old = [
+        insert("Old", "A", 1, "PLACED"),
+        record("Old", "A", 2, "PAID"),
+    ];
+    let new = [record("New", "A", 3, "SHIPPED")];
+    let feed = after(&[&old, &new, &old, &new, &old[..1], &old]).await;
+    check(&feed, &["PLACED", "PAID", "SHIPPED"]);
+    assert_eq!(logs.with("WARN", DROPPED), [] as [Value; 0]);
+}
+
+#[tokio::test]
+async fn a_source_that_took_over_without_a_difference_is_remembered() {
+    let copied = insert("New", "A", 5, "PAID");
+    let feed = after(&[
+        &[insert("Old", "A", 1, "PAID")],
+        std::slice::from_ref(&copied),
+        // Written after the entry that is shown, before the copy.
+        &[record("Old", "A", 3, "LATE")],
+        std::slice::from_ref(&copied),
+    ])
+    .await;
+    check(&feed, &["PAID"]);
+    // And it survives the entries after it.
+    let feed = after(&[
+        &[insert("Old", "A", 1, "PAID")],
+        &[copied, record("New", "A", 6, "SHIPPED")],
+        &[record("Old", "A", 4, "LATE")],
+    ])
+    .await;
+    check(&feed, &["PAID", "SHIPPED"]);
+}
+
+#[tokio::test]
+async fn a_replay_of_a_day_tells_nothing_again() {
+    // A replica has the same writes, each a second later.
+    let replica_of = |table, lag| {
+        let statuses = ["PLACED", "PAID", "PACKED", "SHIPPED"].into_iter().zip(1..);
+        let writes =
+            statuses.map(|(status, n)| written(record(table, "A", n, status), 60 * n + lag));
+        writes.collect::<Vec<_>>()
+    };
+    let (day, copies) = (replica_of("Old", 0), replica_of("New", 1));
+    let feed = after(&[&day, &copies[..3], &copies, &day]).await;
+    check(&feed, &["PLACED", "PAID", "PACKED", "SHIPPED"]);
+}
+
+#[tokio::test]
+async fn both_streams_of_a_global_table_tell_each_change_once() {
+    let feed = MemoryFeed::default();
+    let projector = projector(&feed, &[]);
+    for (n, status) in (0..).zip(["PLACED", "PAID", "PACKED", "SHIPPED", "DELIVERED"]) {
+        let here = written(record("Here", "A", n + 1, status), 10 * n);
+        let there = written(record("There", "A", n + 1, status), 10 * n + n % 3);
+        project(&projector, &[here]).await;
+        project(&projector, &[there]).await;
+    }
+    check(&feed, &["PLACED", "PAID", "PACKED", "SHIPPED", "DELIVERED"]);
+}
+
+#[tokio::test]
+async fn in_the_same_second_a_new_stream_takes_over_and_an_old_one_does_not_come_back() {
+    let at = |table, n, status| written(record(table, "A", n, status), 100);
+    let feed = after(&[
+        &[at("Old", 1, "PAID")],
+        &[at("New", 1, "PACKED")],
+        &[at("Old", 2, "LATE")],
+    ])
+    .await;
+    check(&feed, &["PAID", "PACKED"]);
+}
+
+#[tokio::test]
+async fn a_record_without_a_time_goes_by_arrival() {
+    let without = |mut record: Value| {
+        record["dynamodb"]["ApproximateCreationDateTime"] = json!(0.0);
+        record
+    };
+    let feed = after(&[
+        &[without(record("Old", "A", 1, "PAID"))],
+        &[without(record("New", "A", 1, "PACKED"))],
+        &[without(record("Old", "A", 2, "LATE"))],
+        &[without(record("New", "A", 2, "SHIPPED"))],
+    ])
+    .await;
+    check(&feed, &["PAID", "PACKED", "SHIPPED"]);
+}
+
+#[tokio::test]
+async fn a_removal_in_the_table_that_takes_over_is_told() {
+    let feed = after(&[&[insert("Old", "A", 1, "PAID")], &[remove("New", "A", 2)]]).await;
+    check(&feed, &["PAID", "REMOVED"]);
+}
+
+/// One projector amends the newest entry for a source that takes over without a difference, while another appends.
+#[tokio::test]
+async fn a_take_over_that_is_overlooked_is_made_good() {
+    let feed = after(&[&[insert("Old", "A", 1, "PAID")]]).await;
+    // The projector of the old stream reads the newest entry and writes the next. Its answer is lost, so it dies there.
+    feed.inject([None, Some(Fault::AnswerLost)]);
+    let late = record("Old", "A", 3, "LATE");
+    assert_eq!(
+        project(&projector(&feed, &[]), std::slice::from_ref(&late))
+            .await
+            .len(),
+        1
+    );
+    // For what it knew, the entry before was amended meanwhile.
+    let first = records::log(&feed, "A").remove(0);
+    let copy = serde_json::from_value(insert("New", "A", 5, "PAID")).unwrap();
+    let copy = records::settings(&[]).rules.read(&copy).unwrap().unwrap();
+    let was = Seen {
+        position: first.position.clone(),
+        recorded_at: first.recorded_at,
+    };
+    let amended = Entry {
+        sources: vec![was, copy.seen()],
+        ..first.clone()
+    };
+    assert_eq!(feed.amend(&first, &amended).await.unwrap(), Put::Done);
+    project(&projector(&feed, &[]), &[late]).await;
+    check(&feed, &["PAID", "LATE", "PAID"]);
+    project(&projector(&feed, &[]), &[record("Old", "A", 4, "LATE")]).await;
+    check(&feed, &["PAID", "LATE", "PAID"]);
+}
+
+fn run(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build();
+    runtime.unwrap().block_on(test);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+    /// Writes go to one table, then the other, and back. Each record is delivered more than once, by projectors that are
+    /// killed at any call. The last one that was written is what is shown, and each is told at most once.
+    #[test]
+    fn whatever_comes_again_the_last_write_is_shown(
+        tables in prop::collection::vec(0usize..3, 1..12),
+        again in prop::collection::vec(prop::sample::Index::arbitrary(), 0..12),
+        faults in prop::collection::vec(prop_oneof![4 => Just(None), 1 => Just(Some(Fault::Throttled)), 1 => Just(Some(Fault::AnswerLost))], 0..40),
+    ) {
+        let writes: Vec<_> = (1..).zip(&tables).map(|(n, table)| {
+            with(record(["A", "B", "C"][*table], "A", n, &format!("S{n}")), "eta", json!({ "N": n.to_string() }))
+        }).collect();
+        run(async {
+            let feed = MemoryFeed::default();
+            feed.inject(faults);
+            let deliver = async |record: &Value| {
+                while !project(&projector(&feed, &[]), std::slice::from_ref(record)).await.is_empty() {}
+            };
+            for (n, write) in writes.iter().enumerate() {
+                deliver(write).await;
+                if let Some(index) = again.get(n) {
+                    deliver(&writes[index.index(n + 1)]).await;
+                }
+            }
+            for write in &writes {
+                deliver(write).await;
+            }
+            let expected: Vec<_> = (1..=writes.len()).map(|n| format!("S{n}")).collect();
+            assert_eq!(statuses(&feed, "A"), expected);
+        });
+    }
+}
