@@ -181,13 +181,16 @@ impl KeySet {
         if named.is_empty() { of_id(None) } else { named }
     }
 
-    /// Warns of the keys that could not be read, unless it was warned of the same ones before.
+    /// Warns of the keys that could not be read, unless the previous set of the same source had the same ones.
     pub(super) fn warn(&self, previous: Option<&Self>) {
-        let before = previous.map_or(&[][..], |previous| &previous.broken);
-        if self.broken != before && !self.broken.is_empty() {
-            let keys = self.broken.join("; ");
+        if let Some(keys) = self.newly_broken(previous) {
             tracing::warn!(keys, "keys of the key set cannot be read, they are skipped");
         }
+    }
+
+    fn newly_broken(&self, previous: Option<&Self>) -> Option<String> {
+        let known = previous.is_some_and(|previous| previous.broken == self.broken);
+        (!known && !self.broken.is_empty()).then(|| self.broken.join("; "))
     }
 }
 
@@ -323,5 +326,34 @@ fn named(jwk: &Value) -> String {
     match jwk["kid"].as_str() {
         Some(id) => format!(" ({:?})", id.chars().take(64).collect::<String>()),
         None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn set(broken: &[&str]) -> KeySet {
+        let good = json!({ "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" });
+        let broken = broken
+            .iter()
+            .map(|id| json!({ "kty": "RSA", "kid": id, "n": "!" }));
+        let keys: Vec<_> = broken.chain([good]).collect();
+        KeySet::parse(json!({ "keys": keys }).to_string().as_bytes()).expect("one good key")
+    }
+
+    /// A set is fetched every ten minutes.
+    #[test]
+    fn a_broken_key_is_news_once() {
+        let (none, one, two) = (set(&[]), set(&["a"]), set(&["a", "b"]));
+        let news = "key 1 (\"a\"): n is missing, or is not a base64url number of its length";
+        assert_eq!(none.newly_broken(None), None);
+        assert_eq!(one.newly_broken(None).as_deref(), Some(news));
+        assert_eq!(one.newly_broken(Some(&one)), None);
+        assert_eq!(one.newly_broken(Some(&none)).as_deref(), Some(news));
+        assert!(two.newly_broken(Some(&one)).is_some());
+        assert_eq!(none.newly_broken(Some(&one)), None);
     }
 }
