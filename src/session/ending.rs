@@ -61,10 +61,10 @@ impl<F: Feed> Session<F> {
         let unfinished = self.watched.iter().enumerate();
         let unfinished = unfinished.filter(|(_, watched)| !watched.finished);
         let outlook = |(order, watched): (usize, &Watched)| {
-            let Some((status, appended_at)) = &watched.newest else {
+            let Some((status, since)) = &watched.newest else {
                 return Outlook::Unknown(self.outbox.mark(order).asked);
             };
-            let quiet = Duration::from_millis(now.saturating_sub(*appended_at)).as_secs_f64();
+            let quiet = Duration::from_millis(now.saturating_sub(*since)).as_secs_f64();
             match hazards.get(status) {
                 Some(hazard) => Outlook::Learned(hazard, quiet),
                 None => Outlook::Unlearned(quiet),

@@ -45,7 +45,7 @@ pub(super) struct Watched {
     pub(super) order: OrderId,
     /// The query that must be made before everything of the order is told.
     pub(super) due: Option<Query>,
-    /// The status after the newest entry, and when that was appended, in milliseconds since the Unix epoch.
+    /// The status after the newest entry, and since when the order is in that state, in milliseconds since the Unix epoch.
     pub(super) newest: Option<(Status, u64)>,
     /// The newest entry is terminal.
     pub(super) finished: bool,
@@ -96,7 +96,7 @@ impl Watched {
         let newest = reading.newest();
         // Both are those of the last page when everything is read.
         self.finished = newest.is_some_and(|newest| newest.terminal);
-        self.newest = newest.map(|newest| (newest.status.clone(), newest.appended_at));
+        self.newest = newest.map(|newest| (newest.status.clone(), newest.since()));
         self.was_reset = new == 0 && (self.was_reset || reset.is_some());
         let mut entries = reading.into_entries();
         entries.drain(..entries.len() - new);
