@@ -3,6 +3,7 @@
 
 #[path = "support/records.rs"]
 mod records;
+mod support;
 
 use std::time::Duration;
 
@@ -89,6 +90,82 @@ async fn a_finished_order_is_known_after_its_history_is_gone() {
         reading(&feed, later + TOMBSTONE.as_secs()).await.entries(),
         []
     );
+}
+
+/// The order on the wire, 31 days after it was delivered.
+async fn a_month_later(stage: &support::Stage, deleted: bool) {
+    stage.change("A", "PLACED").await;
+    stage.change("A", "DELIVERED").await;
+    tokio::time::advance(Duration::from_secs(31 * DAY)).await;
+    if deleted {
+        stage.feed.delete(&order(), Seq(1));
+        stage.feed.delete(&order(), Seq(2));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_cut_off_before_the_end_is_told_it_after_the_history_is_gone() {
+    for deleted in [false, true] {
+        let stage = support::Stage::new();
+        a_month_later(&stage, deleted).await;
+        let told = stage.get("/orders/A/events", "").await.finish().await;
+        assert_eq!(
+            support::outline(&told),
+            ["hello", "reset", "DELIVERED", "end"]
+        );
+        assert_eq!(support::change_of(&told[2])["attributes"], json!({}));
+        let cursor = &told[2].id;
+        let told = stage.get("/orders/A/events", cursor).await.finish().await;
+        assert_eq!(support::outline(&told), ["hello", "end"]);
+        let ended = support::request("GET", "/orders/A/events", &[("last-event-id", &told[1].id)]);
+        assert_eq!(stage.respond(&ended).await.status(), 204);
+        let json = support::request("GET", "/orders/A/events", &[("accept", "application/json")]);
+        let mut snapshot = support::Connection::new(stage.respond(&json).await);
+        snapshot.chunk().await;
+        assert!(snapshot.text().contains(r#""status":"DELIVERED""#));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_customer_of_a_new_life_sees_nothing_of_the_one_before() {
+    let stage = support::Stage::new();
+    let before = [
+        with(
+            insert("Orders", "A", 1, "PLACED"),
+            "carrier",
+            json!({ "S": "secret" }),
+        ),
+        with(
+            record("Orders", "A", 2, "PAID"),
+            "carrier",
+            json!({ "S": "secret" }),
+        ),
+        remove("Orders", "A", 3),
+    ];
+    project_at(&projector(&stage.feed, &[]), &before, 0).await;
+    let cursors: Vec<_> = log(&stage.feed, "A")
+        .iter()
+        .map(|entry| entry.mark().to_string())
+        .collect();
+    let again = [
+        insert("Orders", "A", 4, "PLACED"),
+        record("Orders", "A", 5, "DELIVERED"),
+    ];
+    project_at(&projector(&stage.feed, &[]), &again, 0).await;
+    let told = stage.get("/orders/A/events", "").await.finish().await;
+    assert_eq!(
+        support::outline(&told),
+        ["hello", "PLACED", "DELIVERED", "end"]
+    );
+    for cursor in &cursors {
+        let mut resumed = stage.get("/orders/A/events", cursor).await;
+        let told = resumed.until("end").await;
+        assert_eq!(
+            support::outline(&told),
+            ["hello", "reset", "PLACED", "DELIVERED", "end"]
+        );
+        assert!(!resumed.text().contains("secret"));
+    }
 }
 
 #[tokio::test]

@@ -29,7 +29,7 @@ fn check(feed: &MemoryFeed, expected: &[&str]) {
 
 #[tokio::test]
 async fn a_replica_takes_over_although_its_stream_is_older() {
-    // By their names, the first is the newer stream.
+    // By its label, the first is the younger stream.
     let feed = after(&[
         &[
             insert("Zurich", "A", 1, "PLACED"),

@@ -40,15 +40,17 @@ pub fn projector<F: Feed>(feed: &F, more: &[(&str, &str)]) -> Projector<F> {
     Projector::new(feed.clone(), settings.rules, settings.retention)
 }
 
-/// A record of the stream of a table, written so many seconds after [`START`], which is also its sequence number.
+/// A record of the stream of a table, written so many seconds after [`START`], which is also its sequence number. The later
+/// in the alphabet a table is, the younger is its stream.
 pub fn record(table: &str, id: &str, n: u64, status: &str) -> Value {
+    let year = 1900 + u32::from(table.as_bytes()[0]);
     json!({
         "eventID": format!("{n:032x}"),
         "eventName": "MODIFY",
         "eventVersion": "1.1",
         "eventSource": "aws:dynamodb",
         "awsRegion": "us-east-1",
-        "eventSourceARN": format!("arn:aws:dynamodb:us-east-1:123456789012:table/{table}/stream/2026-11-22T00:00:00.000"),
+        "eventSourceARN": format!("arn:aws:dynamodb:us-east-1:123456789012:table/{table}/stream/{year}-11-22T00:00:00.000"),
         "dynamodb": {
             "ApproximateCreationDateTime": START + n,
             "Keys": { "orderId": { "S": id } },
