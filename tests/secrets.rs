@@ -133,7 +133,9 @@ async fn no_log_line_of_a_whole_run_holds_a_secret() {
     }
     stream.wait_for_log("a response was not sent").await;
     // The settings do not fit it, so it is retried. The line names its stream.
-    projector.wait_for_log("stream/2026-11-22T00:00:00.000").await;
+    projector
+        .wait_for_log("stream/2026-11-22T00:00:00.000")
+        .await;
     pump.abort();
 
     let lines = [projector.logs(), stream.logs()].concat();
