@@ -126,6 +126,12 @@ fuzz: ## a fuzzer for each thing that comes from outside: make fuzz SECONDS=60
 		cargo fuzz run --sanitizer none "$$target" "$(abspath $(TARGET))/fuzz-corpus/$$target" \
 			"fuzz/corpus/$$target" -- -max_total_time=$(SECONDS) -rss_limit_mb=2048; done
 
+# One after the other: each mutant is a build of its own, and their tests run side by side already.
+.PHONY: mutants
+mutants: ## changes of the code that no test sees: make mutants [FILES='src/cursor.rs src/feed/*.rs']
+	@$(call need,cargo-mutants,cargo install cargo-mutants --locked)
+	cargo mutants --package order-status-stream --jobs 1 --output '$(TARGET)' $(foreach file,$(FILES),--file '$(file)') -- --locked
+
 .PHONY: build
 build: $(RUN_TOOLS) $(AWS_TOOLS) ## both functions for Lambda, into .aws-sam/ (ARCH=arm64, or x86_64)
 	@# sam build shows no progress, takes no --locked, and finds all of this done.
