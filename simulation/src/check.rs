@@ -49,7 +49,9 @@ fn dense(world: &World, lines: &[Line], exact: bool) {
         let begins = after.previous.is_none();
         let name = format!("{} {}", after.order, after.seq);
         // What has expired is no longer seen, so what follows it may be the same.
-        let seen = before.expires_at.is_none_or(|at| at * 1000 > after.appended_at);
+        let seen = before
+            .expires_at
+            .is_none_or(|at| at * 1000 > after.appended_at);
         if seen && !begins && before.status == after.status && before.view == after.view {
             world.finding(
                 Kind::Doubled,
