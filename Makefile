@@ -104,6 +104,13 @@ cost: ## what it costs and how late it is, on two traces (CHANGES=a.csv VISITS=b
 	@CHANGES='$(CHANGES)' VISITS='$(VISITS)' SHAPES='$(SHAPES)' JSON='$(JSON)' SVG='$(SVG)' \
 		cargo run --quiet --package cost --locked --target-dir $(TARGET)
 
+SEEDS ?= 10000
+
+.PHONY: simulate
+simulate: ## the whole system from SEEDS=10000 seeds, with every fault there is; SEED=7 prints the trace of one
+	@SEED='$(SEED)' SEEDS='$(SEEDS)' FIRST='$(FIRST)' \
+		cargo run --quiet --package simulation --profile simulation --locked --target-dir $(TARGET)
+
 .PHONY: bench
 bench: ## the README's numbers: what a check-in takes, whether the simulated bill is true, memory, what watching costs
 	cargo build --release --bins --locked --target-dir $(TARGET)

@@ -195,7 +195,7 @@ impl<F: Feed> Endpoint<F> {
         }
         // The entry of the mark may have expired: the end of the log still says how the order ended.
         let page = self.feed.latest(order, Consistency::Strong).await?;
-        let reading = Reading::new(page.entries, clock);
+        let reading = Reading::latest(page.entries, clock);
         // If the whole log has expired, nothing came after the end.
         Ok(reading.newest().is_none() || unchanged(&reading))
     }
@@ -224,7 +224,7 @@ impl<F: Feed> Endpoint<F> {
         let mut newest = self.feed.newest(order).await?;
         if newest.as_ref().is_some_and(|entry| entry.is_expired(clock)) {
             let page = self.feed.latest(order, Consistency::Strong).await?;
-            newest = Reading::new(page.entries, clock).into_entries().pop();
+            newest = Reading::latest(page.entries, clock).into_entries().pop();
         }
         if let Some(entry) = &mut newest {
             show_only(&self.settings.public_attributes, entry);

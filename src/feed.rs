@@ -81,7 +81,8 @@ pub struct Page {
 /// Implementations pass one suite, `tests/feed.rs`. They store; what an entry means is decided in this module. A clone is
 /// another handle to the same log.
 pub trait Feed: Clone + Send + Sync + 'static {
-    /// The order's newest entry, expired or not, with [`Consistency::Strong`]. If the log is empty, its tombstone.
+    /// The order's newest entry, expired or not, with [`Consistency::Strong`]. If its tombstone is of a later entry than
+    /// those that are left, the tombstone.
     fn newest(
         &self,
         order: &OrderId,

@@ -110,6 +110,7 @@ suite! {
     an_expiry_is_only_ever_brought_forward
     an_entry_is_amended_as_long_as_it_is_as_it_was_read
     a_tombstone_stands_before_the_log_and_for_it
+    a_tombstone_stands_for_what_was_deleted_first
     settings_are_vouched_for_one_by_one
     a_projector_that_died_between_its_writes_is_made_good
     after_expiry_anything_is_a_change
@@ -312,6 +313,30 @@ async fn an_entry_is_amended_as_long_as_it_is_as_it_was_read(feed: impl Feed) {
     }
     let missing = Entry { seq: Seq(2), ..was };
     assert_eq!(feed.amend(&missing, &missing).await.unwrap(), Put::Taken);
+}
+
+async fn a_tombstone_stands_for_what_was_deleted_first(feed: impl Feed) {
+    let delivered = [change("B", 1, "PLACED"), change("B", 2, "DELIVERED")];
+    append_all(&feed, &delivered).await;
+    let log = read_all(&feed, &order("B"), Seq(1), Consistency::Strong).await;
+    let [placed, delivered] = &log.unwrap()[..] else {
+        panic!("two entries");
+    };
+    // The table has deleted the later entry of A, and not yet the earlier.
+    let of = |entry: &Entry, seq| Entry {
+        order: order("A"),
+        seq: Seq(seq),
+        ..entry.clone()
+    };
+    feed.put(&of(placed, 1)).await.unwrap();
+    let tombstone = of(&delivered.clone().buried(), 3);
+    feed.bury(&tombstone).await.unwrap();
+    let newest = async || feed.newest(&order("A")).await.unwrap();
+    assert_eq!(newest().await, Some(tombstone));
+    // A terminal entry that is later than the tombstone: its projector died before it wrote another one.
+    let later = of(delivered, 5);
+    feed.put(&later).await.unwrap();
+    assert_eq!(newest().await, Some(later));
 }
 
 async fn a_tombstone_stands_before_the_log_and_for_it(feed: impl Feed) {

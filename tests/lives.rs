@@ -32,7 +32,7 @@ fn clock(seconds: u64) -> Clock {
 async fn reading(feed: &MemoryFeed, seconds: u64) -> Reading {
     loop {
         if let Ok(page) = feed.latest(&order(), Consistency::Strong).await {
-            return Reading::new(page.entries, &clock(seconds));
+            return Reading::latest(page.entries, &clock(seconds));
         }
     }
 }
@@ -195,6 +195,37 @@ async fn a_finished_order_goes_on_where_it_ended() {
     )
     .await;
     assert_eq!(feed.tombstones()[0].seq, Seq(4));
+}
+
+#[tokio::test]
+async fn the_table_deletes_in_any_order() {
+    for left in [1, 2] {
+        let feed = MemoryFeed::default();
+        let records = [
+            insert("Orders", "A", 1, "PLACED"),
+            record("Orders", "A", 2, "DELIVERED"),
+            record("Orders", "A", 3, "DISPUTED"),
+            record("Orders", "A", 4, "REFUNDED"),
+        ];
+        project_at(&projector(&feed, &[]), &records, 5).await;
+        let seen = feed.entries()[left - 1].mark();
+        for seq in (1..=4).map(Seq).filter(|seq| seq.0 != left as u64) {
+            feed.delete(&order(), seq);
+        }
+        // What is left was once the newest, and even terminal. It does not say how the order ended.
+        let later = 31 * DAY;
+        let page = feed.read(&order(), seen.seq, Consistency::Strong).await;
+        let read = Reading::new(page.unwrap().entries, &clock(later));
+        assert_eq!(read.newest(), None, "{left}");
+        let latest = reading(&feed, later).await;
+        assert_eq!(outline(latest.entries()), [(4, "REFUNDED")]);
+        assert_eq!(latest.after(&seen), Err(Discontinuity::Trimmed));
+        let replaced = [record("Orders", "A", 5, "REPLACED")];
+        project_at(&projector(&feed, &[]), &replaced, later).await;
+        let log = feed.entries();
+        assert_eq!(outline(&log[1..]), [(5, "REPLACED")]);
+        assert_eq!(log[1].previous.as_ref().unwrap().as_str(), "REFUNDED");
+    }
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod records;
 
 use order_status_stream::feed::memory::{Fault, MemoryFeed};
 use order_status_stream::feed::{Entry, Feed, Put, Seen};
+use order_status_stream::order::Status;
 use proptest::prelude::*;
 use records::{Logs, insert, project, projector, record, remove, statuses, with, written};
 use serde_json::{Value, json};
@@ -223,6 +224,54 @@ async fn a_take_over_that_is_overlooked_is_made_good() {
     project(&projector(&feed, &[]), &[late]).await;
     check(&feed, &["PAID", "LATE", "PAID"]);
     project(&projector(&feed, &[]), &[record("Old", "A", 4, "LATE")]).await;
+    check(&feed, &["PAID", "LATE", "PAID"]);
+}
+
+/// A projector dies before it lets the superseded entry expire. Its record comes again after another source took over.
+#[tokio::test]
+async fn what_a_source_left_undone_is_made_good_by_the_one_that_takes_over() {
+    let feed = after(&[&[insert("Old", "A", 1, "PAID")]]).await;
+    feed.inject([None, Some(Fault::AnswerLost)]);
+    let packed = record("Old", "A", 2, "PACKED");
+    let failed = project(&projector(&feed, &[]), std::slice::from_ref(&packed)).await;
+    assert_eq!(failed.len(), 1);
+    project(&projector(&feed, &[]), &[record("New", "A", 3, "SHIPPED")]).await;
+    project(&projector(&feed, &[]), &[packed]).await;
+    check(&feed, &["PAID", "PACKED", "SHIPPED"]);
+    let expire = records::log(&feed, "A").into_iter();
+    let expire: Vec<_> = expire.map(|entry| entry.expires_at.is_some()).collect();
+    assert_eq!(expire, [true, true, false]);
+}
+
+/// A projector appends what another source had said before, and dies before it sees that this source had gone on.
+#[tokio::test]
+async fn a_take_over_that_is_overlooked_is_made_good_by_whatever_comes_again() {
+    let feed = after(&[&[insert("Old", "A", 1, "PAID")]]).await;
+    let first = records::log(&feed, "A").remove(0);
+    let seen = |n, status| {
+        let record = serde_json::from_value(record("New", "A", n, status)).unwrap();
+        let read = records::settings(&[]).rules.read(&record);
+        read.unwrap().unwrap().seen()
+    };
+    let was = Seen {
+        position: first.position.clone(),
+        recorded_at: first.recorded_at,
+    };
+    let amended = Entry {
+        sources: vec![was.clone(), seen(5, "PAID")],
+        ..first.clone()
+    };
+    assert_eq!(feed.amend(&first, &amended).await.unwrap(), Put::Done);
+    let earlier = seen(4, "LATE");
+    let appended = Entry {
+        seq: first.seq.next(),
+        status: Status::new("LATE").unwrap(),
+        position: earlier.position.clone(),
+        sources: vec![was, earlier],
+        ..first.clone()
+    };
+    assert_eq!(feed.put(&appended).await.unwrap(), Put::Done);
+    project(&projector(&feed, &[]), &[insert("Old", "A", 1, "PAID")]).await;
     check(&feed, &["PAID", "LATE", "PAID"]);
 }
 

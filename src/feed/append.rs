@@ -81,7 +81,7 @@ pub async fn append(
                 // The log must not have grown in the meantime without knowing what was amended.
                 continue;
             }
-            Step::Nothing => match newest.filter(|newest| newest.position == change.position) {
+            Step::Nothing => match newest.filter(|newest| may_be_unsettled(newest, &change)) {
                 // A projector that died between its writes left the rest of them undone. Its record comes again, and finds
                 // itself to be the newest.
                 Some(newest) => settle(feed, &newest, clock, retention).await?,
@@ -108,6 +108,12 @@ async fn amend(feed: &impl Feed, was: &Entry, is: &Entry) -> Result<Put, FeedErr
     feed.amend(was, is).await
 }
 
+/// Whether the record may be of the projector that appended the entry and died then. If several sources tell of the order, that
+/// projector may have appended what another one of them had said.
+fn may_be_unsettled(newest: &Entry, change: &Change) -> bool {
+    newest.position == change.position || !newest.sources.is_empty()
+}
+
 /// Does what an entry leads to, once it is the newest: the one before it expires, and if it is terminal, its tombstone is kept.
 ///
 /// Returns the change that another projector found to make no difference while this one appended: if its source took over, the
@@ -132,6 +138,13 @@ async fn settle(
         false => expiry(clock, retention),
     };
     let superseded = feed.expire(&entry.order, Seq(before), at).await?;
+    if let Some(superseded) = &superseded
+        && superseded.position.source() != entry.position.source()
+        && before > 1
+    {
+        // Its projector may have died before it did this. Its record may come again, but it is not of the newest entry then.
+        feed.expire(&entry.order, Seq(before - 1), at).await?;
+    }
     Ok(superseded
         .filter(|_| !entry.begins)
         .and_then(|superseded| overlooked(&superseded, entry)))

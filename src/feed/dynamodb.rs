@@ -116,13 +116,14 @@ impl DynamoDbFeed {
 
 impl Feed for DynamoDbFeed {
     async fn newest(&self, order: &OrderId) -> Result<Option<Entry>, FeedError> {
-        let newest = self
-            .query(order, Seq::ZERO, Consistency::Strong)
-            .scan_index_forward(false)
-            .limit(1);
-        let found = newest.send().await.map_err(unavailable)?;
-        let mut items = found.items.unwrap_or_default().into_iter();
-        items.next().map(entry_of).transpose()
+        let all = || self.query(order, Seq::ZERO, Consistency::Strong).limit(1);
+        let newest = first(all().scan_index_forward(false)).await?;
+        if !newest.as_ref().is_some_and(Entry::may_be_left) {
+            return Ok(newest);
+        }
+        let tombstone = first(all()).await?;
+        let tombstone = tombstone.filter(|tombstone| tombstone.stands_for(newest.as_ref()));
+        Ok(tombstone.or(newest))
     }
 
     async fn put(&self, entry: &Entry) -> Result<Put, FeedError> {
@@ -326,6 +327,12 @@ impl Feed for DynamoDbFeed {
             .unwrap_or_default();
         Ok(items.iter().filter_map(dwells_of).collect())
     }
+}
+
+async fn first(query: QueryFluentBuilder) -> Result<Option<Entry>, FeedError> {
+    let found = query.send().await.map_err(unavailable)?;
+    let mut items = found.items.unwrap_or_default().into_iter();
+    items.next().map(entry_of).transpose()
 }
 
 async fn page(query: QueryFluentBuilder) -> Result<Page, FeedError> {

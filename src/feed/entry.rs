@@ -196,6 +196,16 @@ impl Entry {
         self
     }
 
+    /// Whether later entries may have been deleted before this one: the table's TTL deletes what has expired in any order.
+    pub(super) fn may_be_left(&self) -> bool {
+        !self.tombstone && self.expires_at.is_some()
+    }
+
+    /// Whether it is a tombstone of a later entry than the newest that is left.
+    pub(super) fn stands_for(&self, left: Option<&Self>) -> bool {
+        self.tombstone && left.is_none_or(|left| left.may_be_left() && left.seq < self.seq)
+    }
+
     /// Whether it does not count any more, although the table may still hold it.
     pub fn is_expired(&self, clock: &Clock) -> bool {
         self.expires_at

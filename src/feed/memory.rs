@@ -216,8 +216,13 @@ fn entries(log: &Log, order: &OrderId, from: Seq) -> impl DoubleEndedIterator<It
 
 impl Feed for MemoryFeed {
     async fn newest(&self, order: &OrderId) -> Result<Option<Entry>, FeedError> {
-        self.call(|state| entries(&state.log, order, Seq::ZERO).next_back())
-            .await
+        self.call(|state| {
+            let newest = entries(&state.log, order, Seq(1)).next_back();
+            let tombstone = state.log.get(&(order.clone(), Seq::ZERO));
+            let tombstone = tombstone.filter(|tombstone| tombstone.stands_for(newest.as_ref()));
+            tombstone.cloned().or(newest)
+        })
+        .await
     }
 
     async fn put(&self, entry: &Entry) -> Result<Put, FeedError> {

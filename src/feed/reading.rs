@@ -34,18 +34,12 @@ impl fmt::Display for Discontinuity {
 }
 
 impl Reading {
-    /// Makes a reading of what [`Feed::read`](super::Feed::read) or [`Feed::latest`](super::Feed::latest) gave.
+    /// Makes a reading of what [`Feed::read`](super::Feed::read) gave.
     ///
     /// If entries in the middle are gone, what stands before them is no use to anyone. What stands before a new life of the
     /// order is not for those who watch it now.
     pub fn new(mut entries: Vec<Entry>, clock: &Clock) -> Self {
-        // The table deletes an expired entry up to two days later. Until then it can stand in for its tombstone, which may
-        // be on an earlier page.
-        let finished = entries.last().filter(|newest| newest.terminal);
-        let stand_in = finished.filter(|newest| !newest.tombstone);
-        let stand_in = stand_in.cloned().map(Entry::buried);
         let tombstone = entries.iter().find(|entry| entry.tombstone).cloned();
-        let tombstone = tombstone.or(stand_in);
         entries.retain(|entry| !entry.tombstone && !entry.is_expired(clock));
         let gap = entries
             .windows(2)
@@ -58,6 +52,21 @@ impl Reading {
             Some(tombstone) if tombstone.seq > newest => Self(vec![tombstone]),
             _ => Self(entries),
         }
+    }
+
+    /// Makes a reading of what [`Feed::latest`](super::Feed::latest) gave.
+    ///
+    /// The table deletes an expired entry up to two days later. Until then the newest one can stand in for its tombstone, which
+    /// may be on an earlier page. A reading that began later in the log must not rely on that: the table deletes in any order, so
+    /// the entry that is left may not have been the newest.
+    pub fn latest(mut entries: Vec<Entry>, clock: &Clock) -> Self {
+        let finished = entries.last().filter(|newest| newest.terminal);
+        let buried = |seq| move |entry: &Entry| entry.tombstone && entry.seq >= seq;
+        let stand_in = finished.filter(|newest| !entries.iter().any(buried(newest.seq)));
+        if let Some(stand_in) = stand_in.cloned() {
+            entries.insert(0, stand_in.buried());
+        }
+        Self::new(entries, clock)
     }
 
     /// What comes after a mark.

@@ -75,7 +75,10 @@ impl Watched {
     /// Reads the page that a query gave. `mark` is where the query began.
     pub(super) fn take(&mut self, query: Query, page: Page, mark: &Mark, clock: &Clock) -> News {
         let is_latest = query == Query::Latest || mark.seq == Seq::ZERO;
-        let reading = Reading::new(page.entries, clock);
+        let reading = match is_latest {
+            true => Reading::latest(page.entries, clock),
+            false => Reading::new(page.entries, clock),
+        };
         let (new, reset) = match (reading.after(mark), query) {
             (Ok(new), _) => (new.len(), self.left_out(&reading, mark)),
             // Perhaps only a replica that lags: `reset` needs a consistent reading …

@@ -1,0 +1,222 @@
+//! What must be true when everything has settled.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use order_status_stream::dwell::Dwells;
+use order_status_stream::feed::Entry;
+
+use crate::client::Client;
+use crate::feed::Storage;
+use crate::journal::Line;
+use crate::model::{History, State};
+use crate::plan::{ALWAYS_PUBLIC, Plan, SOMETIMES_PUBLIC};
+use crate::run::order_id;
+use crate::shop::Shop;
+use crate::world::{Kind, World};
+
+/// The log holds what the shop wrote.
+///
+/// If two streams tell of an order at the same time, its last state is promised, but not each one before. `exact` is false then.
+pub fn log(world: &World, storage: &Storage, shop: &Shop, exact: bool) {
+    for (order, history) in &shop.histories {
+        let lines = storage.journal.lines(order);
+        dense(world, &lines, exact);
+        if exact {
+            each_state(world, order, &lines, history);
+        }
+        last_state(world, order, &lines, history);
+    }
+    for order in storage.journal.orders() {
+        if !shop.histories.contains_key(&order) {
+            world.finding(Kind::Other, format!("{order} is no order"));
+        }
+    }
+}
+
+/// Numbers are dense, positions rise, neighbours differ.
+fn dense(world: &World, lines: &[Line], exact: bool) {
+    for (index, line) in (1..).zip(lines) {
+        if line.entry.seq.0 != index {
+            world.finding(
+                Kind::Disordered,
+                format!("{} {} is entry {index}", line.entry.order, line.entry.seq),
+            );
+        }
+    }
+    for pair in lines.windows(2) {
+        let (before, after) = (&pair[0].entry, &pair[1].entry);
+        let begins = after.previous.is_none();
+        let name = format!("{} {}", after.order, after.seq);
+        // What has expired is no longer seen, so what follows it may be the same.
+        let seen = before
+            .expires_at
+            .is_none_or(|at| at * 1000 > after.appended_at);
+        if seen && !begins && before.status == after.status && before.view == after.view {
+            world.finding(
+                Kind::Doubled,
+                format!("{name} is the same as the one before"),
+            );
+        }
+        if !begins && after.previous.as_ref() != Some(&before.status) {
+            world.finding(Kind::Disordered, format!("{name} follows another status"));
+        }
+        let (old, new) = (before.position.as_str(), after.position.as_str());
+        if old.rsplit_once('/').map(|(source, _)| source)
+            == new.rsplit_once('/').map(|(source, _)| source)
+            && old >= new
+        {
+            world.finding(Kind::Disordered, format!("{name} is of an earlier record"));
+        }
+        if exact && old == new {
+            world.finding(Kind::Doubled, format!("{name} is of the same record"));
+        }
+    }
+}
+
+fn is_of(entry: &Entry, state: &State) -> bool {
+    let shown = |name: &str| entry.view.contains_key(name) || !state.attributes.contains_key(name);
+    let same = entry.view.iter().all(|(name, value)| {
+        let public = ALWAYS_PUBLIC.contains(&name.as_str()) || name == SOMETIMES_PUBLIC;
+        public && state.attributes.get(name) == Some(value)
+    });
+    entry.status.as_str() == state.status && same && ALWAYS_PUBLIC.iter().all(|name| shown(name))
+}
+
+/// Each state once, in order. An entry may repeat its state if other attributes are public than before.
+fn each_state(world: &World, order: &str, lines: &[Line], history: &History) {
+    let mut states = history.states.iter();
+    let mut current: Option<&State> = None;
+    for Line { entry, .. } in lines {
+        let next = states.clone().next();
+        if let Some(next) = next.filter(|next| is_of(entry, next)) {
+            states.next();
+            current = Some(next);
+            if entry.at != next.at {
+                world.finding(
+                    Kind::Other,
+                    format!(
+                        "{order} {} is of {}, and not of {}",
+                        entry.seq, next.at, entry.at
+                    ),
+                );
+            }
+        } else if !current.is_some_and(|current| is_of(entry, current)) {
+            let view = serde_json::to_string(&entry.view).unwrap_or_default();
+            let status = entry.status.as_str();
+            world.finding(
+                Kind::Lost,
+                format!(
+                    "{order} {} is {status} {view}, expected {next:?}",
+                    entry.seq
+                ),
+            );
+            return;
+        }
+    }
+    if let Some(lost) = states.next() {
+        world.finding(Kind::Lost, format!("{order} has no entry of {lost:?}"));
+    }
+}
+
+fn last_state(world: &World, order: &str, lines: &[Line], history: &History) {
+    let (newest, state) = (lines.last().map(|line| &line.entry), history.newest());
+    let same = match (newest, state) {
+        (Some(newest), Some(state)) => is_of(newest, state),
+        (None, None) => true,
+        _ => false,
+    };
+    if !same {
+        let newest = newest.map(|newest| newest.status.as_str());
+        world.finding(
+            Kind::Lost,
+            format!("{order} is {newest:?} in the end, expected {state:?}"),
+        );
+    }
+}
+
+/// What was learned of how long orders stay in a status is what the shop's records say, and nothing else.
+pub fn dwells(world: &World, storage: &Storage, shop: &Shop, plan: &Plan) {
+    if plan.switch.is_some() || !plan.deployments.is_empty() {
+        // Records of another stream, and changes that a deployment makes, have times that the model does not know.
+        return;
+    }
+    let mut expected = BTreeMap::<&str, Dwells>::new();
+    for history in shop.histories.values() {
+        for pair in history.states.windows(2) {
+            let dwell = pair[1].recorded.saturating_sub(pair[0].recorded);
+            expected
+                .entry(&pair[0].status)
+                .or_default()
+                .add(Duration::from_secs(dwell), 1.0);
+        }
+    }
+    for (status, learned) in storage.learned() {
+        let status = status.as_str();
+        let known = expected.get(status).into_iter().flat_map(Dwells::filled);
+        let known: BTreeSet<_> = known.map(|(bucket, _)| bucket).collect();
+        let unknown = learned.filled().find(|(bucket, _)| !known.contains(bucket));
+        if let Some((bucket, _)) = unknown {
+            world.finding(
+                Kind::Other,
+                format!(
+                    "a dwell time of bucket {bucket} was learned of {status}, not of {known:?}"
+                ),
+            );
+        }
+    }
+}
+
+/// Orders whose status is terminal are finished, the others are not.
+pub fn ends(world: &World, storage: &Storage, shop: &Shop, terminal: &BTreeSet<String>) {
+    for (order, history) in &shop.histories {
+        let Some((newest, state)) = order_id(order)
+            .and_then(|id| storage.newest(&id))
+            .zip(history.newest())
+        else {
+            continue;
+        };
+        // Only what exists can be touched.
+        let expected = terminal.contains(&state.status) || state.status == "REMOVED";
+        if history.exists() && newest.terminal != expected {
+            world.finding(
+                Kind::Other,
+                format!(
+                    "{order} is {}, and terminal is {}",
+                    state.status, newest.terminal
+                ),
+            );
+        }
+    }
+}
+
+/// Nobody was told of a life of which another had the id already.
+pub fn page(world: &World, storage: &Storage, client: &Client) {
+    let mut begins = BTreeMap::<&str, Vec<_>>::new();
+    let journals: BTreeMap<_, _> = client
+        .page
+        .orders
+        .keys()
+        .map(|order| (order, storage.journal.lines(order)))
+        .collect();
+    for (order, lines) in &journals {
+        let starts = lines.iter().filter(|line| line.entry.previous.is_none());
+        begins.insert(
+            order,
+            starts.map(|line| (line.entry.seq.0, line.at)).collect(),
+        );
+    }
+    for seen in &client.page.seen {
+        let lives = begins.get(seen.order.as_str()).into_iter().flatten();
+        let newer = lives
+            .filter(|(seq, at)| *seq > seen.seq && *at + storage.lag() < seen.asked)
+            .count();
+        if newer > 0 {
+            let text = format!(
+                "is told {} {}, of whoever had the id before",
+                seen.order, seen.seq
+            );
+            world.finding(Kind::Other, format!("{}: {text}", client.page.name));
+        }
+    }
+}

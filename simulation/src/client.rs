@@ -1,0 +1,585 @@
+//! A client by the book: C1 to C7 of `docs/protocol.md`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fastrand::Rng;
+use http::Method;
+use http_body_util::BodyExt;
+use order_status_stream::endpoint::Body;
+use order_status_stream::feed::PAGE_ENTRIES;
+use order_status_stream::request::Request;
+use serde_json::Value;
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+
+use crate::chance::Chance;
+use crate::feed::{ENTRIES_HELD, Storage};
+use crate::item::PRIVATE;
+use crate::page::Page;
+use crate::plan::Plan;
+use crate::platform::{Platform, StreamProcess};
+use crate::rests::Rests;
+use crate::sse::{Event, Parser};
+use crate::world::{Kind, World};
+
+/// Timers have milliseconds, and a call to the feed takes some.
+const TOLERANCE: Duration = Duration::from_millis(100);
+
+/// See the module.
+#[derive(Debug)]
+pub struct Client {
+    world: Arc<World>,
+    platform: Arc<Platform>,
+    storage: Arc<Storage>,
+    plan: Arc<Plan>,
+    random: Rng,
+    /// When it looks, and until when.
+    visits: Vec<(Duration, Duration)>,
+    orders: Vec<String>,
+    /// What it shows.
+    pub page: Page,
+    cursor: String,
+    retry: Duration,
+    token: Option<(String, Duration)>,
+    /// It asks for a snapshot first.
+    snapshot: bool,
+    rests: Rests,
+    /// It was told that nothing more is expected.
+    pub ended: bool,
+    /// And that it need not come back.
+    pub gone: bool,
+}
+
+/// How a response ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// After a goodbye.
+    Ended,
+    /// After `expired`.
+    Expired,
+    /// Somewhere.
+    Broken,
+    /// There was none.
+    Refused,
+    /// 204.
+    Gone,
+    /// The page was closed.
+    Closed,
+}
+
+/// What happens to a connection.
+#[derive(Clone, Copy, Debug, Default)]
+struct Fate {
+    cut_after: Option<usize>,
+    reset_at: Option<Instant>,
+    slow: bool,
+    stalls_at: Option<Instant>,
+}
+
+/// A response that is being read.
+struct Connection {
+    body: Body,
+    process: Arc<StreamProcess>,
+    parser: Parser,
+    asked: Instant,
+    deadline: Instant,
+    fate: Fate,
+    received: usize,
+    last_chunk: Instant,
+    ready: Option<Instant>,
+    last: String,
+}
+
+impl Client {
+    /// A client of orders, and when it looks at them.
+    pub fn new(
+        name: String,
+        orders: Vec<String>,
+        visits: Vec<(Duration, Duration)>,
+        (world, platform, storage, plan): (&Arc<World>, &Arc<Platform>, &Arc<Storage>, &Arc<Plan>),
+        mut random: Rng,
+    ) -> Self {
+        let mut page = Page::new(
+            name,
+            &orders,
+            Arc::clone(world),
+            Arc::clone(storage),
+            plan.skew * 2,
+        );
+        page.has_bad_cursor = random.chance(0.03);
+        Self {
+            world: Arc::clone(world),
+            platform: Arc::clone(platform),
+            storage: Arc::clone(storage),
+            plan: Arc::clone(plan),
+            visits,
+            orders,
+            cursor: if page.has_bad_cursor {
+                "x".to_owned()
+            } else {
+                String::new()
+            },
+            snapshot: !page.has_bad_cursor && random.chance(0.1),
+            page,
+            random,
+            retry: Duration::from_secs(1),
+            token: None,
+            rests: Rests::default(),
+            ended: false,
+            gone: false,
+        }
+    }
+
+    /// Makes all of its visits.
+    pub async fn run(mut self) -> Self {
+        for (from, until) in std::mem::take(&mut self.visits) {
+            sleep_until(self.world.start() + from).await;
+            self.visit(self.world.start() + until, false).await;
+        }
+        self
+    }
+
+    /// Comes back once more, in good weather, until it shows all that there is. It is given ten minutes.
+    pub async fn settle(mut self) -> Self {
+        let until = Instant::now() + Duration::from_secs(600);
+        self.gone = false;
+        self.visit(until, true).await;
+        if !self.page.is_current() {
+            self.page
+                .finding(Kind::Lost, "is not shown all that there is");
+        }
+        self
+    }
+
+    async fn visit(&mut self, until: Instant, settling: bool) {
+        let held = std::cell::Cell::new(0);
+        ENTRIES_HELD.scope(held, self.look(until, settling)).await;
+    }
+
+    /// Opens the page and keeps it open until then.
+    async fn look(&mut self, until: Instant, settling: bool) {
+        let name = self.page.name.clone();
+        self.world.note(|| format!("{name}: opens its page"));
+        if std::mem::take(&mut self.snapshot) {
+            self.take_snapshot().await;
+        }
+        // A page that is opened again has its cursor in the URL, a reconnection in a header.
+        let mut reconnects = false;
+        let mut rested = false;
+        while Instant::now() < until {
+            let outcome = self.connect(until, reconnects, rested, settling).await;
+            self.world.note(|| {
+                format!(
+                    "{name}: {outcome:?}, cursor {}, retry {:?}",
+                    self.cursor, self.retry
+                )
+            });
+            let wait = match outcome {
+                Outcome::Gone | Outcome::Closed => return,
+                Outcome::Expired => {
+                    self.token = None;
+                    Duration::ZERO
+                }
+                Outcome::Refused => self.random.between(1.0, 5.0),
+                // Some pages close at `end`; the others come back, and are told to stop.
+                Outcome::Ended if self.ended && self.random.bool() => return,
+                Outcome::Ended | Outcome::Broken => self.retry,
+            };
+            rested = outcome == Outcome::Ended;
+            reconnects = matches!(outcome, Outcome::Ended | Outcome::Broken);
+            let _ = timeout_at(until, sleep(wait)).await;
+        }
+    }
+
+    /// A token is renewed when it is about to expire, unless the server has just said when to come back.
+    fn renew_token(&mut self, rested: bool) {
+        let Some(lifetime) = self.plan.token_lifetime else {
+            return;
+        };
+        let now = self.world.epoch();
+        let good = |expires: Duration| rested || now + Duration::from_secs(5) < expires;
+        if self
+            .token
+            .as_ref()
+            .is_none_or(|(_, expires)| !good(*expires))
+        {
+            let expires = now + lifetime;
+            match self.platform.issuer.token(expires) {
+                Ok(token) => self.token = Some((token, expires)),
+                Err(error) => self.page.finding(Kind::Other, error),
+            }
+        }
+    }
+
+    fn request(&self, in_header: bool, accept: &'static str) -> Request {
+        let path = match &self.orders[..] {
+            [order] => format!("/orders/{order}/events?"),
+            several => format!("/orders/events?order={}&", several.join("&order=")),
+        };
+        // An id and a cursor need no escapes here.
+        let query = match in_header {
+            true => String::new(),
+            false => format!("lastEventId={}", self.cursor),
+        };
+        let mut request = Request::new(Method::GET, &format!("{path}{query}"));
+        request = request.with_header("accept", accept);
+        if in_header {
+            request = request.with_header("last-event-id", &self.cursor);
+        }
+        if let Some((token, _)) = &self.token {
+            request = request.with_header("authorization", &format!("Bearer {token}"));
+        }
+        request
+    }
+
+    async fn connect(
+        &mut self,
+        until: Instant,
+        in_header: bool,
+        rested: bool,
+        settling: bool,
+    ) -> Outcome {
+        let net = self.plan.net;
+        let calm = self.world.is_calm();
+        let latency = self.random.between(0.005, 0.2);
+        sleep(latency).await;
+        self.world.count(|tally| tally.connections += 1);
+        if !calm && self.random.chance(net.refused) {
+            self.world.fault("requests refused", &self.page.name);
+            return Outcome::Refused;
+        }
+        self.renew_token(rested);
+        let cold = !calm && self.random.chance(net.cold);
+        let Ok(process) = self.platform.stream_process(cold) else {
+            return Outcome::Refused;
+        };
+        let fate = self.fate();
+        let name = &self.page.name;
+        self.world
+            .note(|| format!("{name}: asks {} from {:?}", process.name, self.cursor));
+        let request = self.request(in_header, "text/event-stream");
+        let asked = Instant::now();
+        ENTRIES_HELD.with(|held| held.set(0));
+        let response = self
+            .platform
+            .respond(&process, request, self.random.fork())
+            .await;
+        if asked.elapsed() > Duration::from_secs(3) + TOLERANCE {
+            self.page.finding(
+                Kind::Other,
+                format!("a response began after {:?}", asked.elapsed()),
+            );
+        }
+        match response.status().as_u16() {
+            200 => {}
+            204 => {
+                self.page.check_end("204", asked);
+                (self.ended, self.gone) = (true, true);
+                return Outcome::Gone;
+            }
+            status => {
+                self.page.finding(Kind::Other, format!("answered {status}"));
+                self.token = None;
+                return Outcome::Refused;
+            }
+        }
+        if settling && calm && self.ended && self.page.is_current() {
+            self.page.finding(
+                Kind::Other,
+                "came back after the end and was not told to stop",
+            );
+        }
+        let connection = Connection {
+            body: response.into_body(),
+            process,
+            parser: Parser::new(self.cursor.clone()),
+            asked,
+            deadline: asked + self.plan.timeout,
+            fate,
+            received: 0,
+            last_chunk: Instant::now(),
+            ready: None,
+            last: String::new(),
+        };
+        self.ended = false;
+        self.read(connection, until, settling).await
+    }
+
+    fn fate(&mut self) -> Fate {
+        if self.world.is_calm() {
+            return Fate::default();
+        }
+        let (net, random, name) = (self.plan.net, &mut self.random, &self.page.name);
+        let mut draw = |probability, kind| {
+            let hit = random.chance(probability);
+            if hit {
+                self.world.fault(kind, name);
+            }
+            hit
+        };
+        let (cut, reset) = (
+            draw(net.cut, "connections cut"),
+            draw(net.reset, "connections reset"),
+        );
+        let (slow, stalls) = (
+            draw(net.slow, "slow readers"),
+            draw(net.stalled, "connections stalled"),
+        );
+        let now = Instant::now();
+        Fate {
+            cut_after: cut.then(|| random.usize(..900)),
+            reset_at: reset.then(|| now + random.magnitude(0.01, 60.0)),
+            slow,
+            stalls_at: stalls.then(|| now + random.magnitude(0.01, 30.0)),
+        }
+    }
+
+    /// Reads a response to its end, or to where it is cut.
+    async fn read(
+        &mut self,
+        mut connection: Connection,
+        until: Instant,
+        settling: bool,
+    ) -> Outcome {
+        let silence = connection.process.settings.heartbeat.mul_f64(2.5);
+        loop {
+            if connection.fate.slow {
+                let pause = self.random.magnitude(0.01, 20.0);
+                sleep(pause).await;
+                connection.last_chunk = Instant::now();
+            }
+            let fate = connection.fate;
+            let watchdog = connection.last_chunk + silence;
+            if fate.stalls_at.is_some_and(|at| at <= Instant::now()) {
+                sleep_until(watchdog).await;
+                return self.cut(connection);
+            }
+            let stop = [
+                Some(until),
+                Some(connection.deadline),
+                Some(watchdog),
+                fate.reset_at,
+                fate.stalls_at,
+            ];
+            let stop = stop.into_iter().flatten().min().unwrap_or(until);
+            match timeout_at(stop, connection.body.frame()).await {
+                Ok(Some(Ok(frame))) => {
+                    let chunk = frame.into_data().unwrap_or_default();
+                    if self.take(&mut connection, &chunk) {
+                        return self.cut(connection);
+                    }
+                    if settling
+                        && connection.ready.is_some()
+                        && self.page.is_current()
+                        && !self.must_end()
+                    {
+                        return self.close(connection);
+                    }
+                }
+                Ok(_) => return self.ended_by_server(&connection),
+                Err(_) if stop == until => return self.close(connection),
+                Err(_) => {
+                    if stop == connection.deadline && !fate.slow {
+                        self.page
+                            .finding(Kind::Other, "a response was cut by its deadline");
+                    } else if stop == watchdog {
+                        self.page.finding(Kind::Other, "a response fell silent");
+                    }
+                    if Some(stop) != fate.stalls_at {
+                        return self.cut(connection);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether all orders are finished, so that `end` must come.
+    fn must_end(&self) -> bool {
+        let orders = self.page.orders.iter();
+        let now = Instant::now();
+        orders
+            .into_iter()
+            .all(|(order, shown)| self.storage.journal.was_terminal(order, shown.seq, now))
+    }
+
+    fn cut(&mut self, connection: Connection) -> Outcome {
+        self.leave(connection);
+        Outcome::Broken
+    }
+
+    fn close(&mut self, connection: Connection) -> Outcome {
+        self.leave(connection);
+        Outcome::Closed
+    }
+
+    /// The function is not told, or is told and goes on to its end.
+    fn leave(&mut self, connection: Connection) {
+        self.keep(&connection.parser);
+        if self.random.bool() {
+            let (mut body, deadline) = (connection.body, connection.deadline);
+            tokio::spawn(async move {
+                let _ = timeout_at(deadline, async {
+                    while let Some(Ok(_)) = body.frame().await {}
+                })
+                .await;
+            });
+        }
+    }
+
+    fn keep(&mut self, parser: &Parser) {
+        self.cursor.clone_from(&parser.last_event_id);
+        if let Some(retry) = parser.retry {
+            self.retry = Duration::from_millis(retry);
+        }
+    }
+
+    fn ended_by_server(&mut self, connection: &Connection) -> Outcome {
+        self.keep(&connection.parser);
+        if !connection.parser.is_between_events() {
+            self.page
+                .finding(Kind::Other, "a response ended within a frame");
+        }
+        match connection.last.as_str() {
+            "rest" | "end" => Outcome::Ended,
+            "expired" => Outcome::Expired,
+            last => {
+                self.page
+                    .finding(Kind::Other, format!("a response ended after {last:?}"));
+                Outcome::Ended
+            }
+        }
+    }
+
+    /// Takes a chunk. Returns whether the connection is cut within it.
+    fn take(&mut self, connection: &mut Connection, chunk: &Bytes) -> bool {
+        self.check_chunk(connection, chunk);
+        let left = connection
+            .fate
+            .cut_after
+            .map_or(usize::MAX, |after| after - connection.received);
+        let (bytes, cut) = (&chunk[..chunk.len().min(left)], chunk.len() >= left);
+        connection.received += bytes.len();
+        for byte in bytes {
+            if let Some(event) = connection.parser.byte(*byte) {
+                self.event(connection, &event);
+            }
+        }
+        cut
+    }
+
+    fn check_chunk(&mut self, connection: &mut Connection, chunk: &Bytes) {
+        let now = Instant::now();
+        let silent = now - connection.last_chunk;
+        connection.last_chunk = now;
+        if silent > connection.process.settings.heartbeat + TOLERANCE {
+            self.page
+                .finding(Kind::Other, format!("nothing came for {silent:?}"));
+        }
+        if chunk
+            .windows(PRIVATE.len())
+            .any(|bytes| bytes == PRIVATE.as_bytes())
+        {
+            self.page.finding(Kind::Other, "was told something private");
+        }
+        // One page of each order, and another where a reading is made again.
+        let held = ENTRIES_HELD.with(|held| held.replace(0));
+        if held > PAGE_ENTRIES * (2 * self.orders.len() + 1) {
+            self.page.finding(
+                Kind::Other,
+                format!("{held} entries were read before a chunk was sent"),
+            );
+        }
+        let faults = self.plan.feed;
+        if let Some(ready) = connection.ready
+            && faults.hangs + faults.panics == 0.0
+            && !connection.fate.slow
+        {
+            let calls = Duration::from_secs(if faults.slow > 0.0 { 15 } else { 1 });
+            let late = connection.process.settings.poll_interval + self.storage.lag() + calls;
+            self.page.check_freshness(now - late, ready);
+        }
+    }
+
+    fn event(&mut self, connection: &mut Connection, event: &Event) {
+        let name = &self.page.name;
+        self.world.note(|| {
+            format!(
+                "{name}: {} {} id {}",
+                event.kind, event.data, connection.parser.last_event_id
+            )
+        });
+        connection.last.clone_from(&event.kind);
+        if event.kind == "hello" {
+            return;
+        }
+        let Ok(data) = serde_json::from_str::<Value>(&event.data) else {
+            return self
+                .page
+                .finding(Kind::Other, format!("{:?} is no JSON", event.data));
+        };
+        match event.kind.as_str() {
+            "" => self
+                .page
+                .change(&data, &connection.process, connection.asked, false),
+            "reset" => {
+                let orders = data["orders"].as_array().into_iter().flatten();
+                let orders: Vec<_> = orders
+                    .filter_map(|order| order.as_str().map(str::to_owned))
+                    .collect();
+                connection.ready = None;
+                self.page
+                    .reset(&orders, data["reason"].as_str().unwrap_or_default());
+            }
+            "ready" => connection.ready = Some(Instant::now()),
+            "end" => {
+                self.page.check_end("end", connection.asked);
+                self.ended = true;
+            }
+            "rest" => {
+                // A token that is about to expire shortens rests.
+                let unknown = self.page.orders.values().all(|shown| shown.seq == 0);
+                let unknown = unknown && self.token.is_none();
+                let settings = &connection.process.settings;
+                let (held, retry) = (connection.asked.elapsed(), connection.parser.retry);
+                let broken = self.rests.rest(held, &data, retry, unknown, settings);
+                if let Some(broken) = broken {
+                    self.page.finding(Kind::Other, broken);
+                }
+            }
+            "expired" => {}
+            other => self
+                .page
+                .finding(Kind::Other, format!("an event {other:?}")),
+        }
+    }
+
+    /// What a page that is rendered on a server does first.
+    async fn take_snapshot(&mut self) {
+        self.renew_token(false);
+        let Ok(process) = self.platform.stream_process(false) else {
+            return;
+        };
+        let asked = Instant::now();
+        let request = self.request(false, "application/json");
+        let response = self
+            .platform
+            .respond(&process, request, self.random.fork())
+            .await;
+        let status = response.status().as_u16();
+        let Ok(body) = response.into_body().collect().await;
+        let body: Value = serde_json::from_slice(&body.to_bytes()).unwrap_or_default();
+        self.world
+            .note(|| format!("{}: a snapshot: {status} {body}", self.page.name));
+        if status == 503 {
+            return;
+        }
+        for change in body["orders"].as_array().into_iter().flatten() {
+            self.page.change(change, &process, asked, true);
+        }
+        body["cursor"]
+            .as_str()
+            .unwrap_or_default()
+            .clone_into(&mut self.cursor);
+    }
+}

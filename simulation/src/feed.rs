@@ -1,0 +1,477 @@
+//! The feed, as a process sees it: replicas that lag, calls that take time, fail, hang, or kill the process.
+//!
+//! The only module that knows what the library asks of a feed.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use fastrand::Rng;
+use futures_util::FutureExt;
+use order_status_stream::dwell::Dwells;
+use order_status_stream::feed::memory::MemoryFeed;
+use order_status_stream::feed::{Consistency, Entry, Feed, FeedError, PAGE_ENTRIES, Page, Put};
+use order_status_stream::order::{OrderId, Seq, Status};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep};
+
+use crate::chance::Chance;
+use crate::journal::Journal;
+use crate::plan::FeedFaults;
+use crate::world::{Kind, World, lock};
+
+/// How many copies there are of which eventually consistent readings see one. The first is the one that is written.
+const COPIES: usize = 3;
+
+/// The table: what is stored, its replicas, and the journal of it.
+#[derive(Debug)]
+pub struct Storage {
+    world: Arc<World>,
+    leader: MemoryFeed,
+    replicas: Vec<Mutex<Replica>>,
+    lag: Duration,
+    random: Mutex<Rng>,
+    /// Of everything that was appended.
+    pub journal: Journal,
+}
+
+#[derive(Debug, Default)]
+struct Replica {
+    feed: MemoryFeed,
+    pending: VecDeque<(Instant, Op)>,
+}
+
+/// A write.
+#[derive(Clone, Debug)]
+enum Op {
+    Put(Entry),
+    Amend(Entry, Entry),
+    Expire(OrderId, Seq, u64),
+    Bury(Entry),
+    Delete(OrderId, Seq),
+}
+
+/// What a write returns.
+#[derive(Clone, Debug)]
+enum Written {
+    Put(Put),
+    Expired(Option<Entry>),
+    Done,
+}
+
+fn at_once<T>(call: impl Future<Output = Result<T, FeedError>>) -> Result<T, FeedError> {
+    // A feed in memory answers at once.
+    call.now_or_never()
+        .unwrap_or_else(|| Err(unavailable("the memory is busy")))
+}
+
+fn unavailable(message: &str) -> FeedError {
+    FeedError::Unavailable {
+        message: message.to_owned(),
+        source: message.into(),
+    }
+}
+
+impl Replica {
+    fn caught_up(&mut self, now: Instant) -> &MemoryFeed {
+        while self.pending.front().is_some_and(|(due, _)| *due <= now) {
+            if let Some((_, op)) = self.pending.pop_front() {
+                // What the leader took, a replica takes.
+                let _ = op.apply(&self.feed);
+            }
+        }
+        &self.feed
+    }
+}
+
+impl Op {
+    fn apply(&self, feed: &MemoryFeed) -> Result<Written, FeedError> {
+        match self {
+            Self::Put(entry) => at_once(feed.put(entry)).map(Written::Put),
+            Self::Amend(was, is) => at_once(feed.amend(was, is)).map(Written::Put),
+            Self::Expire(order, seq, at) => {
+                at_once(feed.expire(order, *seq, *at)).map(Written::Expired)
+            }
+            Self::Bury(tombstone) => at_once(feed.bury(tombstone)).map(|()| Written::Done),
+            Self::Delete(order, seq) => {
+                feed.delete(order, *seq);
+                Ok(Written::Done)
+            }
+        }
+    }
+}
+
+impl Storage {
+    /// An empty table, whose replicas lag by up to `lag`.
+    pub fn new(world: Arc<World>, lag: Duration, random: Rng) -> Self {
+        Self {
+            world,
+            leader: MemoryFeed::default(),
+            replicas: (1..COPIES).map(|_| Mutex::default()).collect(),
+            lag,
+            random: Mutex::new(random),
+            journal: Journal::default(),
+        }
+    }
+
+    fn write(&self, op: Op) -> Result<Written, FeedError> {
+        let written = op.apply(&self.leader)?;
+        match (&op, &written) {
+            (_, Written::Put(Put::Taken)) => return Ok(written),
+            (Op::Put(entry), _) => self.journal.appended(entry),
+            (Op::Amend(_, entry), _) | (_, Written::Expired(Some(entry))) => {
+                self.journal.changed(entry);
+            }
+            _ => {}
+        }
+        let now = Instant::now();
+        for replica in &self.replicas {
+            let mut replica = lock(replica);
+            let earliest = replica.pending.back().map_or(now, |(due, _)| *due);
+            let lag = if self.world.is_calm() {
+                0.0
+            } else {
+                self.lag.as_secs_f64()
+            };
+            let due = earliest.max(now + lock(&self.random).magnitude(0.001, lag.max(0.002)));
+            replica.pending.push_back((due, op.clone()));
+        }
+        Ok(written)
+    }
+
+    /// The longest time by which a reading may lag.
+    pub fn lag(&self) -> Duration {
+        self.lag
+    }
+
+    /// DynamoDB's TTL deletes most of what has expired.
+    pub fn sweep(&self) {
+        let now = self.world.epoch().as_secs();
+        for entry in self.leader.entries() {
+            let expired = entry.expires_at.is_some_and(|at| at < now);
+            if expired && lock(&self.random).chance(0.8) {
+                self.world
+                    .note(|| format!("ttl: {} {} is deleted", entry.order, entry.seq));
+                let _ = self.write(Op::Delete(entry.order, entry.seq));
+            }
+        }
+    }
+
+    /// The newest entry of an order.
+    pub fn newest(&self, order: &OrderId) -> Option<Entry> {
+        at_once(self.leader.newest(order)).ok().flatten()
+    }
+
+    /// The dwell times that are kept.
+    pub fn learned(&self) -> BTreeMap<Status, Dwells> {
+        at_once(self.leader.learned()).unwrap_or_default()
+    }
+
+    fn reading<T>(
+        &self,
+        consistency: Consistency,
+        random: &Mutex<Rng>,
+        read: impl Fn(&MemoryFeed) -> Result<T, FeedError>,
+    ) -> Result<T, FeedError> {
+        let copy = lock(random).usize(..COPIES);
+        match (consistency, self.replicas.get(copy)) {
+            (Consistency::Eventual, Some(replica)) => {
+                let mut replica = lock(replica);
+                read(replica.caught_up(Instant::now()))
+            }
+            _ => read(&self.leader),
+        }
+    }
+}
+
+/// A process that calls the feed, and may die of it.
+#[derive(Debug)]
+pub struct Caller {
+    /// For the trace.
+    pub name: String,
+    faults: FeedFaults,
+    random: Mutex<Rng>,
+    dead: Mutex<bool>,
+    died: Notify,
+}
+
+impl Caller {
+    /// A process whose calls meet these faults.
+    pub fn new(name: String, faults: FeedFaults, random: Rng) -> Self {
+        Self {
+            name,
+            faults,
+            random: Mutex::new(random),
+            dead: Mutex::new(false),
+            died: Notify::new(),
+        }
+    }
+
+    /// Whether it has died.
+    pub fn is_dead(&self) -> bool {
+        *lock(&self.dead)
+    }
+
+    /// Returns when it has died.
+    pub async fn death(&self) {
+        let died = self.died.notified();
+        if !self.is_dead() {
+            died.await;
+        }
+    }
+
+    fn die(&self) {
+        *lock(&self.dead) = true;
+        self.died.notify_waiters();
+    }
+}
+
+/// What a call meets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Fine,
+    Throttled,
+    AnswerLost,
+    Hangs,
+    Killed,
+    KilledAfter,
+    Panics,
+}
+
+/// A process's handle to the feed.
+#[derive(Clone, Debug)]
+pub struct SimulatedFeed {
+    storage: Arc<Storage>,
+    caller: Arc<Caller>,
+}
+
+tokio::task_local! {
+    /// How many entries the response that is being read has read from the feed since it gave something away.
+    pub static ENTRIES_HELD: std::cell::Cell<usize>;
+}
+
+impl SimulatedFeed {
+    /// A handle of that process.
+    pub fn new(storage: Arc<Storage>, caller: Arc<Caller>) -> Self {
+        Self { storage, caller }
+    }
+
+    fn fate(&self) -> (Fate, Duration) {
+        if self.storage.world.is_calm() {
+            return (Fate::Fine, Duration::from_millis(2));
+        }
+        let FeedFaults {
+            throttled,
+            answer_lost,
+            hangs,
+            slow,
+            killed,
+            panics,
+            ..
+        } = self.caller.faults;
+        let mut random = lock(&self.caller.random);
+        let slow = random.chance(slow);
+        let takes = if slow {
+            random.magnitude(0.05, 5.0)
+        } else {
+            Duration::from_millis(random.u64(1..8))
+        };
+        let fates = [
+            (Fate::Throttled, throttled, "throttled calls"),
+            (Fate::AnswerLost, answer_lost, "answers lost"),
+            (Fate::Hangs, hangs, "calls that hang"),
+            (Fate::Killed, killed / 2.0, "processes killed"),
+            (Fate::KilledAfter, killed / 2.0, "processes killed"),
+            (Fate::Panics, panics, "panics"),
+        ];
+        let fate = fates
+            .into_iter()
+            .find(|(_, probability, _)| random.chance(*probability));
+        drop(random);
+        if slow {
+            self.storage.world.fault("slow calls", &self.caller.name);
+        }
+        if let Some((_, _, kind)) = fate {
+            self.storage.world.fault(kind, &self.caller.name);
+        }
+        (fate.map_or(Fate::Fine, |(fate, ..)| fate), takes)
+    }
+
+    async fn call<T>(
+        &self,
+        what: impl Fn(&T) -> String,
+        effect: impl FnOnce(&Storage) -> Result<T, FeedError>,
+    ) -> Result<T, FeedError> {
+        let (fate, takes) = self.fate();
+        sleep(takes).await;
+        match fate {
+            _ if self.caller.is_dead() => return std::future::pending().await,
+            Fate::Throttled => return Err(unavailable("throttled")),
+            Fate::Hangs => return std::future::pending().await,
+            Fate::Killed => {
+                self.caller.die();
+                return std::future::pending().await;
+            }
+            // Without the panic hook, which would print it.
+            Fate::Panics => std::panic::resume_unwind(Box::new("simulated")),
+            Fate::Fine | Fate::AnswerLost | Fate::KilledAfter => {}
+        }
+        let result = effect(&self.storage);
+        if let Ok(result) = &result {
+            self.storage
+                .world
+                .note(|| format!("{}: {}", self.caller.name, what(result)));
+        }
+        match fate {
+            Fate::AnswerLost => Err(unavailable("the answer was lost")),
+            Fate::KilledAfter => {
+                self.caller.die();
+                std::future::pending().await
+            }
+            _ => result,
+        }
+    }
+
+    async fn conditional(&self, about: impl Fn(&Put) -> String, op: Op) -> Result<Put, FeedError> {
+        let put = |storage: &Storage| match storage.write(op)? {
+            Written::Put(put) => Ok(put),
+            Written::Expired(_) | Written::Done => Ok(Put::Done),
+        };
+        self.call(about, put).await
+    }
+
+    async fn page(
+        &self,
+        what: &str,
+        order: &OrderId,
+        consistency: Consistency,
+        read: impl Fn(&MemoryFeed) -> Result<Page, FeedError>,
+    ) -> Result<Page, FeedError> {
+        let about = |page: &Page| {
+            let seqs: Vec<_> = page.entries.iter().map(|entry| entry.seq.0).collect();
+            format!(
+                "{what} {order} {consistency:?}: {seqs:?}{}",
+                if page.more { " …" } else { "" }
+            )
+        };
+        let read = |storage: &Storage| storage.reading(consistency, &self.caller.random, read);
+        let page = self.call(about, read).await?;
+        if page.entries.len() > PAGE_ENTRIES {
+            self.storage.world.finding(
+                Kind::Other,
+                format!("a page of {} entries", page.entries.len()),
+            );
+        }
+        // Outside of a response nobody counts.
+        let _ = ENTRIES_HELD.try_with(|held| held.set(held.get() + page.entries.len()));
+        Ok(page)
+    }
+}
+
+impl Feed for SimulatedFeed {
+    async fn newest(&self, order: &OrderId) -> Result<Option<Entry>, FeedError> {
+        let about = |newest: &Option<Entry>| {
+            format!(
+                "newest {order}: {:?}",
+                newest.as_ref().map(|newest| newest.seq.0)
+            )
+        };
+        self.call(about, |storage| at_once(storage.leader.newest(order)))
+            .await
+    }
+
+    async fn put(&self, entry: &Entry) -> Result<Put, FeedError> {
+        let about = |put: &Put| {
+            let Entry {
+                order,
+                seq,
+                status,
+                view,
+                position,
+                ..
+            } = entry;
+            let view = serde_json::to_string(view).unwrap_or_default();
+            let (status, position) = (status.as_str(), position.as_str());
+            format!("put {order} {seq} {status} {view} of {position}: {put:?}")
+        };
+        self.conditional(about, Op::Put(entry.clone())).await
+    }
+
+    async fn amend(&self, was: &Entry, is: &Entry) -> Result<Put, FeedError> {
+        let about = |put: &Put| {
+            let Entry {
+                order,
+                seq,
+                terminal,
+                expires_at,
+                sources,
+                ..
+            } = is;
+            format!("amend {order} {seq} {terminal} {expires_at:?} {sources:?}: {put:?}")
+        };
+        self.conditional(about, Op::Amend(was.clone(), is.clone()))
+            .await
+    }
+
+    async fn expire(&self, order: &OrderId, seq: Seq, at: u64) -> Result<Option<Entry>, FeedError> {
+        let about = |_: &_| format!("expire {order} {seq} at {at}");
+        let op = Op::Expire(order.clone(), seq, at);
+        match self.call(about, |storage| storage.write(op)).await? {
+            Written::Expired(entry) => Ok(entry),
+            Written::Put(_) | Written::Done => Ok(None),
+        }
+    }
+
+    async fn bury(&self, tombstone: &Entry) -> Result<(), FeedError> {
+        let about = |_: &_| format!("bury {} {}", tombstone.order, tombstone.seq);
+        let op = Op::Bury(tombstone.clone());
+        self.call(about, |storage| storage.write(op))
+            .await
+            .map(|_| ())
+    }
+
+    async fn read(
+        &self,
+        order: &OrderId,
+        from: Seq,
+        consistency: Consistency,
+    ) -> Result<Page, FeedError> {
+        let read = |feed: &MemoryFeed| at_once(feed.read(order, from, consistency));
+        self.page("read", order, consistency, read).await
+    }
+
+    async fn latest(&self, order: &OrderId, consistency: Consistency) -> Result<Page, FeedError> {
+        let read = |feed: &MemoryFeed| at_once(feed.latest(order, consistency));
+        self.page("latest", order, consistency, read).await
+    }
+
+    async fn vouch(&self, settings: u64) -> Result<(), FeedError> {
+        let about = |_: &_| format!("vouch {settings}");
+        let vouch = |storage: &Storage| at_once(storage.leader.vouch(settings));
+        self.call(about, vouch).await
+    }
+
+    async fn vouched(&self, settings: u64) -> Result<bool, FeedError> {
+        let about = |vouched: &bool| format!("vouched {settings}: {vouched}");
+        let vouched = |storage: &Storage| at_once(storage.leader.vouched(settings));
+        self.call(about, vouched).await
+    }
+
+    async fn learn(
+        &self,
+        status: &Status,
+        dwells: &Dwells,
+        expires_at: u64,
+    ) -> Result<f64, FeedError> {
+        let about = |_: &_| format!("learn {}", status.as_str());
+        self.call(about, |storage| {
+            at_once(storage.leader.learn(status, dwells, expires_at))
+        })
+        .await
+    }
+
+    async fn learned(&self) -> Result<BTreeMap<Status, Dwells>, FeedError> {
+        let about = |_: &_| "learned".to_owned();
+        self.call(about, |storage| Ok(storage.learned())).await
+    }
+}

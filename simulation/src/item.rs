@@ -1,0 +1,208 @@
+//! An item of the Orders table: as DynamoDB's stream shows it, and as the public must see it.
+//!
+//! Each value is drawn together with what the public must see of it, so that what is expected does not come from the code
+//! under test.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat};
+use fastrand::Rng;
+use serde_json::{Value, json};
+
+use crate::chance::Chance;
+
+/// Stands in every value that is not public. No byte on the wire may be a part of it.
+pub const PRIVATE: &str = "private-";
+
+/// A value, in DynamoDB's JSON and in the public's.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Both {
+    image: Value,
+    public: Value,
+}
+
+/// An item.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Item {
+    /// `None` of an item that is not an order yet, or is broken.
+    pub status: Option<&'static str>,
+    /// What may be public, by its name.
+    attributes: BTreeMap<&'static str, Both>,
+    /// What never is.
+    note: u64,
+    updated_at: Option<Value>,
+    /// Milliseconds since the Unix epoch; `None` if the item does not say so.
+    at: Option<u64>,
+}
+
+impl Item {
+    /// A new order.
+    pub fn new(random: &mut Rng) -> Self {
+        let mut item = Self {
+            status: Some("PLACED"),
+            attributes: BTreeMap::new(),
+            note: random.u64(..1_000_000),
+            updated_at: None,
+            at: None,
+        };
+        for name in ["eta", "total", "tracking", "place", "carrier"] {
+            item.attributes.insert(name, draw(name, random));
+        }
+        item
+    }
+
+    /// Changes one thing that is always public, and sometimes another with it.
+    pub fn change(&mut self, random: &mut Rng) {
+        let name = random.one(&["eta", "eta", "total", "tracking", "place"]);
+        self.replace(name, random);
+        if random.chance(0.3) {
+            self.replace("carrier", random);
+        }
+    }
+
+    fn replace(&mut self, name: &'static str, random: &mut Rng) {
+        let before = self.attributes.get(name).cloned();
+        while self.attributes.get(name) == before.as_ref() {
+            self.attributes.insert(name, draw(name, random));
+        }
+    }
+
+    /// Changes what nobody may see.
+    pub fn change_in_private(&mut self) {
+        self.note += 1;
+    }
+
+    /// The shop says when it wrote the item, in one of the ways in which shops do.
+    pub fn written(&mut self, millis: u64, random: &mut Rng) {
+        (self.updated_at, self.at) = time(millis, random);
+    }
+
+    /// When it was written, as the public must see it; `recorded` is when the stream's record says so.
+    pub fn at(&self, recorded: u64) -> String {
+        rfc3339(self.at.unwrap_or(recorded))
+    }
+
+    /// The public attributes, as JSON.
+    pub fn public(&self) -> BTreeMap<String, Value> {
+        let both = self.attributes.iter();
+        both.map(|(name, both)| ((*name).to_owned(), both.public.clone()))
+            .collect()
+    }
+
+    /// The item as an image of the stream.
+    pub fn image(&self, order: &str) -> Value {
+        let mut image = json!({
+            "orderId": { "S": order },
+            "note": { "S": format!("{PRIVATE}{}", self.note) },
+            "phone": { "S": format!("{PRIVATE}+49 {order}") },
+        });
+        if let Some(status) = self.status {
+            image["status"] = json!({ "S": status });
+        }
+        if let Some(updated_at) = &self.updated_at {
+            image["updatedAt"] = updated_at.clone();
+        }
+        for (name, both) in &self.attributes {
+            image[*name] = both.image.clone();
+        }
+        image
+    }
+}
+
+/// RFC 3339 with milliseconds, in UTC.
+pub fn rfc3339(millis: u64) -> String {
+    let at = DateTime::from_timestamp_millis(i64::try_from(millis).unwrap_or(i64::MAX));
+    at.unwrap_or_default()
+        .to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+fn both(image: Value, public: impl Into<Value>) -> Both {
+    Both {
+        image,
+        public: public.into(),
+    }
+}
+
+fn draw(name: &str, random: &mut Rng) -> Both {
+    match name {
+        "total" => total(random),
+        "tracking" => {
+            // 22 digits, of which the last ones differ: a double cannot tell them apart.
+            let digits = format!("34055412345678901234{:02}", random.u32(10..40));
+            both(json!({ "N": digits }), digits)
+        }
+        "place" => place(random),
+        _ => {
+            let text = format!("{name} {:02}:{:02} é🚚", random.u32(..24), random.u32(..60));
+            both(json!({ "S": text }), text)
+        }
+    }
+}
+
+fn total(random: &mut Rng) -> Both {
+    let number = |text: &str, public: Value| both(json!({ "N": text }), public);
+    match random.usize(..6) {
+        0 => number(
+            "99.99999999999999999999999999",
+            json!("99.99999999999999999999999999"),
+        ),
+        1 => number("9007199254740991", json!(9_007_199_254_740_991_i64)),
+        2 => number("9007199254740993", json!("9007199254740993")),
+        3 => number("12345678901234567890", json!("12345678901234567890")),
+        4 => {
+            let whole = random.i64(-50..5000);
+            number(&whole.to_string(), json!(whole))
+        }
+        _ => {
+            let (whole, tenth) = (random.u32(..500), random.u32(1..10));
+            let text = format!("{whole}.{tenth}");
+            number(&text, json!(f64::from(whole * 10 + tenth) / 10.0))
+        }
+    }
+}
+
+fn place(random: &mut Rng) -> Both {
+    let (lat, lng) = (random.u32(1..90), random.u32(1..180));
+    let tags = if random.bool() {
+        ["b", "a"]
+    } else {
+        ["a", "b"]
+    };
+    both(
+        json!({ "M": {
+            "lat": { "N": format!("{lat}.5") }, "lng": { "N": format!("{lng}") },
+            "tags": { "SS": tags }, "near": { "NULL": true }, "stops": { "L": [{ "BOOL": true }, { "S": "" }] },
+        } }),
+        json!({
+            "lat": f64::from(lat) + 0.5, "lng": lng, "tags": ["a", "b"], "near": null, "stops": [true, ""],
+        }),
+    )
+}
+
+/// The attribute, and what it means in milliseconds.
+fn time(millis: u64, random: &mut Rng) -> (Option<Value>, Option<u64>) {
+    let seconds = millis / 1000;
+    let text = |text: String| Some(json!({ "S": text }));
+    let number = |number: String| Some(json!({ "N": number }));
+    let exact = Some(millis);
+    match random.usize(..10) {
+        0 => (None, None),
+        1 => (text("soon".to_owned()), None),
+        2 => (number(seconds.to_string()), Some(seconds * 1000)),
+        3 => (number(millis.to_string()), exact),
+        4 => (number(format!("{millis}123")), exact),
+        5 => (number(format!("{millis}123456")), exact),
+        6 => (
+            text(rfc3339(millis).replace(['T', 'Z'], " ").trim().to_owned()),
+            exact,
+        ),
+        7 => (text(rfc3339(millis).replace('Z', "")), exact),
+        8 => {
+            let there =
+                millis + u64::try_from(Duration::from_secs(7200).as_millis()).unwrap_or_default();
+            (text(rfc3339(there).replace('Z', "+02:00")), exact)
+        }
+        _ => (text(rfc3339(millis)), exact),
+    }
+}

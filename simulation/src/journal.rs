@@ -1,0 +1,93 @@
+//! Everything that was ever appended to the feed, for the checks. The code under test does not see it.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use order_status_stream::feed::Entry;
+use tokio::time::Instant;
+
+use crate::world::lock;
+
+/// An entry, and what became of it.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// As it is now.
+    pub entry: Entry,
+    /// When it was appended.
+    pub at: Instant,
+    /// When its `terminal` was changed.
+    terminal_changed: Option<Instant>,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Journal(Mutex<BTreeMap<String, Vec<Line>>>);
+
+impl Journal {
+    /// An entry was appended.
+    pub fn appended(&self, entry: &Entry) {
+        let at = Instant::now();
+        let line = Line {
+            entry: entry.clone(),
+            at,
+            terminal_changed: None,
+        };
+        let mut orders = lock(&self.0);
+        match orders.get_mut(entry.order.as_str()) {
+            Some(lines) => lines.push(line),
+            None => {
+                orders.insert(entry.order.to_string(), vec![line]);
+            }
+        }
+    }
+
+    /// What may change of an entry was written again.
+    pub fn changed(&self, entry: &Entry) {
+        if let Some(lines) = lock(&self.0).get_mut(entry.order.as_str())
+            && let Some(line) = lines.iter_mut().find(|line| line.entry.seq == entry.seq)
+        {
+            if line.entry.terminal != entry.terminal {
+                line.terminal_changed = Some(Instant::now());
+            }
+            line.entry = entry.clone();
+        }
+    }
+
+    /// Whether the entry of that number is terminal, or was after that time.
+    pub fn was_terminal(&self, order: &str, seq: u64, since: Instant) -> bool {
+        let changed = |at: Option<Instant>| at.is_some_and(|at| at >= since);
+        self.line(order, seq)
+            .is_some_and(|line| line.entry.terminal || changed(line.terminal_changed))
+    }
+
+    /// The entry of that number.
+    pub fn line(&self, order: &str, seq: u64) -> Option<Line> {
+        let orders = lock(&self.0);
+        let index = usize::try_from(seq.checked_sub(1)?).ok()?;
+        orders.get(order)?.get(index).cloned()
+    }
+
+    /// When the entry of that number was appended.
+    pub fn appended_at(&self, order: &str, seq: u64) -> Option<Instant> {
+        let orders = lock(&self.0);
+        let index = usize::try_from(seq.checked_sub(1)?).ok()?;
+        orders.get(order)?.get(index).map(|line| line.at)
+    }
+
+    /// The number of the newest entry.
+    pub fn newest(&self, order: &str) -> u64 {
+        lock(&self.0)
+            .get(order)
+            .map_or(0, |lines| lines.len() as u64)
+    }
+
+    /// All entries of an order.
+    pub fn lines(&self, order: &str) -> Vec<Line> {
+        lock(&self.0).get(order).cloned().unwrap_or_default()
+    }
+
+    /// The orders that have entries.
+    pub fn orders(&self) -> Vec<String> {
+        lock(&self.0).keys().cloned().collect()
+    }
+}

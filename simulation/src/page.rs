@@ -1,0 +1,242 @@
+//! What a page shows, and whether each thing that it is told may be told.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use order_status_stream::feed::Entry;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::feed::Storage;
+use crate::platform::StreamProcess;
+use crate::world::{Kind, World};
+
+/// A change that the page was told.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// Whose.
+    pub order: String,
+    /// Its number.
+    pub seq: u64,
+    /// When the page asked.
+    pub asked: Instant,
+}
+
+/// What the page shows of an order.
+#[derive(Clone, Debug, Default)]
+pub struct Shown {
+    /// The number of the change that was told last; 0 for nothing.
+    pub seq: u64,
+    /// It was told to forget the order, and nothing since.
+    reset: bool,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Page {
+    /// For the findings.
+    pub name: String,
+    world: Arc<World>,
+    storage: Arc<Storage>,
+    /// In the order of the URL.
+    pub orders: BTreeMap<String, Shown>,
+    /// Everything that it was told.
+    pub seen: Vec<Seen>,
+    /// The cursor cannot be read: a reset of everything is expected.
+    pub has_bad_cursor: bool,
+    /// Processes' clocks differ by up to this.
+    pub skew: Duration,
+}
+
+impl Page {
+    /// A page that shows nothing yet.
+    pub fn new(
+        name: String,
+        orders: &[String],
+        world: Arc<World>,
+        storage: Arc<Storage>,
+        skew: Duration,
+    ) -> Self {
+        let orders = orders
+            .iter()
+            .map(|order| (order.clone(), Shown::default()))
+            .collect();
+        Self {
+            name,
+            world,
+            storage,
+            orders,
+            seen: Vec::new(),
+            has_bad_cursor: false,
+            skew,
+        }
+    }
+
+    /// A promise was broken.
+    pub fn finding(&self, kind: Kind, text: impl AsRef<str>) {
+        self.world
+            .finding(kind, format!("{}: {}", self.name, text.as_ref()));
+    }
+
+    /// A change, as the stream or a snapshot shows it.
+    pub fn change(
+        &mut self,
+        change: &Value,
+        process: &StreamProcess,
+        asked: Instant,
+        in_snapshot: bool,
+    ) {
+        self.world.count(|tally| tally.shown += 1);
+        let (order, seq) = (
+            change["orderId"].as_str().unwrap_or_default(),
+            change["seq"].as_u64().unwrap_or_default(),
+        );
+        let Some(shown) = self.orders.get(order).cloned() else {
+            return self.finding(
+                Kind::Other,
+                format!("a change of {order:?}, which was not asked for"),
+            );
+        };
+        let Some(line) = self.storage.journal.line(order, seq) else {
+            return self.finding(Kind::Other, format!("{order} {seq} is not in the log"));
+        };
+        self.compare(change, &line.entry, process);
+        match seq {
+            _ if in_snapshot => {}
+            _ if shown.seq == 0 => {
+                // All that there is begins with a change that has none before it, or the page is told that it does not.
+                let whole = line.entry.previous.is_none() || shown.reset;
+                if !whole {
+                    self.finding(Kind::Lost, format!("{order} begins with {seq}"));
+                }
+            }
+            _ if seq == shown.seq + 1 => {}
+            _ if seq == shown.seq => self.finding(Kind::Doubled, format!("{order} {seq} twice")),
+            _ if seq < shown.seq => self.finding(
+                Kind::Disordered,
+                format!("{order} {seq} after {}", shown.seq),
+            ),
+            _ => self.finding(Kind::Lost, format!("{order} {seq} after {}", shown.seq)),
+        }
+        self.seen.push(Seen {
+            order: order.to_owned(),
+            seq,
+            asked,
+        });
+        self.orders
+            .insert(order.to_owned(), Shown { seq, reset: false });
+    }
+
+    fn compare(&self, change: &Value, entry: &Entry, process: &StreamProcess) {
+        let (order, seq) = (&entry.order, entry.seq);
+        let previous = entry.previous.as_ref().map(|status| status.as_str());
+        let same = change["status"].as_str() == Some(entry.status.as_str())
+            && change["previous"].as_str() == previous
+            && change["at"].as_str() == Some(entry.at.as_str());
+        if !same {
+            self.finding(Kind::Other, format!("{order} {seq} is told as {change}"));
+        }
+        let public = entry
+            .view
+            .iter()
+            .filter(|(name, _)| process.public.contains(*name));
+        let public: serde_json::Map<_, _> = public
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        // Of a finished order that has expired, the state is known and the attributes are not.
+        let now = (self.world.epoch() + self.skew).as_secs();
+        let expired = entry.expires_at.is_some_and(|at| at <= now);
+        let forgotten = expired && entry.terminal && change["attributes"] == serde_json::json!({});
+        if !forgotten && change["attributes"] != Value::Object(public) {
+            self.finding(
+                Kind::Other,
+                format!("{order} {seq} is told with {}", change["attributes"]),
+            );
+        }
+    }
+
+    /// The page forgets orders. It must not be made to without a reason.
+    pub fn reset(&mut self, orders: &[String], reason: &str) {
+        for order in orders {
+            let Some(shown) = self.orders.get(order).cloned() else {
+                self.finding(
+                    Kind::Other,
+                    format!("reset of {order:?}, which was not asked for"),
+                );
+                continue;
+            };
+            if !self.has_bad_cursor && !self.may_reset(order, shown.seq) {
+                self.finding(
+                    Kind::Other,
+                    format!(
+                        "reset ({reason}) of {order}, of which {} is in the log",
+                        shown.seq
+                    ),
+                );
+            }
+            self.orders.insert(
+                order.clone(),
+                Shown {
+                    seq: 0,
+                    reset: true,
+                },
+            );
+        }
+        self.has_bad_cursor = false;
+    }
+
+    /// Whether something after that change, or it itself, has expired, or belongs to an earlier life.
+    fn may_reset(&self, order: &str, seq: u64) -> bool {
+        let now = (self.world.epoch() + self.skew).as_secs();
+        let lines = self.storage.journal.lines(order);
+        let gone = |entry: &Entry| entry.expires_at.is_some_and(|at| at <= now);
+        let from = usize::try_from(seq.saturating_sub(1)).unwrap_or(usize::MAX);
+        let after = lines.get(from..).unwrap_or_default();
+        let Some((newest, before)) = after.split_last() else {
+            return false;
+        };
+        // A finished order's state stays known.
+        let trimmed = before.iter().any(|line| gone(&line.entry));
+        let another_life = lines.len() > 1
+            && after
+                .iter()
+                .skip(usize::from(seq > 0))
+                .any(|line| line.entry.previous.is_none());
+        trimmed || another_life || (seq == 0 && gone(&newest.entry))
+    }
+
+    /// Whether every order is finished, and the page shows its end. `asked`: what came later need not be known.
+    pub fn check_end(&self, what: &str, asked: Instant) {
+        for (order, shown) in &self.orders {
+            let terminal = self.storage.journal.was_terminal(order, shown.seq, asked);
+            let next = self.storage.journal.appended_at(order, shown.seq + 1);
+            if !terminal || next.is_some_and(|at| at < asked) {
+                self.finding(
+                    Kind::Lost,
+                    format!("{what}, and {order} {} is not its end", shown.seq),
+                );
+            }
+        }
+    }
+
+    /// Nothing that came before that time is missing on a response that is held.
+    pub fn check_freshness(&self, before: Instant, ready: Instant) {
+        for (order, shown) in &self.orders {
+            let next = self.storage.journal.appended_at(order, shown.seq + 1);
+            if next.is_some_and(|at| at.max(ready) < before) {
+                self.finding(
+                    Kind::Other,
+                    format!("{order} {} is not told on a held response", shown.seq + 1),
+                );
+            }
+        }
+    }
+
+    /// Whether it shows all that there is.
+    pub fn is_current(&self) -> bool {
+        self.orders
+            .iter()
+            .all(|(order, shown)| shown.seq >= self.storage.journal.newest(order))
+    }
+}

@@ -1,0 +1,294 @@
+//! What a seed decides before anything happens: the settings, which faults there are and how often, when the days are busy.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use fastrand::Rng;
+
+use crate::chance::Chance;
+
+/// Environment variables of both functions.
+pub type Variables = BTreeMap<&'static str, String>;
+
+/// The public attributes of every deployment.
+pub const ALWAYS_PUBLIC: [&str; 4] = ["eta", "place", "total", "tracking"];
+
+/// Public in some deployments.
+pub const SOMETIMES_PUBLIC: &str = "carrier";
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The date when it begins, since the Unix epoch.
+    pub epoch: Duration,
+    /// The times when shops write and customers look; between them, nothing happens for up to weeks.
+    pub acts: Vec<Act>,
+    /// The settings of the first deployment.
+    pub variables: Variables,
+    /// Later deployments: when, and which variables they change.
+    pub deployments: Vec<(Duration, Variables)>,
+    /// How many orders there are.
+    pub orders: usize,
+    /// One of the orders changes some hundred times.
+    pub chatty: bool,
+    /// Ids are used again after a deletion that leaves no entry.
+    pub silent_deletions: bool,
+    /// Clients bring tokens that are good for that long.
+    pub token_lifetime: Option<Duration>,
+    /// The stream function's timeout.
+    pub timeout: Duration,
+    /// The stream is switched.
+    pub switch: Option<Switch>,
+    /// Of calls to the feed.
+    pub feed: FeedFaults,
+    /// Of the event source.
+    pub source: SourceFaults,
+    /// Of connections.
+    pub net: NetFaults,
+    /// The clocks of processes differ by up to this.
+    pub skew: Duration,
+}
+
+/// A busy time.
+#[derive(Clone, Copy, Debug)]
+pub struct Act {
+    /// Since the simulation's start.
+    pub start: Duration,
+    /// How long it is.
+    pub length: Duration,
+}
+
+impl Act {
+    /// When it ends.
+    pub fn end(&self) -> Duration {
+        self.start + self.length
+    }
+}
+
+/// How the Orders table's stream is switched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Switch {
+    /// All items are copied to another table, whose stream is read from its start once the old one is drained. Then back.
+    Orderly,
+    /// The same, while the old stream lags and goes on being read.
+    Lagging,
+    /// A replica of the table exists, and both streams are read.
+    Replica,
+}
+
+/// The probabilities of faults, for each call to the feed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FeedFaults {
+    /// The call has no effect and fails.
+    pub throttled: f64,
+    /// The call takes effect and fails.
+    pub answer_lost: f64,
+    /// The call never returns.
+    pub hangs: f64,
+    /// The call takes seconds.
+    pub slow: f64,
+    /// The process dies at the call, before or after its effect.
+    pub killed: f64,
+    /// The call panics.
+    pub panics: f64,
+    /// Eventually consistent readings lag by up to this.
+    pub lag: Duration,
+}
+
+/// The probabilities of faults, for each batch.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SourceFaults {
+    /// A batch begins with records that were delivered before.
+    pub repeated: f64,
+    /// A batch is delivered once more, at the same time.
+    pub doubled: f64,
+    /// The source stands still for minutes or hours.
+    pub stalls: f64,
+}
+
+/// The probabilities of faults, for each connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NetFaults {
+    /// It is cut after some bytes.
+    pub cut: f64,
+    /// It is reset at some time.
+    pub reset: f64,
+    /// Nothing answers, or the platform does, with 429 or 502.
+    pub refused: f64,
+    /// The client reads slowly.
+    pub slow: f64,
+    /// Nothing arrives any more, and nobody says so.
+    pub stalled: f64,
+    /// The process that serves it has just started.
+    pub cold: f64,
+}
+
+const HOUR: f64 = 3600.0;
+const DAY: f64 = 24.0 * HOUR;
+
+impl Plan {
+    /// Draws a plan. Each kind of fault is part of some worlds only: where all of them are, each hides another.
+    pub fn draw(random: &mut Rng) -> Self {
+        // From 2026 to 2046: what is computed from dates must last.
+        let epoch = Duration::from_secs(1_795_392_000 + random.u64(0..20 * 365) * 86_400);
+        let acts = acts(random);
+        let on_remove = random.one(&["end", "end", "ignore"]);
+        let switch = random.one(&[Switch::Orderly, Switch::Lagging, Switch::Replica]);
+        let switch = random
+            .chance(0.3)
+            .then_some(switch)
+            .filter(|_| on_remove == "end");
+        let token_lifetime = random.chance(0.15).then(|| random.between(90.0, 300.0));
+        let skewed = token_lifetime.is_none() && random.chance(0.3);
+        let variables = variables(random, on_remove);
+        Self {
+            epoch,
+            deployments: deployments(random, &acts),
+            acts,
+            variables,
+            orders: random.usize(2..8),
+            chatty: random.chance(0.01),
+            silent_deletions: switch.is_none(),
+            token_lifetime,
+            timeout: Duration::from_secs(random.one(&[20, 70, 70, 900])),
+            switch,
+            feed: feed_faults(random),
+            source: source_faults(random),
+            net: net_faults(random),
+            skew: if skewed {
+                random.magnitude(0.1, 600.0)
+            } else {
+                Duration::ZERO
+            },
+        }
+    }
+
+    /// When the last busy time ends.
+    pub fn end(&self) -> Duration {
+        self.acts.last().map_or(Duration::ZERO, Act::end)
+    }
+}
+
+fn acts(random: &mut Rng) -> Vec<Act> {
+    let mut acts = Vec::new();
+    let mut start = Duration::from_secs(1);
+    for _ in 0..random.one(&[1, 1, 2, 2, 3, 4]) {
+        let length = random.magnitude(20.0, 240.0);
+        acts.push(Act { start, length });
+        let gap = [
+            (5.0, 120.0),
+            (120.0, 3.0 * HOUR),
+            (DAY, 4.0 * DAY),
+            (4.0 * DAY, 45.0 * DAY),
+        ];
+        let (shortest, longest) = random.one(&gap);
+        start += length + random.magnitude(shortest, longest);
+    }
+    acts
+}
+
+fn variables(random: &mut Rng, on_remove: &str) -> Variables {
+    let mut variables = Variables::from([
+        ("FEED_TABLE", "in memory".to_owned()),
+        ("ON_REMOVE", on_remove.to_owned()),
+        (
+            "HOLD",
+            random.one(&["auto", "auto", "auto", "always"]).to_owned(),
+        ),
+        ("WINDOW", random.one(&["60s", "60s", "20s"]).to_owned()),
+        (
+            "POLL_INTERVAL",
+            random.one(&["500ms", "1s", "2s"]).to_owned(),
+        ),
+        ("HEARTBEAT", random.one(&["15s", "5s"]).to_owned()),
+        ("FRESHNESS", random.one(&["900ms", "3s"]).to_owned()),
+        ("MAX_REST", random.one(&["60s", "60s", "10s"]).to_owned()),
+        ("RETENTION", random.one(&["30d", "2d", "2d"]).to_owned()),
+        ("PUBLIC_ATTRIBUTES", public(random.chance(0.5))),
+        ("TERMINAL_STATUSES", terminal(random.chance(0.5))),
+    ]);
+    variables.insert("ACCESS", "open".to_owned());
+    variables
+}
+
+fn public(with_more: bool) -> String {
+    let always = ALWAYS_PUBLIC.join(",");
+    if with_more {
+        format!("{always},{SOMETIMES_PUBLIC}")
+    } else {
+        always
+    }
+}
+
+fn terminal(with_more: bool) -> String {
+    let more = if with_more { ",OUT_FOR_DELIVERY" } else { "" };
+    format!("DELIVERED,CANCELLED,RETURNED{more}")
+}
+
+fn deployments(random: &mut Rng, acts: &[Act]) -> Vec<(Duration, Variables)> {
+    let mut deployments = Vec::new();
+    if !random.chance(0.4) {
+        return deployments;
+    }
+    for _ in 0..random.usize(1..4) {
+        let act = random.one(acts);
+        let at = act.start + act.length.mul_f64(random.f64());
+        match random.usize(..4) {
+            0 => deployments.push((at, [("PUBLIC_ATTRIBUTES", public(random.bool()))].into())),
+            1 => deployments.push((at, [("TERMINAL_STATUSES", terminal(random.bool()))].into())),
+            2 => deployments.push((
+                at,
+                [("RETENTION", random.one(&["2d", "9d", "30d"]).to_owned())].into(),
+            )),
+            _ => {
+                // A mistake that somebody notices after a while.
+                let mended = at + random.magnitude(5.0, 2.0 * HOUR);
+                deployments.push((at, [("STATUS_ATTRIBUTE", "state".to_owned())].into()));
+                deployments.push((mended, [("STATUS_ATTRIBUTE", "status".to_owned())].into()));
+            }
+        }
+    }
+    deployments.sort_by_key(|(at, _)| *at);
+    deployments
+}
+
+/// Half of the worlds have a fault; its probability is anything from rare to frequent.
+fn some(random: &mut Rng, longest: f64) -> f64 {
+    if random.bool() {
+        longest * random.f64().powi(2)
+    } else {
+        0.0
+    }
+}
+
+fn feed_faults(random: &mut Rng) -> FeedFaults {
+    let (shortest, longest) = random.one(&[(0.0, 0.1), (0.1, 3.0), (0.1, 20.0)]);
+    FeedFaults {
+        throttled: some(random, 0.1),
+        answer_lost: some(random, 0.1),
+        hangs: some(random, 0.02),
+        slow: some(random, 0.1),
+        killed: some(random, 0.05),
+        panics: some(random, 0.01),
+        lag: random.between(shortest, longest),
+    }
+}
+
+fn source_faults(random: &mut Rng) -> SourceFaults {
+    SourceFaults {
+        repeated: some(random, 0.3),
+        doubled: some(random, 0.2),
+        stalls: some(random, 0.1),
+    }
+}
+
+fn net_faults(random: &mut Rng) -> NetFaults {
+    NetFaults {
+        cut: some(random, 0.6),
+        reset: some(random, 0.4),
+        refused: some(random, 0.3),
+        slow: some(random, 0.3),
+        stalled: some(random, 0.1),
+        cold: some(random, 0.2),
+    }
+}

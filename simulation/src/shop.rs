@@ -1,0 +1,187 @@
+//! The shop: writes orders, when its script says so, and knows what the public must see of them.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use fastrand::Rng;
+
+use crate::chance::Chance;
+use crate::item::Item;
+use crate::model::History;
+use crate::plan::{Plan, Switch};
+use crate::table::{By, Stream, Table};
+use crate::world::World;
+
+/// What the shop does to an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// The next status.
+    Status(&'static str),
+    /// Another public attribute.
+    Public,
+    /// Something that nobody may see.
+    Private,
+    /// An item that has no status appears beside the orders.
+    Broken,
+    /// A person deletes the item.
+    Delete,
+    /// DynamoDB's TTL deletes the item.
+    Expire,
+}
+
+/// The shop.
+#[derive(Debug)]
+pub struct Shop {
+    world: Arc<World>,
+    random: Rng,
+    /// The first is written at the start.
+    tables: Vec<Table>,
+    /// Which of them is written.
+    live: usize,
+    /// Writes that a replica does not have yet.
+    replicated: VecDeque<(String, Option<Item>, By)>,
+    has_replica: bool,
+    tells_removals: bool,
+    /// What the public must see.
+    pub histories: BTreeMap<String, History>,
+}
+
+impl Shop {
+    /// A shop with no orders.
+    pub fn new(world: Arc<World>, plan: &Plan, mut random: Rng) -> Self {
+        let shards = random.usize(1..4);
+        let table = Table::new(
+            "Orders",
+            "2026-11-22T00:00:00.000",
+            shards,
+            random.u64(..1_000_000),
+        );
+        Self {
+            world,
+            random,
+            tables: vec![table],
+            live: 0,
+            replicated: VecDeque::new(),
+            has_replica: false,
+            tells_removals: plan
+                .variables
+                .get("ON_REMOVE")
+                .is_some_and(|value| value == "end"),
+            histories: BTreeMap::new(),
+        }
+    }
+
+    /// The stream of the table that is written.
+    pub fn stream(&self) -> Arc<Stream> {
+        Arc::clone(&self.tables[self.live].stream)
+    }
+
+    /// Writes. Returns whether a replica must be written later.
+    pub fn write(&mut self, order: &str, write: Write) -> bool {
+        let item = self.tables[self.live].get(order).cloned();
+        match write {
+            Write::Status(_) | Write::Public | Write::Private => {
+                let mut item = item.unwrap_or_else(|| Item::new(&mut self.random));
+                match write {
+                    Write::Status(status) => item.status = Some(status),
+                    Write::Public => item.change(&mut self.random),
+                    _ => item.change_in_private(),
+                }
+                self.put(order, item);
+            }
+            Write::Broken => {
+                let mut item = Item::new(&mut self.random);
+                item.status = None;
+                self.world.fault("items that are no orders", "shop");
+                self.tables[self.live].put("draft", item, &self.world);
+                return false;
+            }
+            Write::Delete if item.is_some() => self.delete(order, By::Hand),
+            Write::Expire if item.is_some() => self.delete(order, By::TimeToLive),
+            Write::Delete | Write::Expire => return false,
+        }
+        self.has_replica
+    }
+
+    /// Writes an item again, so that its stream says what it is now.
+    pub fn touch(&mut self, order: &str) {
+        if self.histories.get(order).is_some_and(History::exists) {
+            self.write(order, Write::Private);
+        }
+    }
+
+    fn put(&mut self, order: &str, mut item: Item) {
+        let now = self.world.epoch_millis();
+        item.written(now, &mut self.random);
+        self.histories
+            .entry(order.to_owned())
+            .or_default()
+            .written(&item, now);
+        if self.has_replica {
+            self.replicated
+                .push_back((order.to_owned(), Some(item.clone()), By::Hand));
+        }
+        self.tables[self.live].put(order, item, &self.world);
+    }
+
+    fn delete(&mut self, order: &str, by: By) {
+        let now = self.world.epoch_millis();
+        let told = self.tells_removals && by == By::Hand;
+        self.histories
+            .entry(order.to_owned())
+            .or_default()
+            .removed(now, told);
+        if self.has_replica {
+            self.replicated.push_back((order.to_owned(), None, by));
+        }
+        self.tables[self.live].delete(order, by, &self.world);
+    }
+
+    /// Makes another table with the same items. Its stream's label may be older: a replica has been there for long.
+    pub fn copy_table(&mut self, kind: Switch) -> Arc<Stream> {
+        let label = self
+            .random
+            .one(&["2026-11-23T00:00:00.000", "2025-03-01T00:00:00.000"]);
+        let first = self.random.u64(..1_000_000);
+        let mut copy = Table::new("Orders2", label, self.random.usize(1..3), first);
+        for (order, item) in self.tables[self.live].items() {
+            copy.put(order, item.clone(), &self.world);
+        }
+        let stream = Arc::clone(&copy.stream);
+        self.tables.push(copy);
+        match kind {
+            Switch::Replica => self.has_replica = true,
+            Switch::Orderly | Switch::Lagging => self.live = self.tables.len() - 1,
+        }
+        stream
+    }
+
+    /// Writes the replica what was written first.
+    pub fn replicate(&mut self) {
+        if let Some((order, item, by)) = self.replicated.pop_front()
+            && let Some(replica) = self.tables.last_mut()
+        {
+            match item {
+                Some(item) => replica.put(&order, item, &self.world),
+                None => replica.delete(&order, by, &self.world),
+            }
+        }
+    }
+
+    /// Goes back to the first table, which gets the items of the other.
+    pub fn roll_back(&mut self) {
+        let items = self.tables[self.live].items().clone();
+        self.live = 0;
+        let gone: Vec<_> = self.tables[0].items().keys().cloned().collect();
+        for order in gone.iter().filter(|order| !items.contains_key(*order)) {
+            self.tables[0].delete(order, By::Hand, &self.world);
+        }
+        for (order, item) in items {
+            self.tables[0].put(&order, item, &self.world);
+        }
+    }
+
+    /// How long records of a new table wait before AWS's clock, which counts seconds, has moved on.
+    pub const SECONDS_APART: Duration = Duration::from_secs(3);
+}

@@ -1,0 +1,55 @@
+//! The shop's backend, which makes tokens.
+
+use std::time::Duration;
+
+use jsonwebtoken::jwk::Jwk;
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use serde_json::json;
+
+/// The head of an Ed25519 key in PKCS #8.
+const PKCS8_HEAD: [u8; 16] = [
+    0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
+];
+
+/// Makes tokens with a key that is always the same, so that a seed makes the same tokens again.
+#[derive(Clone)]
+pub struct Issuer(EncodingKey);
+
+impl std::fmt::Debug for Issuer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Issuer")
+    }
+}
+
+impl Issuer {
+    /// The issuer.
+    ///
+    /// # Errors
+    ///
+    /// None: the key is a constant.
+    pub fn new() -> Result<Self, String> {
+        let key = [&PKCS8_HEAD[..], &[7; 32]].concat();
+        Ok(Self(EncodingKey::from_ed_der(&key)))
+    }
+
+    /// The public key, as `JWKS` takes it.
+    ///
+    /// # Errors
+    ///
+    /// If the key cannot be read.
+    pub fn key_set(&self) -> Result<String, String> {
+        let key =
+            Jwk::from_encoding_key(&self.0, Algorithm::EdDSA).map_err(|error| error.to_string())?;
+        Ok(json!({ "keys": [key] }).to_string())
+    }
+
+    /// A token that opens all orders until then, in whole seconds since the Unix epoch.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be signed.
+    pub fn token(&self, expires: Duration) -> Result<String, String> {
+        let claims = json!({ "orders": "*", "exp": expires.as_secs() });
+        encode(&Header::new(Algorithm::EdDSA), &claims, &self.0).map_err(|error| error.to_string())
+    }
+}

@@ -1,0 +1,47 @@
+//! The whole system, from some thousands of seeds. `make simulate` runs more.
+
+use simulation::{run_many, simulate};
+
+/// Enough for each fault to meet each part of the system.
+const SEEDS: u64 = 2000;
+
+#[test]
+fn nothing_is_lost_doubled_or_out_of_order_whatever_happens() {
+    let report = run_many(1, SEEDS).expect("a runtime");
+    println!("{report}");
+    assert_eq!(report.failures, 0, "{report}");
+    assert_eq!(report.seeds, SEEDS);
+    // A world without faults would pass.
+    let faults = &report.tally.faults;
+    assert_eq!(faults.len(), 21, "{faults:?}");
+    assert!(faults.values().all(|count| *count >= 100), "{faults:?}");
+    assert!(report.tally.lives > 4 * SEEDS);
+    assert!(report.tally.shown > 10 * report.tally.lives);
+}
+
+#[test]
+fn a_seed_replays_bit_for_bit() {
+    for seed in 1..=40 {
+        let first = simulate(seed, true).expect("a runtime");
+        // In another thread, whose hash maps have other keys.
+        let again = std::thread::spawn(move || simulate(seed, true)).join();
+        let again = again.expect("no panic").expect("a runtime");
+        assert!(first.trace.len() > 100);
+        for (line, (first, again)) in first.trace.iter().zip(&again.trace).enumerate() {
+            assert_eq!(first, again, "seed {seed}, line {line}");
+        }
+        assert_eq!(first, again);
+    }
+}
+
+#[test]
+fn a_trace_changes_nothing() {
+    for seed in 1..=20 {
+        let traced = simulate(seed, true).expect("a runtime");
+        let silent = simulate(seed, false).expect("a runtime");
+        assert_eq!(
+            (traced.tally, traced.findings),
+            (silent.tally, silent.findings)
+        );
+    }
+}
