@@ -43,6 +43,7 @@ struct Replica {
 
 /// A write.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "few are alive at a time")]
 enum Op {
     Put(Entry),
     Amend(Entry, Entry),
@@ -53,6 +54,7 @@ enum Op {
 
 /// What a write returns.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "few are alive at a time")]
 enum Written {
     Put(Put),
     Expired(Option<Entry>),

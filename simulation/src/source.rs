@@ -55,7 +55,7 @@ impl Mapping {
     /// Whether all records were read.
     pub fn is_drained(&self) -> bool {
         let shards = self.stream.shards.iter().zip(&self.done);
-        let mut left = shards.map(|(shard, done)| shard.len() - done.load(Ordering::Relaxed));
+        let mut left = shards.map(|(shard, done)| shard.count() - done.load(Ordering::Relaxed));
         self.closed.load(Ordering::Relaxed) || left.all(|left| left == 0)
     }
 
@@ -87,7 +87,7 @@ impl Reader {
             if self.mapping.closed.load(Ordering::Relaxed) {
                 return;
             }
-            if self.shard().len() == done {
+            if self.shard().count() == done {
                 self.shard().written.notified().await;
             }
             self.wait().await;
@@ -131,7 +131,7 @@ impl Reader {
             self.world.fault("batches repeated", "source");
             from -= self.random.usize(..=done.min(5));
         }
-        let to = self.shard().len().min(done + self.random.usize(1..=10));
+        let to = self.shard().count().min(done + self.random.usize(1..=10));
         (from, self.shard().records(from..to))
     }
 

@@ -40,7 +40,7 @@ pub struct Shard {
 
 impl Shard {
     /// How many records there are.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         lock(&self.records).len()
     }
 

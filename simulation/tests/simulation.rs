@@ -1,4 +1,5 @@
 //! The whole system, from some thousands of seeds. `make simulate` runs more.
+#![allow(clippy::print_stdout, reason = "the report")]
 
 use simulation::{run_many, simulate};
 
@@ -13,7 +14,7 @@ fn nothing_is_lost_doubled_or_out_of_order_whatever_happens() {
     assert_eq!(report.seeds, SEEDS);
     // A world without faults would pass.
     let faults = &report.tally.faults;
-    assert_eq!(faults.len(), 21, "{faults:?}");
+    assert_eq!(faults.len(), 17, "{faults:?}");
     assert!(faults.values().all(|count| *count >= 100), "{faults:?}");
     assert!(report.tally.lives > 4 * SEEDS);
     assert!(report.tally.shown > 10 * report.tally.lives);
