@@ -344,6 +344,47 @@ async fn an_id_that_is_used_again_begins_a_new_history() {
 }
 
 #[tokio::test]
+async fn a_new_life_survives_a_kill_at_each_call() {
+    let before = [
+        insert("Orders", "A", 1, "PLACED"),
+        record("Orders", "A", 2, "PAID"),
+        remove("Orders", "A", 3),
+    ];
+    let again = [insert("Orders", "A", 4, "PLACED")];
+    // The newest is read, then the log; two entries expire; the new one is put; the one before it expires.
+    for calls in 1..=6 {
+        for fault in [Fault::Throttled, Fault::AnswerLost] {
+            let feed = MemoryFeed::default();
+            project(&projector(&feed, &[]), &before).await;
+            let mut faults = vec![None; calls];
+            faults[calls - 1] = Some(fault);
+            feed.inject(faults);
+            assert_eq!(project(&projector(&feed, &[]), &again).await.len(), 1);
+            // As soon as the new life is there, it is all that is shown.
+            let shown = reading(&feed, 10_001).await;
+            match log(&feed, "A").len() {
+                3 => assert_eq!(shown.newest().unwrap().status.as_str(), "REMOVED"),
+                _ => assert_eq!(
+                    outline(shown.entries()),
+                    [(4, "PLACED")],
+                    "{calls} {fault:?}"
+                ),
+            }
+            assert_eq!(project(&projector(&feed, &[]), &again).await, NONE);
+            let entries = log(&feed, "A");
+            let expired = entries
+                .iter()
+                .filter(|entry| entry.is_expired(&clock(10_001)));
+            assert_eq!(
+                (entries.len(), expired.count()),
+                (4, 3),
+                "{calls} {fault:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_new_life_is_told_although_it_looks_the_same() {
     let feed = MemoryFeed::default();
     let records = [
