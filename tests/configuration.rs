@@ -64,7 +64,7 @@ fn mistakes() -> Vec<(&'static str, Vec<Value>)> {
     ]
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn where_no_record_can_be_read_the_batch_comes_again() {
     for (reason, records) in mistakes() {
         let logs = Logs::start();
@@ -99,7 +99,7 @@ async fn where_no_record_can_be_read_the_batch_comes_again() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn once_the_settings_are_right_nothing_is_lost() {
     let (_, records) = mistakes().remove(0);
     let feed = MemoryFeed::default();
@@ -109,7 +109,7 @@ async fn once_the_settings_are_right_nothing_is_lost() {
     assert_eq!(feed.entries().len(), 3);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_bad_item_among_good_ones_is_passed_over() {
     let feed = MemoryFeed::default();
     let records = [
@@ -124,7 +124,7 @@ async fn a_bad_item_among_good_ones_is_passed_over() {
     assert_eq!(logs.with("ERROR", MISFIT), [] as [Value; 0]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_bad_item_alone_is_passed_over_once_the_settings_have_fitted() {
     let feed = MemoryFeed::default();
     let good = [record("Orders", "A", 1, "PAID")];
@@ -146,7 +146,7 @@ async fn a_bad_item_alone_is_passed_over_once_the_settings_have_fitted() {
     assert_eq!(project(&fresh(), &[elsewhere]).await.len(), 1);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_deletion_proves_the_key_alone() {
     let feed = MemoryFeed::default();
     let records = [remove("Orders", "Z", 1), bad("A", 2), bad("B", 3)];
@@ -163,7 +163,7 @@ async fn a_deletion_proves_the_key_alone() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_id_that_is_none_is_no_mistake_of_the_settings() {
     let feed = MemoryFeed::default();
     let percent = edited(record("Orders", "A", 1, "PAID"), |dynamodb| {
@@ -185,7 +185,7 @@ async fn where_the_feed_cannot_tell_the_batch_comes_again() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn that_the_settings_fit_is_kept_once_and_tried_until_it_is() {
     let feed = MemoryFeed::default();
     let first = projector(&feed, &[]);

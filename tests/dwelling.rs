@@ -29,7 +29,7 @@ async fn learned(feed: &MemoryFeed, status: &str) -> Dwells {
         .unwrap_or_default()
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_backlog_teaches_what_the_records_say() {
     let feed = MemoryFeed::default();
     let backlog = [
@@ -42,7 +42,7 @@ async fn a_backlog_teaches_what_the_records_say() {
     assert_eq!(learned(&feed, "PAID").await, histogram(&[3600], 80_000));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_is_doubtful_is_not_learned() {
     let unknown = |record| {
         let mut record: Value = record;
@@ -95,7 +95,7 @@ async fn what_is_doubtful_is_not_learned() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_change_after_a_touch_is_where_learning_begins() {
     let feed = MemoryFeed::default();
     let records = [

@@ -64,7 +64,7 @@ async fn delivered() -> MemoryFeed {
     feed
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_finished_order_is_known_after_its_history_is_gone() {
     let feed = delivered().await;
     let seen = log(&feed, "A")[1].mark();
@@ -168,7 +168,7 @@ async fn the_customer_of_a_new_life_sees_nothing_of_the_one_before() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_finished_order_goes_on_where_it_ended() {
     let feed = delivered().await;
     delete_expired(&feed, 31 * DAY);
@@ -197,7 +197,7 @@ async fn a_finished_order_goes_on_where_it_ended() {
     assert_eq!(feed.tombstones()[0].seq, Seq(4));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_table_deletes_in_any_order() {
     for left in [1, 2] {
         let feed = MemoryFeed::default();
@@ -228,7 +228,7 @@ async fn the_table_deletes_in_any_order() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_log_of_many_expired_entries_is_finished_too() {
     let feed = MemoryFeed::default();
     let projector = projector(&feed, &[]);
@@ -244,7 +244,7 @@ async fn a_log_of_many_expired_entries_is_finished_too() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_projector_that_died_before_the_tombstone_makes_it_good() {
     // The newest is read, the entry put, the tombstone kept, the superseded entry expired.
     for calls in 1..=4 {
@@ -277,7 +277,7 @@ async fn a_projector_that_died_before_the_tombstone_makes_it_good() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_id_that_is_used_again_begins_a_new_history() {
     let secret = json!({ "S": "the customer before" });
     let first_life = [
@@ -343,7 +343,7 @@ async fn an_id_that_is_used_again_begins_a_new_history() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_new_life_survives_a_kill_at_each_call() {
     let before = [
         insert("Orders", "A", 1, "PLACED"),
@@ -384,7 +384,7 @@ async fn a_new_life_survives_a_kill_at_each_call() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_new_life_is_told_although_it_looks_the_same() {
     let feed = MemoryFeed::default();
     let records = [
@@ -398,7 +398,7 @@ async fn a_new_life_is_told_although_it_looks_the_same() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_copied_table_begins_no_new_history() {
     let feed = MemoryFeed::default();
     let records = [
@@ -418,7 +418,7 @@ async fn a_copied_table_begins_no_new_history() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_status_that_is_called_removed_is_none() {
     let feed = MemoryFeed::default();
     let records = [
@@ -430,7 +430,7 @@ async fn a_status_that_is_called_removed_is_none() {
     assert_eq!(outline(reading(&feed, 10_001).await.entries()).len(), 3);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_new_life_after_the_history_is_gone_is_numbered_on() {
     let feed = delivered().await;
     delete_expired(&feed, 31 * DAY);
@@ -442,7 +442,7 @@ async fn a_new_life_after_the_history_is_gone_is_numbered_on() {
     assert!(reading.is_whole());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn touching_an_order_makes_changed_terminal_statuses_good() {
     let feed = MemoryFeed::default();
     let records = [
@@ -481,7 +481,7 @@ async fn touching_an_order_makes_changed_terminal_statuses_good() {
     assert!(!reading.newest().unwrap().terminal);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_repair_of_a_terminal_status_survives_a_kill_at_each_call() {
     let changed = [("TERMINAL_STATUSES", "COLLECTED")];
     for calls in 1..=4 {

@@ -108,7 +108,7 @@ async fn logs_of(events: &[&str]) -> Vec<Entry> {
     feed.entries()
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_order_from_its_insert_to_its_removal() {
     let entries = logs_of(&[
         "stream-insert",
@@ -132,7 +132,7 @@ async fn an_order_from_its_insert_to_its_removal() {
     assert_eq!(entries[2].view, BTreeMap::new());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn private_attributes_never_leave() {
     for entry in logs_of(&["stream-insert", "stream-modify"]).await {
         for name in entry.view.keys() {
@@ -148,7 +148,7 @@ async fn private_attributes_never_leave() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_removal_by_time_to_live_is_no_change() {
     let before = logs_of(&["stream-insert"]).await;
     assert_eq!(
@@ -157,7 +157,7 @@ async fn a_removal_by_time_to_live_is_no_change() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn no_removal_is_a_change_where_they_are_ignored() {
     let settings = settings(&[("ON_REMOVE", "ignore")]);
     let feed = MemoryFeed::default();
@@ -169,7 +169,7 @@ async fn no_removal_is_a_change_where_they_are_ignored() {
     assert_eq!(feed.entries(), []);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn interleaved_orders_have_a_log_each() {
     let entries = logs_of(&["stream-two-orders"]).await;
     let feed = MemoryFeed::default();
@@ -178,7 +178,7 @@ async fn interleaved_orders_have_a_log_each() {
     assert_eq!(feed.entries(), entries);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn poison_is_passed_over_and_blocks_nothing() {
     let feed = MemoryFeed::default();
     let malformed = event("stream-malformed");
@@ -190,7 +190,7 @@ async fn poison_is_passed_over_and_blocks_nothing() {
     assert!(malformed["Records"].as_array().unwrap().len() > 3);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn each_kind_of_poison_is_named() {
     let rules = settings(&[]).rules;
     let check = |edit: &dyn Fn(&mut Value), reason: &str| {
@@ -254,7 +254,7 @@ async fn each_kind_of_poison_is_named() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_view_holds_every_kind_of_attribute_as_json() {
     let mut record = record("A", 1, "PAID");
     record["dynamodb"]["NewImage"]["eta"] = json!({ "M": {
@@ -279,7 +279,7 @@ async fn the_view_holds_every_kind_of_attribute_as_json() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn when_it_changed_is_the_shops_word_or_else_the_streams() {
     let rules = settings(&[]).rules;
     let check = |updated_at: Value, expected: &str| {
@@ -306,7 +306,7 @@ async fn when_it_changed_is_the_shops_word_or_else_the_streams() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn bad_weather_stops_its_order_alone() {
     let feed = MemoryFeed::default();
     let records = [
@@ -332,7 +332,7 @@ async fn bad_weather_stops_its_order_alone() {
     assert_eq!(outline(&feed)["A"], ["PLACED", "PAID", "SHIPPED"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn other_orders_go_on() {
     let feed = MemoryFeed::default();
     let records = [
@@ -346,7 +346,7 @@ async fn other_orders_go_on() {
     assert_eq!(outline(&feed).into_keys().collect::<Vec<_>>(), ["B", "C"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_the_feed_refuses_for_good_is_passed_over() {
     let feed = MemoryFeed::default();
     feed.inject([None, Some(Fault::Refused)]);
@@ -441,7 +441,7 @@ proptest! {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_lost_answer_to_a_write_is_no_second_entry() {
     let feed = MemoryFeed::default();
     feed.inject([None, Some(Fault::AnswerLost)]);

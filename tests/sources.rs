@@ -28,7 +28,7 @@ fn check(feed: &MemoryFeed, expected: &[&str]) {
     assert_eq!(statuses(feed, "A"), expected);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_replica_takes_over_although_its_stream_is_older() {
     // By its label, the first is the younger stream.
     let feed = after(&[
@@ -43,14 +43,14 @@ async fn a_replica_takes_over_although_its_stream_is_older() {
     check(&feed, &["PLACED", "PAID", "SHIPPED", "DELIVERED"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_stream_that_counts_anew_takes_over() {
     let fresh = written(record("New", "A", 1, "SHIPPED"), 902);
     let feed = after(&[&[record("Old", "A", 900, "PAID")], &[fresh]]).await;
     check(&feed, &["PAID", "SHIPPED"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_migration_is_rolled_back_and_tried_again() {
     let feed = after(&[
         &[insert("Old", "A", 1, "PLACED")],
@@ -66,7 +66,7 @@ async fn a_migration_is_rolled_back_and_tried_again() {
     check(&feed, &["PLACED", "PAID", "PACKED", "SHIPPED", "DELIVERED"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_old_stream_that_lags_is_dropped_and_logged() {
     let logs = Logs::start();
     let feed = after(&[
@@ -99,7 +99,7 @@ async fn an_old_stream_that_lags_is_dropped_and_logged() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_comes_twice_is_no_record_of_an_older_stream() {
     let logs = Logs::start();
     let old = [
@@ -112,7 +112,7 @@ async fn what_comes_twice_is_no_record_of_an_older_stream() {
     assert_eq!(logs.with("WARN", DROPPED), [] as [Value; 0]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_source_that_took_over_without_a_difference_is_remembered() {
     let copied = insert("New", "A", 5, "PAID");
     let feed = after(&[
@@ -134,7 +134,7 @@ async fn a_source_that_took_over_without_a_difference_is_remembered() {
     check(&feed, &["PAID", "SHIPPED"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_replay_of_a_day_tells_nothing_again() {
     // A replica has the same writes, each a second later.
     let replica_of = |table, lag| {
@@ -148,7 +148,7 @@ async fn a_replay_of_a_day_tells_nothing_again() {
     check(&feed, &["PLACED", "PAID", "PACKED", "SHIPPED"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn both_streams_of_a_global_table_tell_each_change_once() {
     let feed = MemoryFeed::default();
     let projector = projector(&feed, &[]);
@@ -161,7 +161,7 @@ async fn both_streams_of_a_global_table_tell_each_change_once() {
     check(&feed, &["PLACED", "PAID", "PACKED", "SHIPPED", "DELIVERED"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn in_the_same_second_a_new_stream_takes_over_and_an_old_one_does_not_come_back() {
     let at = |table, n, status| written(record(table, "A", n, status), 100);
     let feed = after(&[
@@ -173,7 +173,7 @@ async fn in_the_same_second_a_new_stream_takes_over_and_an_old_one_does_not_come
     check(&feed, &["PAID", "PACKED"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_record_without_a_time_goes_by_arrival() {
     let without = |mut record: Value| {
         record["dynamodb"]["ApproximateCreationDateTime"] = json!(0.0);
@@ -189,14 +189,14 @@ async fn a_record_without_a_time_goes_by_arrival() {
     check(&feed, &["PAID", "PACKED", "SHIPPED"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_removal_in_the_table_that_takes_over_is_told() {
     let feed = after(&[&[insert("Old", "A", 1, "PAID")], &[remove("New", "A", 2)]]).await;
     check(&feed, &["PAID", "REMOVED"]);
 }
 
 /// One projector amends the newest entry for a source that takes over without a difference, while another appends.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_take_over_that_is_overlooked_is_made_good() {
     let feed = after(&[&[insert("Old", "A", 1, "PAID")]]).await;
     // The projector of the old stream reads the newest entry and writes the next. Its answer is lost, so it dies there.
@@ -228,7 +228,7 @@ async fn a_take_over_that_is_overlooked_is_made_good() {
 }
 
 /// A projector dies before it lets the superseded entry expire. Its record comes again after another source took over.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_a_source_left_undone_is_made_good_by_the_one_that_takes_over() {
     let feed = after(&[&[insert("Old", "A", 1, "PAID")]]).await;
     feed.inject([None, Some(Fault::AnswerLost)]);
@@ -244,7 +244,7 @@ async fn what_a_source_left_undone_is_made_good_by_the_one_that_takes_over() {
 }
 
 /// A projector appends what another source had said before, and dies before it sees that this source had gone on.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_take_over_that_is_overlooked_is_made_good_by_whatever_comes_again() {
     let feed = after(&[&[insert("Old", "A", 1, "PAID")]]).await;
     let first = records::log(&feed, "A").remove(0);
