@@ -253,9 +253,11 @@ async fn write_first_changes(client: &Client, orders: usize) -> Item {
     let rule = client
         .query()
         .table_name("OrderFeed")
-        .key_condition_expression("#order = :rule")
+        // The tombstone, whose number is 0, would say that the order is finished before its last change is there.
+        .key_condition_expression("#order = :rule AND seq >= :first")
         .expression_attribute_names("#order", "order")
-        .expression_attribute_values(":rule", key);
+        .expression_attribute_values(":rule", key)
+        .expression_attribute_values(":first", AttributeValue::N("1".to_owned()));
     let mut changes = rule.send().await.unwrap().items.unwrap();
     let last = changes.pop().unwrap();
     let put = |item| PutRequest::builder().set_item(Some(item)).build().unwrap();
