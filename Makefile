@@ -18,7 +18,7 @@ help: ## this list
 need = command -v $(1) >/dev/null || { echo '$(1) is missing: $(2)' >&2; exit 1; }
 
 # A file that says that the tools of a list are installed, for .tools/venv keeps those of every list.
-.tools/%.installed: tools/%.txt
+.tools/%.installed: dev/tools/%.txt
 	@echo "installing the tools of $<"
 	@$(call need,python3,install Python 3)
 	@[ -x $(VENV)/bin/pip ] || python3 -m venv $(VENV)
@@ -27,7 +27,7 @@ need = command -v $(1) >/dev/null || { echo '$(1) is missing: $(2)' >&2; exit 1;
 
 # A venv of its own, for it pins other versions of what sam and cfn-lint need.
 CHECKOV := .tools/checkov/bin/checkov
-.tools/requirements-checkov.installed: tools/requirements-checkov.txt
+.tools/requirements-checkov.installed: dev/tools/requirements-checkov.txt
 	@echo "installing the tools of $<"
 	@$(call need,python3,install Python 3)
 	@[ -x .tools/checkov/bin/pip ] || python3 -m venv .tools/checkov

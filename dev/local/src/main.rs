@@ -150,7 +150,7 @@ async fn stage() -> Result<Infallible, BoxError> {
         shop: shop.clone(),
         stream_url: functions::stream_url(ports.functions),
         issuer,
-        files: PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../web")),
+        files: PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../web")),
     };
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, ports.page)).await?;
     announce(ports, &shop.place().await?.order_id);

@@ -129,7 +129,7 @@ fn emulator(port: u16) -> Command {
             "--invoke-port",
         ])
         .arg(port.to_string())
-        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
         // At its own level it explains how to start a function by hand.
         .env("RUST_LOG", "warn");
     command
