@@ -1,4 +1,4 @@
-//! The recipes of README.md in real browsers, as they stand there. `web/test/recipes.test.js` has the other cases.
+//! The recipes of docs/page.md in real browsers, as they stand there. `web/test/recipes.test.js` has the other cases.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 #[path = "support/browser.rs"]
@@ -61,8 +61,8 @@ async fn stream(cloud: &Cloud) -> Function {
 
 /// The second block of code under the heading: the page that survives.
 fn bare_recipe() -> String {
-    let readme = include_str!("../README.md");
-    let (_, section) = readme.split_once("\n### A bare EventSource\n").unwrap();
+    let page = include_str!("../docs/page.md");
+    let (_, section) = page.split_once("\n## A bare EventSource\n").unwrap();
     let recipe = section.split("```").nth(3).unwrap();
     let recipe = recipe.strip_prefix("js\n").unwrap();
     let room = "// … and your own listeners";

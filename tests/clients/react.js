@@ -1,4 +1,4 @@
-// A page with README's recipe for React, rendered on this machine: `node react.js STREAM SNAPSHOT` writes its HTML and its
+// A page with docs/page.md's recipe for React, rendered on this machine: `node react.js STREAM SNAPSHOT` writes its HTML and its
 // script, as JSON.
 
 import { reactPage } from "./recipes.js";

@@ -1,4 +1,4 @@
-// The code blocks of README.md and docs/, for tests: what a reader copies is what runs.
+// The code blocks of docs/, for tests: what a reader copies is what runs.
 
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
@@ -33,7 +33,7 @@ export function filled(code, own) {
 
 /** React, its renderer and both recipes as one script; `main` may use all of them. */
 export async function reactPage(main, platform) {
-  const blocks = await recipes("README.md", "Use it from a page");
+  const blocks = await recipes("docs/page.md", "React");
   const hook = blocks.find(({ code }) => code.includes("function useOrders"));
   const component = blocks.find(({ language }) => language === "jsx");
   const { build } = await import("esbuild");

@@ -1,4 +1,4 @@
-// The recipes of README.md and docs/clients.md, as they stand there.
+// The recipes of docs/page.md and docs/clients.md, as they stand there.
 
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
@@ -56,7 +56,7 @@ function run(t, code, variables = {}, options) {
 }
 
 async function bare(t, options) {
-  const [, { code }] = await recipes("README.md", "A bare EventSource");
+  const [, { code }] = await recipes("docs/page.md", "A bare EventSource");
   const asked = [];
   const getToken = async () => (asked.push(1), `token${asked.length + 1}`);
   const stage = run(t, code, { url: "https://s.example/orders/A/events", token: "token1", getToken }, options);
@@ -65,8 +65,8 @@ async function bare(t, options) {
 
 const query = (source, name) => source.url.searchParams.get(name);
 
-test("README's first EventSource reads what there is, and closes", async (t) => {
-  const [{ code }] = await recipes("README.md", "A bare EventSource");
+test("docs/page.md's first EventSource reads what there is, and closes", async (t) => {
+  const [{ code }] = await recipes("docs/page.md", "A bare EventSource");
   for (const type of ["expired", "end"]) {
     run(t, code, { streamUrl: "https://s.example/", orderId: "a b", token: "t" });
     const { last } = PlayedSource;
@@ -81,7 +81,7 @@ test("README's first EventSource reads what there is, and closes", async (t) => 
 
 /** Every order in which a page may be given up on, hidden and shown. */
 for (const happens of ["429 hide show", "429 show", "hide 429 show", "429 hide show wait", "hide show hide show", "429 wait hide show", "429 429 hide wait show wait", "show show"]) {
-  test(`README's bare EventSource is one after ${happens}`, async (t) => {
+  test(`docs/page.md's bare EventSource is one after ${happens}`, async (t) => {
     const { stage } = await bare(t);
     for (const what of happens.split(" ")) {
       if (what === "429") PlayedSource.last.giveUp();
@@ -96,7 +96,7 @@ for (const happens of ["429 hide show", "429 show", "hide 429 show", "429 hide s
   });
 }
 
-test("README's bare EventSource goes on where it was, with another token", async (t) => {
+test("docs/page.md's bare EventSource goes on where it was, with another token", async (t) => {
   const { stage, asked } = await bare(t);
   assert.deepEqual([query(PlayedSource.last, "access_token"), query(PlayedSource.last, "lastEventId")], ["token1", ""]);
   PlayedSource.last.tell("hello", {}, "0");
@@ -110,7 +110,7 @@ test("README's bare EventSource goes on where it was, with another token", async
   assert.deepEqual([query(PlayedSource.last, "access_token"), asked.length], ["token3", 2]);
 });
 
-test("README's bare EventSource stops at the end", async (t) => {
+test("docs/page.md's bare EventSource stops at the end", async (t) => {
   const { stage } = await bare(t);
   PlayedSource.last.tell("end");
   await stage.show("hidden");
@@ -119,7 +119,7 @@ test("README's bare EventSource stops at the end", async (t) => {
   assert.deepEqual([PlayedSource.open.length, PlayedSource.all.length], [0, 1]);
 });
 
-test("README's bare EventSource waits for a hidden page to be shown", async (t) => {
+test("docs/page.md's bare EventSource waits for a hidden page to be shown", async (t) => {
   const { stage } = await bare(t, { hidden: true });
   assert.equal(PlayedSource.all.length, 0);
   await stage.show("visible");
@@ -141,7 +141,7 @@ test("the EventSource of docs/clients.md goes on where it was", async (t) => {
 
 // Installed by `make test`. CI must have it.
 const hasReact = existsSync(new URL("../../tests/clients/node_modules/react-dom", import.meta.url));
-if (!hasReact && !process.env.CI) console.error("NOT TESTED: README's recipe for React, for npm has not installed it");
+if (!hasReact && !process.env.CI) console.error("NOT TESTED: docs/page.md's recipe for React, for npm has not installed it");
 else {
   const main = `
     import { renderToString } from 'react-dom/server';
@@ -153,7 +153,7 @@ else {
     export { watchOrders };`;
   const server = async () => import(`data:text/javascript,${encodeURIComponent(await reactPage(main, "node"))}`);
 
-  test("README's recipe for React renders on a server, and opens no stream there", async (t) => {
+  test("docs/page.md's recipe for React renders on a server, and opens no stream there", async (t) => {
     const { page } = await server();
     const stage = play(t);
     assert.equal(page({}), '<p class="connecting">Looking it up</p>');
