@@ -49,6 +49,11 @@ run: $(RUN_TOOLS) ## everything on this machine: database, functions, a shop, th
 token: ## a token that opens orders at what `make run` started: make token ORDERS=A,B
 	@$(TARGET)/debug/local token '$(ORDERS)'
 
+.PHONY: screenshot
+screenshot: ## docs/page.png, taken anew from what `make run` started
+	@$(call need,chromium,install Chromium)
+	@dev/tools/screenshot docs/page.png
+
 .PHONY: tools
 tools: $(RUN_TOOLS) ## what `make run` needs besides Rust and Python, into .tools/
 
@@ -112,7 +117,7 @@ simulate: ## the whole system from SEEDS=10000 seeds, with every fault there is;
 		cargo run --quiet --package simulation --profile simulation --locked --target-dir $(TARGET)
 
 .PHONY: bench
-bench: ## the README's numbers: what a check-in takes, whether the simulated bill is true, memory, what watching costs
+bench: ## the numbers in the docs: what a check-in takes, whether the simulated bill is true, memory, what watching costs
 	cargo build --release --bins --locked --target-dir $(TARGET)
 	@FUNCTIONS='$(abspath $(TARGET))/release' \
 		cargo bench --quiet --profile dev --package cost --locked --target-dir $(TARGET)
