@@ -17,7 +17,7 @@ help: ## this list
 
 need = command -v $(1) >/dev/null || { echo '$(1) is missing: $(2)' >&2; exit 1; }
 
-# A file that says that the tools of a list are installed, for .tools/venv keeps those of every list.
+# Marks that the tools of one list are installed, because .tools/venv contains the tools of every list.
 .tools/%.installed: dev/tools/%.txt
 	@echo "installing the tools of $<"
 	@$(call need,python3,install Python 3)
@@ -25,7 +25,7 @@ need = command -v $(1) >/dev/null || { echo '$(1) is missing: $(2)' >&2; exit 1;
 	@pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
-# A venv of its own, for it pins other versions of what sam and cfn-lint need.
+# A separate venv, because checkov pins other versions of packages that sam and cfn-lint need.
 CHECKOV := .tools/checkov/bin/checkov
 .tools/requirements-checkov.installed: dev/tools/requirements-checkov.txt
 	@echo "installing the tools of $<"
@@ -39,14 +39,14 @@ AWS_TOOLS := .tools/requirements-aws.installed
 CHECK_TOOLS := $(AWS_TOOLS) .tools/requirements-checkov.installed
 
 .PHONY: run
-run: $(RUN_TOOLS) ## everything on this machine: database, functions, a shop, the page; Ctrl-C ends it
+run: $(RUN_TOOLS) ## everything on this machine: database, functions, a shop, the page; Ctrl-C stops it
 	@$(call need,cargo,install Rust with rustup)
-	@# One build for all three: the dependencies that they share are compiled once.
+	@# One build for both packages, so that shared dependencies are compiled once.
 	@cargo build --package order-status-stream --package local --bins --locked --target-dir $(TARGET)
 	@$(TARGET)/debug/local
 
 .PHONY: token
-token: ## a token that opens orders at what `make run` started: make token ORDERS=A,B
+token: ## a token for what `make run` started: make token ORDERS=A,B
 	@$(TARGET)/debug/local token '$(ORDERS)'
 
 .PHONY: screenshot
@@ -55,9 +55,9 @@ screenshot: ## docs/page.png, taken anew from what `make run` started
 	@dev/tools/screenshot docs/page.png
 
 .PHONY: tools
-tools: $(RUN_TOOLS) ## what `make run` needs besides Rust and Python, into .tools/
+tools: $(RUN_TOOLS) ## installs what `make run` needs besides Rust and Python into .tools/
 
-# npm writes this file itself, last.
+# npm writes this file last.
 NPM_CLIENTS := tests/clients/node_modules/.package-lock.json
 $(NPM_CLIENTS): tests/clients/package-lock.json
 	@echo "installing the clients of $<"
@@ -77,42 +77,42 @@ MINUTES ?= 10
 HURRY ?= 1
 
 .PHONY: soak
-soak: ## MINUTES=10 of everything that can go wrong: nothing lost, nothing doubled, all in order
+soak: ## MINUTES=10 of faults: nothing lost, nothing doubled, all in order
 	SOAK_MINUTES=$(MINUTES) SOAK_HURRY=$(HURRY) cargo test --test soak --locked -- --nocapture
 
 .PHONY: conformance
-conformance: ## any server against docs/protocol.md: URL=http://… [ORDER=] [FINISHED=] [TOKEN=] [SHOP=] [ANY=1] [PATIENCE=]
-	@[ -n "$(URL)" ] || { echo 'which server? make conformance URL=http://localhost:9000/lambda-url/stream' >&2; exit 2; }
+conformance: ## checks any server against docs/protocol.md: URL=http://… [ORDER=] [FINISHED=] [TOKEN=] [SHOP=] [ANY=1] [PATIENCE=]
+	@[ -n "$(URL)" ] || { echo 'URL is missing: make conformance URL=http://localhost:9000/lambda-url/stream' >&2; exit 2; }
 	@cargo run --quiet --package conformance --locked --target-dir $(TARGET) -- '$(URL)' $(if $(ANY),--any) \
 		$(if $(ORDER),--order '$(ORDER)') $(if $(FINISHED),--finished '$(FINISHED)') $(if $(TOKEN),--token '$(TOKEN)') \
 		$(if $(SHOP),--shop '$(SHOP)') $(if $(PATIENCE),--patience '$(PATIENCE)')
 
 .PHONY: clients
-clients: $(CLIENTS) ## of the tests, those of clients that others wrote, cut at every byte
+clients: $(CLIENTS) ## only the tests of clients that others wrote, cut at every byte
 	cargo test --locked --test clients
 
 .PHONY: check
-check: $(CHECK_TOOLS) ## format, clippy, rustdoc, template, where dependencies come from
+check: $(CHECK_TOOLS) ## formatting, clippy, rustdoc, the template, the sources of dependencies
 	cargo fmt --all --check
 	sam validate --lint --region us-east-1
 	cfn-lint template.yaml
 	$(CHECKOV) --config-file .checkov.yaml
 	@! grep '^source' Cargo.lock | grep -v '"registry+https://github.com/rust-lang/crates.io-index"' || \
-		{ echo 'the lines above of Cargo.lock are no packages of crates.io'; exit 1; }
+		{ echo 'the lines above of Cargo.lock are not packages of crates.io'; exit 1; }
 	@! git grep --untracked -nIE '(^|[^[:alnum:]_./-])/(home|root|work|Users)/[[:alnum:]]' -- . || \
-		{ echo 'the lines above hold a path of one machine'; exit 1; }
+		{ echo 'the lines above contain a path of one machine'; exit 1; }
 	cargo clippy --workspace --all-targets --locked -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps --document-private-items --locked
 
 .PHONY: cost
-cost: ## what it costs and how late it is, on two traces (CHANGES=a.csv VISITS=b.csv takes yours, SHAPES=1, JSON=1, SVG=a.svg)
+cost: ## cost and delay, on two traces (CHANGES=a.csv VISITS=b.csv takes yours, SHAPES=1, JSON=1, SVG=a.svg)
 	@CHANGES='$(CHANGES)' VISITS='$(VISITS)' SHAPES='$(SHAPES)' JSON='$(JSON)' SVG='$(SVG)' \
 		cargo run --quiet --package cost --locked --target-dir $(TARGET)
 
 SEEDS ?= 10000
 
 .PHONY: simulate
-simulate: ## the whole system from SEEDS=10000 seeds, with every fault there is; SEED=7 prints the trace of one
+simulate: ## the whole system from SEEDS=10000 seeds, with faults in every part; SEED=7 prints the trace of one
 	@SEED='$(SEED)' SEEDS='$(SEEDS)' FIRST='$(FIRST)' \
 		cargo run --quiet --package simulation --profile simulation --locked --target-dir $(TARGET)
 
@@ -123,17 +123,17 @@ bench: ## the numbers in the docs: what a check-in takes, whether the simulated 
 		cargo bench --quiet --profile dev --package cost --locked --target-dir $(TARGET)
 	@$(MAKE) --no-print-directory cost
 
-# Coverage-guided, of everything that takes bytes from outside. It needs cargo-fuzz and a build of its own with libFuzzer's
-# instrumentation, which takes minutes, so it is no part of `make test`. Sanitizers would need a nightly toolchain, and the
-# one `unsafe` line that they could watch is on none of these ways.
+# Coverage-guided fuzzing of everything that takes bytes from outside. It needs cargo-fuzz and a separate build with
+# libFuzzer's instrumentation, which takes minutes. So it is not a part of `make test`. Sanitizers would need a nightly
+# toolchain, and the only `unsafe` line is not reached from here.
 FUZZED := request cursor token record
 SECONDS ?= 60
 
 .PHONY: fuzz
-fuzz: ## a fuzzer for each thing that comes from outside: make fuzz SECONDS=60
+fuzz: ## fuzzers of everything that comes from outside: make fuzz SECONDS=60
 	@$(call need,cargo-fuzz,cargo install cargo-fuzz --locked)
 	@mkdir -p $(addprefix $(TARGET)/fuzz-corpus/,$(FUZZED))
-	@# What is found on the way goes to the first corpus, beside what is committed.
+	@# New inputs go to the first corpus. The committed one stays as it is.
 	for target in $(FUZZED); do \
 		cargo fuzz run --sanitizer none "$$target" "$(abspath $(TARGET))/fuzz-corpus/$$target" \
 			"fuzz/corpus/$$target" -- -max_total_time=$(SECONDS) -rss_limit_mb=2048; done
@@ -145,16 +145,16 @@ mutants: ## changes of the code that no test sees: make mutants [FILES='src/curs
 	cargo mutants --package order-status-stream --jobs 1 --output '$(TARGET)' $(foreach file,$(FILES),--file '$(file)') -- --locked
 
 .PHONY: build
-build: $(RUN_TOOLS) $(AWS_TOOLS) ## both functions for Lambda, into .aws-sam/ (ARCH=arm64, or x86_64)
-	@# sam build shows no progress, takes no --locked, and finds all of this done.
+build: $(RUN_TOOLS) $(AWS_TOOLS) ## builds both functions for Lambda into .aws-sam/ (ARCH=arm64 or x86_64)
+	@# sam build shows no progress and has no --locked. After this command it has nothing left to compile.
 	cargo lambda build --release --locked --$(subst x86_64,x86-64,$(ARCH))
 	sam build --parameter-overrides Architecture=$(ARCH)
-	@# What sam builds where ARCH is x86_64 is what this machine is.
+	@# With ARCH=x86_64, sam builds for this machine's architecture.
 	@od -An -tx1 -j18 -N1 .aws-sam/build/StreamFunction/bootstrap | grep -q $(ELF_MACHINE_$(ARCH)) || \
-		{ echo 'sam build did not build for $(ARCH): build on a machine of that architecture'; exit 1; }
+		{ echo 'sam build did not build for $(ARCH): build on a machine with that architecture'; exit 1; }
 
 .PHONY: deploy
-deploy: build ## the stack into your AWS account; asks for its parameters
-	@echo 'The functions were built for $(ARCH): the parameter Architecture must say the same.'
-	@# Once answers are saved, an override would throw away all of them.
+deploy: build ## deploys the stack into your AWS account; asks for its parameters
+	@echo 'The functions were built for $(ARCH): set the parameter Architecture to the same value.'
+	@# An override would discard all answers that were saved before.
 	sam deploy --guided $(if $(wildcard samconfig.toml),,--parameter-overrides Architecture=$(ARCH))

@@ -1,4 +1,4 @@
-//! A cursor is read as it was written, or not at all.
+//! If a text parses as a cursor, it is exactly the text that the cursor is written as.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,5 +1,4 @@
-//! A stream record becomes a change, or is named as poison; the change is appended once, however
-//! often it comes.
+//! A stream record becomes a change, or poison with an error text. A repeated change is appended once.
 #![no_main]
 
 use std::time::Duration;

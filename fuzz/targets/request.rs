@@ -1,6 +1,5 @@
-//! An event as JSON, or a request, a field a line: method, path, query, Last-Event-ID, Accept, Cookie, Authorization.
-//! Whatever it holds, the answer is one of those that are documented, and a stream holds whole
-//! frames of ours alone.
+//! The input is an event as JSON, or the fields of a request, one per line: method, path, query, Last-Event-ID, Accept,
+//! Cookie, Authorization. The response has a documented status, and a stream consists of complete frames.
 #![no_main]
 
 use std::time::Duration;

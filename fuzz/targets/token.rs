@@ -1,6 +1,5 @@
-//! A token. The first byte says whether the rest is the token itself, or a header and claims, split
-//! at the first NUL, that are signed as a careless issuer would. A pass comes of a signature alone,
-//! and never lasts longer than its token.
+//! If the first byte is even, the rest is a token. Else the rest is a header and claims, separated by the first NUL, which
+//! are signed without a check, as a careless issuer would. Only a signed token opens an order, and not beyond its `exp`.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -62,7 +61,7 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-/// As a list, or as the JSON text of one.
+/// The claim is a list, or a text that holds a list as JSON.
 fn lists_a(orders: &Value) -> bool {
     let list = match orders {
         Value::String(text) => serde_json::from_str(text).unwrap(),
@@ -71,7 +70,7 @@ fn lists_a(orders: &Value) -> bool {
     list.as_array().unwrap().contains(&json!("A"))
 }
 
-/// For how long the token opens order A.
+/// How long the token opens order A.
 fn lasts(token: &str) -> Option<Duration> {
     let request = Request::new(Method::GET, "/").with_header("authorization", &format!("Bearer {token}"));
     let orders = [OrderId::try_from("A").unwrap()];
