@@ -508,6 +508,14 @@ for (const [type, isIt] of Object.entries(CLOSERS)) {
   });
 }
 
+test("closed when it is live, another watch goes on from there and misses nothing", async (t) => {
+  const stage = play(t);
+  const { orders, log } = await watch(stage);
+  orders.on("state", () => orders.close());
+  await stage.last.open(hello() + change(1) + ready("1-0000") + change(2) + change(3));
+  assert.deepEqual([log, orders.cursor], [[1, "live"], "1-0000"], "what was not handed over is not behind the cursor");
+});
+
 test("closed while it is rendered", async (t) => {
   const stage = play(t);
   const { orders, log } = await watch(stage);
