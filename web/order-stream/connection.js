@@ -79,7 +79,7 @@ export class Connection {
     this.#credentials = credentials;
     this.cursor = cursor;
     this.#tokens = new Tokens(token);
-    this.#silence = 2 * heartbeat;
+    this.#silence = Math.min(2 * heartbeat, LONGEST_TIMEOUT);
     this.#on = { frame, state };
   }
 

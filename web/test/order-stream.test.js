@@ -217,6 +217,16 @@ test("a server with another heartbeat", async (t) => {
   assert.ok(stage.last.aborted);
 });
 
+test("a heartbeat that no timer can wait for is not zero", async (t) => {
+  const stage = play(t);
+  for (const heartbeat of [2 ** 31, Infinity]) {
+    const { orders } = await watch(stage, ["A"], { heartbeat });
+    await stage.pass(1_000_000);
+    assert.ok(!stage.last.aborted, `${heartbeat}`);
+    orders.close();
+  }
+});
+
 test("a change is handed over once, whatever is repeated", async (t) => {
   const stage = play(t);
   const { orders, log } = await watch(stage);
