@@ -145,8 +145,8 @@ if (!hasReact && !process.env.CI) console.error("NOT TESTED: README's recipe for
 else {
   const main = `
     import { renderToString } from 'react-dom/server';
-    function Page({ token, snapshot }) {
-      return <OrderStatus id="A" orders={useOrders('https://s.example/', ['A'], token, snapshot)} />;
+    function Page({ id = 'A', token, snapshot }) {
+      return <OrderStatus id={id} orders={useOrders('https://s.example/', [id], token, snapshot)} />;
     }
     export const page = (props) => renderToString(<Page {...props} />);
     export const status = (orders) => renderToString(<OrderStatus id="A" orders={orders} />);
@@ -160,6 +160,13 @@ else {
     assert.equal(page({ snapshot: { orders: [changeOf(3)], cursor: "3-0000" } }), '<p class="connecting">S3</p>');
     await stage.pass(10_000);
     assert.equal(stage.requests.length, 0);
+  });
+
+  test("its ids may be numbers, before the stream is open too", async (t) => {
+    const { page } = await server();
+    play(t);
+    const snapshot = { orders: [changeOf(3, "7")], cursor: "3-0000" };
+    assert.equal(page({ id: 7, snapshot }), '<p class="connecting">S3</p>');
   });
 
   test("its component shows a stream that was made elsewhere", async (t) => {
