@@ -5,6 +5,7 @@ import { existsSync } from "node:fs";
 import { test } from "node:test";
 
 import { filled, reactPage, recipes } from "../../tests/clients/recipes.js";
+import { watchOrders } from "../order-stream.js";
 import { change, changeOf, hello, play, ready, settle } from "./stage.js";
 
 /** An `EventSource` that does what the test says. */
@@ -76,6 +77,19 @@ test("README's first EventSource reads what there is, and closes", async (t) => 
     assert.equal(PlayedSource.open.length, 1);
     last.tell(type);
     assert.equal(PlayedSource.open.length, 0);
+  }
+});
+
+test("README's first lines with the client run", async (t) => {
+  for (const [file, heading] of [["README.md", "Use it from a page"], ["web/README.md", "order-status-stream"]]) {
+    const [{ code }] = await recipes(file, heading);
+    const stage = play(t);
+    const watched = [];
+    const watch = (...given) => (watched.push(watchOrders(...given)), watched[0]);
+    const names = { watchOrders: watch, streamUrl: "https://s.example/", getToken: () => "token" };
+    new Function(...Object.keys(names), code.replace(/^import .*$/m, ""))(...Object.values(names));
+    await stage.pass(100_000);
+    assert.deepEqual([watched.length, stage.requests.length], [1, 0], "they end with close()");
   }
 });
 
