@@ -32,6 +32,18 @@ macro_rules! web {
     };
 }
 
+/// A page, and the module that it may import.
+fn files(page: &'static [u8]) -> Vec<browser_support::Page> {
+    vec![
+        ("/", "text/html", Bytes::from_static(page)),
+        web!("order-stream.js"),
+        web!("order-stream/connection.js"),
+        web!("order-stream/event-stream.js"),
+        web!("order-stream/page.js"),
+        web!("order-stream/tokens.js"),
+    ]
+}
+
 /// A page, the browser it is open in, and what it reports.
 struct Page {
     reports: mpsc::UnboundedReceiver<Value>,
@@ -41,15 +53,7 @@ struct Page {
 
 impl Page {
     async fn open(browser: Browser, page: &'static [u8], query: &str) -> Option<Self> {
-        let pages = vec![
-            ("/", "text/html", Bytes::from_static(page)),
-            web!("order-stream.js"),
-            web!("order-stream/connection.js"),
-            web!("order-stream/event-stream.js"),
-            web!("order-stream/page.js"),
-            web!("order-stream/tokens.js"),
-        ];
-        let (server, reports) = desk(pages).await;
+        let (server, reports) = desk(files(page)).await;
         let window = browser.open(&format!("{}/?{query}", server.url)).await?;
         Some(Self {
             reports,
@@ -235,6 +239,47 @@ async fn a_bare_event_source_is_told_that_its_token_expires(browser: Browser) {
     assert_eq!(changes.count(), 1);
 }
 
+/// The page has no token to send, and its cookie goes to a stream of another origin.
+async fn a_cookie_opens_a_stream_of_another_origin(browser: Browser) {
+    let cloud = Cloud::new().await;
+    cloud.append("A", "S1").await;
+    let (server, reports) = desk(files(include_bytes!("pages/module.html"))).await;
+    let issuer = Issuer::new(Algorithm::ES256, "k").unwrap();
+    let (token, _) = issuer.token(&["A"], Duration::from_secs(600)).unwrap();
+    let stream = cloud.stream().env("WINDOW", "1s").env("HEARTBEAT", "1s");
+    let stream = stream
+        .env("ACCESS", "jwt")
+        .env("JWKS", issuer.jwks().unwrap());
+    let stream = stream
+        .cors_with_credentials(&server.url)
+        .start()
+        .await
+        .unwrap();
+    let url = format!(
+        "{}/?order=A&stream={}&cookie={token}",
+        server.url,
+        stream.url()
+    );
+    let Some(window) = browser.open(&url).await else {
+        return;
+    };
+    let mut page = Page {
+        reports,
+        _server: server,
+        _window: window,
+    };
+    let mut reports = page.until(is_state("live")).await;
+    // The next response has a `last-event-id`, for which the browser asks first.
+    cloud.append("A", "S2").await;
+    reports.extend(page.until(is_change(2)).await);
+    cloud.append("A", "DELIVERED").await;
+    reports.extend(page.until(|report| report["type"] == "end").await);
+    assert!(
+        reports.iter().all(|report| report["state"] != "stale"),
+        "{reports:?}"
+    );
+}
+
 /// The page covers itself with another one, and is uncovered once that one has checked in three
 /// times.
 async fn a_hidden_page_makes_no_request(browser: Browser) {
@@ -281,5 +326,6 @@ in_each_browser!(
     a_bare_event_source_gives_up,
     tokens_that_expire_are_exchanged,
     a_bare_event_source_is_told_that_its_token_expires,
+    a_cookie_opens_a_stream_of_another_origin,
     a_hidden_page_makes_no_request
 );

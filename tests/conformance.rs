@@ -27,6 +27,7 @@ use local::issuer::Issuer;
 use local::page::Page;
 use local::shop::Shop;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -74,6 +75,8 @@ async fn the_real_function_passes_all_of_it() {
         .env("WINDOW", "2s")
         .env("ACCESS", "jwt")
         .env("JWKS", issuer.jwks().unwrap())
+        // Preflights of other origins are answered without methods.
+        .cors("https://shop.example")
         .start()
         .await
         .unwrap();
@@ -272,6 +275,8 @@ fn findings(findings: &[Finding]) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_no_client_stumbles_over_is_no_failure() {
     let mut checks = JoinSet::new();
+    // All at once, they would run out of patience on a busy machine.
+    let turns = Arc::new(Semaphore::new(8));
     for Variant {
         fault,
         contract,
@@ -280,7 +285,9 @@ async fn what_no_client_stumbles_over_is_no_failure() {
     {
         for (expected, any_server) in [(contract, false), (any, true)] {
             let Some(expected) = expected else { continue };
+            let turns = Arc::clone(&turns);
             checks.spawn(async move {
+                let _turn = turns.acquire().await.unwrap();
                 let server = BadServer::start(*fault).await;
                 let base = options(&server.url);
                 let options = Options {
@@ -355,6 +362,7 @@ async fn a_server_that_speaks_http2_only() {
         cursor: None,
         accept: "text/event-stream",
         token: None,
+        is_preflight: false,
         patience: Duration::from_secs(20),
     };
     let held = exchange(&client.build().unwrap(), ask, |_| false).await;
@@ -369,6 +377,46 @@ async fn a_server_that_speaks_http2_only() {
     assert_eq!(findings(&found), "P3 Note, P14 Skip", "{found:#?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_may_have_any_name() {
+    let server = BadServer::start(GOOD).await;
+    let named = Options {
+        order: Some("#1 a+b&c?d/e".to_owned()),
+        finished: Some("#2 é".to_owned()),
+        ..options(&server.url)
+    };
+    assert_eq!(failures(&check(&named).await), [] as [&str; 0]);
+}
+
+#[test]
+fn a_server_that_is_slow_before_ready_need_not_push_it() {
+    let hello = ":\nevent: hello\nretry: 1000\ndata: {}\nid: 0\n\n";
+    let ready = "event: ready\ndata: {}\nid: 0\n\n";
+    let rest = "event: rest\nretry: 5000\ndata: {\"retry\":5000}\nid: 0-0001\n\n";
+    for (paused_after, expected) in [(hello.len(), ""), (hello.len() + ready.len(), "P17 Fail")] {
+        let held = Exchange {
+            status: http::StatusCode::OK,
+            headers: Default::default(),
+            body: [hello, ready, rest].concat().into(),
+            end: End::Whole,
+            longest_silence: Duration::from_secs(1),
+            pauses: vec![paused_after],
+        };
+        let evidence = Evidence {
+            any_server: false,
+            held: Ok(held),
+            resumed: None,
+            contract: None,
+        };
+        let found = judge(&evidence);
+        let of_ready: Vec<_> = found
+            .into_iter()
+            .filter(|found| found.rule.id == "P17")
+            .collect();
+        assert_eq!(findings(&of_ready), expected);
+    }
+}
+
 #[test]
 fn a_long_silence_is_named() {
     let held = Exchange {
@@ -377,6 +425,7 @@ fn a_long_silence_is_named() {
         body: b":\n".to_vec(),
         end: End::Whole,
         longest_silence: Duration::from_secs(61),
+        pauses: vec![2],
     };
     let evidence = Evidence {
         any_server: true,

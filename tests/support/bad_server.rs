@@ -25,6 +25,7 @@ pub struct Asked {
     pub target: String,
     pub path: String,
     pub host: String,
+    pub origin: String,
     pub authorization: String,
     pub cursor: String,
     pub accept: String,
@@ -67,7 +68,7 @@ pub struct BadServer {
 }
 
 impl BadServer {
-    /// Orders: `A`, which is paid, and `F`, which was delivered.
+    /// Orders: `A`, which is paid, `F`, which was delivered, and each again by a name that a URL cannot hold as it is.
     pub async fn start(fault: Fault) -> Self {
         let stage = Stage::with(&[
             ("FEED_TABLE", "in memory"),
@@ -80,6 +81,8 @@ impl BadServer {
             ("A", "PAID"),
             ("F", "PAID"),
             ("F", "DELIVERED"),
+            ("#1 a+b&c?d/e", "PLACED"),
+            ("#2 é", "DELIVERED"),
         ] {
             stage.change(order, status).await;
         }
@@ -146,6 +149,8 @@ async fn read_request(stream: &mut BufReader<TcpStream>) -> std::io::Result<Opti
             asked.cursor = cursor.to_owned();
         } else if let Some(accept) = text.strip_prefix("accept: ") {
             asked.accept = accept.to_owned();
+        } else if let Some(origin) = text.strip_prefix("origin: ") {
+            asked.origin = origin.to_owned();
         } else if let Some(host) = text.strip_prefix("host: ") {
             asked.host = host.to_owned();
         } else if let Some(token) = text.strip_prefix("authorization: ") {

@@ -237,6 +237,22 @@ pub const VARIANTS: &[Variant] = &[
         without(headers, "allow");
         add(headers, "access-control-allow-methods", "GET,HEAD");
     }, ..GOOD }, ""),
+    // A front that answers in the server's place what no client asks.
+    contract(Fault { name: "a preflight of an origin that is not allowed", head: |asked, _, headers| if asked.method == "OPTIONS" && !asked.origin.is_empty() {
+        without(headers, "allow");
+    }, ..GOOD }, ""),
+    contract(Fault { name: "a front that lets GET through alone", head: |asked, status, headers| if asked.method == "POST" {
+        *status = 403;
+        set(headers, "content-type", "text/html");
+    }, ..GOOD }, "P29 Note"),
+    contract(Fault { name: "a front that has other paths", head: |asked, status, headers| if asked.path == "/conformance" {
+        *status = 200;
+        set(headers, "content-type", "text/html");
+    }, ..GOOD }, "P29 Note"),
+    contract(Fault { name: "a firewall that refuses an odd id", head: |asked, status, headers| if asked.path.contains("%0A") {
+        *status = 403;
+        set(headers, "content-type", "text/html; charset=utf-8");
+    }, ..GOOD }, "P29 Note"),
     contract(Fault { name: "a change that a resumed stream skips", chunk: |asked, chunk| match asked.cursor.starts_with("1-") {
         true => only("message", chunk, |change| change.replace("\"seq\":2,", "\"seq\":3,").replace("id: 2-", "id: 3-")),
         false => chunk.into(),

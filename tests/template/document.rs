@@ -114,7 +114,7 @@ impl Template {
             .collect()
     }
 
-    /// What an expression is worth. Resources stand for their names.
+    /// What an expression is worth. Resources stand for their names, and `values` may hold attributes of theirs.
     pub(crate) fn value(&self, expression: &Value, values: &Variables) -> Value {
         let Some((function, argument)) = function(expression) else {
             return match expression {
@@ -145,6 +145,27 @@ impl Template {
                 let separator = argument[0].as_str().unwrap();
                 text.as_str().unwrap().split(separator).collect()
             }
+            "Fn::Join" => {
+                let parts = self.value(&argument[1], values);
+                let parts: Vec<_> = parts.as_array().unwrap().iter().map(text).collect();
+                json!(parts.join(text(&argument[0])))
+            }
+            "Fn::Select" => {
+                let items = self.value(&argument[1], values);
+                items[usize::try_from(argument[0].as_u64().unwrap()).unwrap()].clone()
+            }
+            "Fn::Sub" => {
+                let variables = Regex::new(r"\$\{([^}]+)\}").unwrap();
+                let by_name = |found: &fancy_regex::Captures<'_, str>| {
+                    let name = &found[1];
+                    values.get(name).map_or(name, String::as_str).to_owned()
+                };
+                json!(variables.replace_all(text(argument), by_name))
+            }
+            "Fn::GetAtt" => match values.get(text(argument)) {
+                Some(attribute) => json!(attribute),
+                None => expression.clone(),
+            },
             _ => expression.clone(),
         }
     }
@@ -160,6 +181,11 @@ impl Template {
             other => panic!("a condition with {other}"),
         }
     }
+}
+
+#[track_caller]
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap()
 }
 
 /// A function of CloudFormation and its argument.

@@ -427,6 +427,43 @@ fn cors_is_what_the_parameters_say() {
     );
 }
 
+#[test]
+fn the_outputs_name_the_address_that_the_function_answers() {
+    let template = Template::read();
+    let paths = [
+        ("", "/"),
+        ("/", "/"),
+        ("/api", "/api/"),
+        ("/api/", "/api/"),
+        ("/shop/api", "/shop/api/"),
+    ];
+    for (base_path, expected) in paths {
+        let given = [("BasePath", base_path), ("Access", "open")];
+        let mut values = template.with_defaults(&given);
+        let url = "https://id.lambda-url.eu-west-1.on.aws/";
+        values.insert("StreamFunctionUrl.FunctionUrl".to_owned(), url.to_owned());
+        let stream = format!("https://id.lambda-url.eu-west-1.on.aws{expected}");
+        let output =
+            |name: &str| template.value(template.at(&format!("Outputs/{name}/Value")), &values);
+        assert_eq!(output("StreamUrl"), json!(stream), "{base_path:?}");
+        let watch = output("Watch");
+        let watched = watch.as_str().unwrap().rsplit(' ').next().unwrap();
+        assert_eq!(
+            watched,
+            format!("{stream}orders/A-1001/events"),
+            "{base_path:?}"
+        );
+        // What the function makes of the setting.
+        let set = template.environment("StreamFunction", &values);
+        let settings = StreamSettings::read(|name| set.get(name).cloned()).unwrap();
+        assert_eq!(
+            format!("{}/", settings.base_path),
+            expected,
+            "{base_path:?}"
+        );
+    }
+}
+
 /// Java, which CloudFormation uses, and the regular expressions here differ in what a dot and `\d` match.
 #[test]
 fn patterns_mean_the_same_in_java_and_say_what_to_do() {

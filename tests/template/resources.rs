@@ -1,8 +1,10 @@
 //! What the functions rely on and cannot see: what would go wrong if a line of the template were different.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use local::dynamo::{Dynamo, FEED, create_tables};
 use serde_json::{Value, json};
 
+use super::cloud_support::Cloud;
 use super::document::Template;
 
 /// A value in the template, and what it is good for.
@@ -180,6 +182,22 @@ async fn the_feed_that_tests_run_on_is_the_one_that_is_deployed() {
         deployed["TimeToLiveSpecification"]["AttributeName"],
         json!(expiry.attribute_name())
     );
+}
+
+#[tokio::test]
+async fn what_is_superseded_expires_by_the_attribute_that_the_template_names() {
+    let cloud = Cloud::new().await;
+    cloud.append("A", "PLACED").await;
+    cloud.append("A", "PAID").await;
+    let written = cloud.client.scan().table_name(FEED).send().await.unwrap();
+    let template = Template::read();
+    let ttl = template.at("Resources/FeedTable/Properties/TimeToLiveSpecification/AttributeName");
+    let (key, ttl) = ("seq", ttl.as_str().unwrap());
+    let expiring = written.items().iter().filter(|item| item.contains_key(ttl));
+    let expiring: Vec<_> = expiring
+        .map(|item| (&item[key], item[ttl].is_n()))
+        .collect();
+    assert_eq!(expiring, [(&AttributeValue::N("1".to_owned()), true)]);
 }
 
 #[test]

@@ -79,7 +79,7 @@ export class Connection {
     this.#credentials = credentials;
     this.cursor = cursor;
     this.#tokens = new Tokens(token);
-    this.#silence = 2 * heartbeat;
+    this.#silence = Math.min(2 * heartbeat, LONGEST_TIMEOUT);
     this.#on = { frame, state };
   }
 
@@ -198,7 +198,10 @@ export class Connection {
         this.#take(frame);
         if (signal.aborted) return;
         caughtUp ||= frame.event === "ready";
-        if (this.#next(frame, caughtUp)) return drain(reader);
+        const isLast = this.#next(frame, caughtUp);
+        // Closed by a listener: the cursor stays at what was handed over.
+        if (signal.aborted) return;
+        if (isLast) return drain(reader);
       }
     }
   }

@@ -217,6 +217,16 @@ test("a server with another heartbeat", async (t) => {
   assert.ok(stage.last.aborted);
 });
 
+test("a heartbeat that no timer can wait for is not zero", async (t) => {
+  const stage = play(t);
+  for (const heartbeat of [2 ** 31, Infinity]) {
+    const { orders } = await watch(stage, ["A"], { heartbeat });
+    await stage.pass(1_000_000);
+    assert.ok(!stage.last.aborted, `${heartbeat}`);
+    orders.close();
+  }
+});
+
 test("a change is handed over once, whatever is repeated", async (t) => {
   const stage = play(t);
   const { orders, log } = await watch(stage);
@@ -507,6 +517,14 @@ for (const [type, isIt] of Object.entries(CLOSERS)) {
     assert.deepEqual([told, stage.requests.length], [[], 1]);
   });
 }
+
+test("closed when it is live, another watch goes on from there and misses nothing", async (t) => {
+  const stage = play(t);
+  const { orders, log } = await watch(stage);
+  orders.on("state", () => orders.close());
+  await stage.last.open(hello() + change(1) + ready("1-0000") + change(2) + change(3));
+  assert.deepEqual([log, orders.cursor], [[1, "live"], "1-0000"], "what was not handed over is not behind the cursor");
+});
 
 test("closed while it is rendered", async (t) => {
   const stage = play(t);

@@ -5,6 +5,7 @@ import { existsSync } from "node:fs";
 import { test } from "node:test";
 
 import { filled, reactPage, recipes } from "../../tests/clients/recipes.js";
+import { watchOrders } from "../order-stream.js";
 import { change, changeOf, hello, play, ready, settle } from "./stage.js";
 
 /** An `EventSource` that does what the test says. */
@@ -79,6 +80,19 @@ test("docs/page.md's first EventSource reads what there is, and closes", async (
   }
 });
 
+test("the first lines of each document with the client run", async (t) => {
+  for (const [file, heading] of [["README.md", "Use it from a page"], ["docs/page.md", "The client"], ["web/README.md", "order-status-stream"]]) {
+    const [{ code }] = await recipes(file, heading);
+    const stage = play(t);
+    const watched = [];
+    const watch = (...given) => (watched.push(watchOrders(...given)), watched[0]);
+    const names = { watchOrders: watch, streamUrl: "https://s.example/", getToken: () => "token" };
+    new Function(...Object.keys(names), code.replace(/^import .*$/m, ""))(...Object.values(names));
+    await stage.pass(100_000);
+    assert.deepEqual([watched.length, stage.requests.length], [1, 0], "they end with close()");
+  }
+});
+
 /** Every order in which a page may be given up on, hidden and shown. */
 for (const happens of ["429 hide show", "429 show", "hide 429 show", "429 hide show wait", "hide show hide show", "429 wait hide show", "429 429 hide wait show wait", "show show"]) {
   test(`docs/page.md's bare EventSource is one after ${happens}`, async (t) => {
@@ -145,8 +159,8 @@ if (!hasReact && !process.env.CI) console.error("NOT TESTED: docs/page.md's reci
 else {
   const main = `
     import { renderToString } from 'react-dom/server';
-    function Page({ token, snapshot }) {
-      return <OrderStatus id="A" orders={useOrders('https://s.example/', ['A'], token, snapshot)} />;
+    function Page({ id = 'A', token, snapshot }) {
+      return <OrderStatus id={id} orders={useOrders('https://s.example/', [id], token, snapshot)} />;
     }
     export const page = (props) => renderToString(<Page {...props} />);
     export const status = (orders) => renderToString(<OrderStatus id="A" orders={orders} />);
@@ -160,6 +174,13 @@ else {
     assert.equal(page({ snapshot: { orders: [changeOf(3)], cursor: "3-0000" } }), '<p class="connecting">S3</p>');
     await stage.pass(10_000);
     assert.equal(stage.requests.length, 0);
+  });
+
+  test("its ids may be numbers, before the stream is open too", async (t) => {
+    const { page } = await server();
+    play(t);
+    const snapshot = { orders: [changeOf(3, "7")], cursor: "3-0000" };
+    assert.equal(page({ id: 7, snapshot }), '<p class="connecting">S3</p>');
   });
 
   test("its component shows a stream that was made elsewhere", async (t) => {

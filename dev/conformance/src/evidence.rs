@@ -9,6 +9,7 @@ use tokio::time::sleep;
 
 use crate::Options;
 use crate::exchange::{Ask, Seen, exchange};
+use crate::rules::names_methods;
 use crate::transcript::{Frame, Transcript};
 
 /// Once it has begun, an answer that ends by itself takes no longer, unless something is wrong.
@@ -101,7 +102,8 @@ pub async fn gather(options: &Options) -> Result<Evidence, reqwest::Error> {
     if options.any_server {
         return Ok(questions.of_any_server(&options.url).await);
     }
-    let order = options.order.clone().unwrap_or_else(nobodys_order);
+    let order = options.order.as_deref();
+    let order = order.map_or_else(nobodys_order, percent_encoded);
     let url = questions.url(&order);
     // Side by side, for the first is held as long as the server likes.
     let (mut evidence, contract) =
@@ -109,6 +111,16 @@ pub async fn gather(options: &Options) -> Result<Evidence, reqwest::Error> {
     evidence.any_server = false;
     evidence.contract = Some(contract);
     Ok(evidence)
+}
+
+/// An id as a path and a query take it.
+fn percent_encoded(id: &str) -> String {
+    let encoded = id.bytes().map(|byte| match byte {
+        b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    });
+    encoded.collect()
 }
 
 fn nobodys_order() -> String {
@@ -151,6 +163,7 @@ impl Questions<'_> {
             cursor,
             accept,
             token: self.options.token.as_deref(),
+            is_preflight: false,
             patience,
         };
         exchange(&self.client, ask, enough).await
@@ -177,6 +190,25 @@ impl Questions<'_> {
     /// An answer that is no stream.
     async fn whole(&self, method: Method, url: &str, accept: &str) -> Seen {
         self.ask(method, url, None, accept, anything, SHORT).await
+    }
+
+    /// What OPTIONS is answered: to a preflight, which some fronts answer alone, or else to a plain request, for a front that
+    /// does not know the origin names no methods to it.
+    async fn methods(&self, url: &str) -> Seen {
+        let ask = Ask {
+            url: url.to_owned(),
+            method: Method::OPTIONS,
+            cursor: None,
+            accept: "*/*",
+            token: self.options.token.as_deref(),
+            is_preflight: true,
+            patience: SHORT,
+        };
+        let preflight = exchange(&self.client, ask, anything).await;
+        match &preflight {
+            Ok(seen) if seen.status.is_success() && names_methods(seen) => preflight,
+            _ => self.whole(Method::OPTIONS, url, "*/*").await,
+        }
     }
 
     async fn of_any_server(&self, url: &str) -> Evidence {
@@ -246,7 +278,7 @@ impl Questions<'_> {
                 None
             },
             finished: match &self.options.finished {
-                Some(finished) => Some(self.finished(&self.url(finished)).await),
+                Some(finished) => Some(self.finished(&self.url(&percent_encoded(finished))).await),
                 None => None,
             },
             snapshot: if known {
@@ -255,7 +287,7 @@ impl Questions<'_> {
                 None
             },
             head: self.whole(Method::HEAD, &url, "text/event-stream").await,
-            options: self.whole(Method::OPTIONS, &url, "*/*").await,
+            options: self.methods(&url).await,
             not_found: self
                 .whole(
                     Method::GET,
@@ -342,7 +374,7 @@ impl Questions<'_> {
             .to_owned();
         let mut statuses = vec![placed["status"].as_str().unwrap_or_default().to_owned()];
         let told = AtomicUsize::new(0);
-        let url = self.url(&order);
+        let url = self.url(&percent_encoded(&order));
         let watching = async {
             let watched = self.watch(&url, 3, &told).await;
             // Nothing is waited for any more.
@@ -354,7 +386,12 @@ impl Questions<'_> {
                 while told.load(Ordering::Relaxed) < wanted {
                     sleep(Duration::from_millis(50)).await;
                 }
-                let moved = self.tell(&format!("{shop}/orders/{order}/advance")).await?;
+                let moved = self
+                    .tell(&format!(
+                        "{shop}/orders/{}/advance",
+                        percent_encoded(&order)
+                    ))
+                    .await?;
                 statuses.push(moved["status"].as_str().unwrap_or_default().to_owned());
             }
             Ok(())

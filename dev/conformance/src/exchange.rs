@@ -8,6 +8,9 @@ use reqwest::{Client, RequestBuilder, Response, Url};
 /// The most redirects that are followed: <https://fetch.spec.whatwg.org/#http-redirect-fetch>.
 const REDIRECTS: usize = 20;
 
+/// A response that is silent for as long waits for something: what came before is not pushed by what comes after.
+pub const PAUSE: Duration = Duration::from_millis(500);
+
 /// How a response ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
@@ -34,6 +37,8 @@ pub struct Exchange {
     pub end: End,
     /// The longest time without a byte.
     pub longest_silence: Duration,
+    /// How much of the body was there before each silence of [`PAUSE`] or more.
+    pub pauses: Vec<usize>,
 }
 
 /// A response, or why there is none.
@@ -52,6 +57,8 @@ pub struct Ask<'a> {
     pub accept: &'a str,
     /// `authorization: Bearer`
     pub token: Option<&'a str>,
+    /// As a browser asks before a page of another origin may send a request.
+    pub is_preflight: bool,
     /// How long the response is read.
     pub patience: Duration,
 }
@@ -70,11 +77,16 @@ pub async fn exchange(client: &Client, ask: Ask<'_>, enough: impl Fn(&[u8]) -> b
         body: Vec::new(),
         end: End::StillOpen,
         longest_silence: Duration::ZERO,
+        pauses: Vec::new(),
     };
     let mut last = Instant::now();
     while !enough(&seen.body) {
         let chunk = tokio::time::timeout_at(deadline, response.chunk()).await;
-        seen.longest_silence = seen.longest_silence.max(last.elapsed());
+        let silence = last.elapsed();
+        seen.longest_silence = seen.longest_silence.max(silence);
+        if silence >= PAUSE {
+            seen.pauses.push(seen.body.len());
+        }
         last = Instant::now();
         seen.end = match chunk {
             Ok(Ok(Some(chunk))) => {
@@ -119,8 +131,7 @@ fn request(client: &Client, ask: &Ask<'_>, url: &Url, token: Option<&str>) -> Re
         .header("accept", ask.accept)
         // Some clients can read nothing else.
         .header("accept-encoding", "identity");
-    if ask.method == Method::OPTIONS {
-        // As a browser asks; a front that answers in the server's place answers nothing else.
+    if ask.is_preflight {
         request = request
             .header("origin", "https://conformance.example")
             .header("access-control-request-method", "GET");

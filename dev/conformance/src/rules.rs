@@ -7,6 +7,8 @@ mod framing;
 mod history;
 mod response;
 
+pub(crate) use contract::names_methods;
+
 use crate::evidence::Evidence;
 use crate::exchange::{Exchange, Seen};
 use crate::transcript::Transcript;

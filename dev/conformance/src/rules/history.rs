@@ -1,7 +1,5 @@
 //! An order's history on the wire: changes, marks, `ready`.
 
-use std::time::Duration;
-
 use serde_json::Value;
 
 use super::contract::{NAME_AN_ORDER, known, rule, skip};
@@ -9,9 +7,6 @@ use super::{Rule, Verdict, each, expect, of, streams, worst};
 use crate::evidence::Evidence;
 use crate::exchange::Exchange;
 use crate::transcript::{Frame, Transcript};
-
-/// A response that is silent for as long was held.
-const AT_ONCE: Duration = Duration::from_millis(500);
 
 /// The most changes of an order that a new visitor is shown.
 const LATEST: usize = 100;
@@ -183,10 +178,16 @@ fn ready(evidence: &Evidence) -> Verdict {
 fn is_pushed(seen: &Exchange, read: &Transcript, at: usize) -> bool {
     match read.frames.get(at + 1) {
         // A response that ends at once pushes what it has by that.
-        Some(next) if next.event() == "rest" && seen.longest_silence < AT_ONCE => true,
+        Some(next) if next.event() == "rest" && !pauses_after(seen, at) => true,
         Some(next) => next.after_comment,
         None => read.ends_with_comment,
     }
+}
+
+/// Whether nothing came for a while after a frame. What was slow before it says nothing of it.
+fn pauses_after(seen: &Exchange, at: usize) -> bool {
+    let mut before = seen.pauses.iter().map(|length| &seen.body[..*length]);
+    before.any(|bytes| Transcript::read(bytes).frames.len() == at + 1)
 }
 
 /// Whether a client that has seen nothing is shown the latest changes, and told if they are not all.
