@@ -103,6 +103,12 @@ async fn numbers_as_libraries_write_them() {
         |bytes: Vec<u8>| BASE64_URL_SAFE_NO_PAD.encode(bytes),
         |bytes: Vec<u8>| BASE64_URL_SAFE.encode(bytes),
         |bytes: Vec<u8>| BASE64_STANDARD.encode(bytes),
+        // Lines of 64 characters, as in a PEM file.
+        |bytes: Vec<u8>| {
+            let text = BASE64_STANDARD.encode(bytes);
+            let lines = text.as_bytes().chunks(64).map(String::from_utf8_lossy);
+            lines.map(|line| format!("{line}\r\n")).collect()
+        },
     ] {
         let number = |bytes: &[u8]| encode(bytes.to_vec());
         rsa.is_taken(json!({ "n": number(&n), "e": number(&e) }))
