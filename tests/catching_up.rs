@@ -321,6 +321,27 @@ async fn a_slow_reader_is_no_failure_of_the_feed() {
     assert_eq!(told(&events), [statuses(1, 3), statuses(1, 3)].concat());
 }
 
+/// The same if the client takes each chunk after a short time: together the chunks of a page take long.
+#[tokio::test(start_paused = true)]
+async fn a_steady_reader_of_a_long_page_is_no_failure_of_the_feed() {
+    let stage = Stage::new();
+    history(&stage, "A", 3).await;
+    history(&stage, "B", 60).await;
+    // A is being read while the client takes what B has.
+    stage.feed.inject([slow(1)]);
+    let mut page = stage.get(A_AND_B, "").await;
+    page.until("message").await;
+    let events = loop {
+        let events = support::parse(page.bytes());
+        if events.last().unwrap().event == "ready" {
+            break events;
+        }
+        sleep(Duration::from_millis(300)).await;
+        assert!(page.chunk().await.is_some(), "ended: {}", page.text());
+    };
+    assert_eq!(told(&events), [statuses(1, 60), statuses(1, 3)].concat());
+}
+
 #[derive(Clone, Debug)]
 struct Conditions {
     orders: usize,
