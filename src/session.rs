@@ -264,6 +264,7 @@ impl<F: Feed> Session<F> {
                 if now >= self.polled + NEGLECT {
                     self.neglected = now;
                 }
+                let until = self.look_again(now).map_or(until, |at| until.min(at));
                 self.begin_readings();
                 let answer = timeout_at(until, self.readings.next()).await;
                 self.polled = self.clock.now();
