@@ -108,9 +108,9 @@ pub struct Session<F> {
     told: bool,
     next_look: Instant,
     next_heartbeat: Instant,
-    /// When the client got the last chunk.
-    sent: Instant,
-    /// Readings that began before this time had to wait while the client took a chunk.
+    /// When the readings were last polled.
+    polled: Instant,
+    /// Readings that began before this time had to wait while the client took chunks.
     neglected: Instant,
     shared: Shared,
     random: fastrand::Rng,
@@ -170,7 +170,7 @@ impl<F: Feed> Session<F> {
             told: false,
             next_look: clock.start(),
             next_heartbeat: clock.start() + pace.heartbeat,
-            sent: clock.start(),
+            polled: clock.start(),
             neglected: clock.start(),
             shared,
             random,
@@ -188,10 +188,6 @@ impl<F: Feed> Session<F> {
     ///
     /// A session never fails: a body that breaks off looks to a client like any other, so whatever happens ends in a frame.
     pub async fn next(&mut self) -> Option<Bytes> {
-        let now = self.clock.now();
-        if now >= self.sent + NEGLECT {
-            self.neglected = now;
-        }
         // After a panic, nothing is used but what was sent before.
         let next = AssertUnwindSafe(self.proceed()).catch_unwind().await;
         let chunk = next.unwrap_or_else(|_| {
@@ -200,8 +196,7 @@ impl<F: Feed> Session<F> {
             self.break_off(retry, true);
             self.outbox.take()
         });
-        self.sent = self.clock.now();
-        self.next_heartbeat = self.sent + self.pace.heartbeat;
+        self.next_heartbeat = self.clock.now() + self.pace.heartbeat;
         chunk
     }
 
@@ -266,8 +261,14 @@ impl<F: Feed> Session<F> {
             Phase::Live if now >= self.next_look => self.begin_round(Consistency::Eventual),
             Phase::Live => sleep_until(until.min(self.next_look)).await,
             Phase::Reading | Phase::Learning => {
+                if now >= self.polled + NEGLECT {
+                    self.neglected = now;
+                }
+                let until = self.look_again(now).map_or(until, |at| until.min(at));
                 self.begin_readings();
-                match timeout_at(until, self.readings.next()).await {
+                let answer = timeout_at(until, self.readings.next()).await;
+                self.polled = self.clock.now();
+                match answer {
                     Ok(Some(answer)) => self.take(answer),
                     Ok(None) => self.end_round(),
                     Err(_) => {}

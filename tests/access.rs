@@ -166,6 +166,9 @@ async fn what_others_send_beside_a_good_token_does_no_harm() {
         "access_token=",
         "access_token=\"\"",
         "access_token=Zoë",
+        "access_token=a b",
+        "access_token={\"id\":\"x\"}",
+        "access_token=x, y",
         "xaccess_token=x",
         "ACCESS_TOKEN=x",
     ] {
@@ -186,6 +189,8 @@ async fn what_others_send_beside_a_good_token_does_no_harm() {
         "Digest a=\"b\", c",
         "Bearer",
         "Bearer Zoë",
+        "Bearer a b",
+        "Bearer realm=\"x\"",
         "ë",
         "",
     ] {

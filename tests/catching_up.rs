@@ -306,6 +306,53 @@ async fn a_finished_order_is_looked_at_while_another_one_is_held() {
     assert_eq!(end.data, r#"{"orders":{"A":"RETURNED","B":"DELIVERED"}}"#);
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_order_that_is_read_slowly_keeps_no_change_of_another_one_back() {
+    let stage = Stage::new();
+    for id in ["A", "B"] {
+        stage.change(id, "PLACED").await;
+    }
+    let mut page = stage.get(A_AND_B, "").await;
+    page.until("ready").await;
+    assert_eq!(page.chunk().await.unwrap(), ":\n");
+    stage.feed.inject([slow(4)]);
+    let read = async {
+        page.until("message").await;
+        stage.age()
+    };
+    let write = async {
+        sleep(s(1)).await;
+        stage.change("B", "PAID").await;
+        stage.age()
+    };
+    let (told, written) = tokio::join!(read, write);
+    assert!(
+        told - written <= Duration::from_millis(500),
+        "{:?}",
+        told - written
+    );
+    let events = page.finish().await;
+    assert_eq!(outline(&events).last().unwrap(), "rest");
+}
+
+/// Looks that overlap must not put off the end of a round, and with it the end of the response.
+#[tokio::test(start_paused = true)]
+async fn a_feed_that_takes_longer_than_a_poll_interval_is_read_to_an_end() {
+    let stage = with(&[("POLL_INTERVAL", "20ms")]);
+    for id in ["A", "B"] {
+        stage.change(id, "PLACED").await;
+    }
+    let mut page = stage.get(A_AND_B, "").await;
+    page.until("ready").await;
+    for id in ["A", "B"] {
+        stage.change(id, "DELIVERED").await;
+    }
+    let times = [30, 45].map(|millis| Some(Fault::Slow(Duration::from_millis(millis))));
+    stage.feed.inject(times.into_iter().cycle().take(1000));
+    page.until("end").await;
+    assert!(stage.age() < s(1), "{:?}", stage.age());
+}
+
 /// While a client takes its time, nothing is polled: a reading that was under way then runs out of time.
 #[tokio::test(start_paused = true)]
 async fn a_slow_reader_is_no_failure_of_the_feed() {
@@ -319,6 +366,27 @@ async fn a_slow_reader_is_no_failure_of_the_feed() {
     sleep(s(10)).await;
     let events = page.until("ready").await;
     assert_eq!(told(&events), [statuses(1, 3), statuses(1, 3)].concat());
+}
+
+/// The same if the client takes each chunk after a short time: together the chunks of a page take long.
+#[tokio::test(start_paused = true)]
+async fn a_steady_reader_of_a_long_page_is_no_failure_of_the_feed() {
+    let stage = Stage::new();
+    history(&stage, "A", 3).await;
+    history(&stage, "B", 60).await;
+    // A is being read while the client takes what B has.
+    stage.feed.inject([slow(1)]);
+    let mut page = stage.get(A_AND_B, "").await;
+    page.until("message").await;
+    let events = loop {
+        let events = support::parse(page.bytes());
+        if events.last().unwrap().event == "ready" {
+            break events;
+        }
+        sleep(Duration::from_millis(300)).await;
+        assert!(page.chunk().await.is_some(), "ended: {}", page.text());
+    };
+    assert_eq!(told(&events), [statuses(1, 60), statuses(1, 3)].concat());
 }
 
 #[derive(Clone, Debug)]

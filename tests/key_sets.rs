@@ -94,6 +94,46 @@ async fn members_that_say_less_or_more_than_is_needed() {
         .await;
 }
 
+/// RFC 9864's name of EdDSA over Ed25519: what `jose` writes into the headers of tokens too.
+#[tokio::test(start_paused = true)]
+async fn tokens_whose_header_says_ed25519() {
+    let (ours, other) = (Published::new(EdDSA), Published::new(EdDSA));
+    let exp = (NOW + Duration::from_secs(60)).as_secs();
+    let good = json!({ "orders": ["A"], "exp": exp }).to_string();
+    let named = json!({ "alg": "Ed25519", "kid": "k" });
+    let check = async |key: &Published, header: &Value, claims: &str, status: u16| {
+        let encode = |part: &str| BASE64_URL_SAFE_NO_PAD.encode(part);
+        let message = format!("{}.{}", encode(&header.to_string()), encode(claims));
+        let signature = key.issuer.signature(message.as_bytes()).unwrap();
+        let jwks = keys(&[
+            ours.with(json!({ "alg": "Ed25519" })),
+            Published::new(ES256).jwk,
+        ]);
+        let stage = Stage::with(&[("FEED_TABLE", "in memory"), ("JWKS", &jwks)]);
+        let bearer = format!("Bearer {message}.{signature}");
+        let request = request("GET", "/orders/A/events", &[("authorization", &bearer)]);
+        let found = stage.respond(&request).await.status();
+        assert_eq!(found, status, "{header} {claims}");
+    };
+    check(&ours, &named, &good, 200).await;
+    check(&ours, &json!({ "alg": "Ed25519" }), &good, 200).await;
+    check(&other, &named, &good, 401).await;
+    check(&Published::new(ES256), &named, &good, 401).await;
+    for alg in ["ed25519", "Ed448", "none"] {
+        check(&ours, &json!({ "alg": alg, "kid": "k" }), &good, 401).await;
+    }
+    let critical = json!({ "alg": "Ed25519", "kid": "k", "crit": ["b64"], "b64": false });
+    check(&ours, &critical, &good, 401).await;
+    for claims in [
+        "[]",
+        "{}",
+        r#"{"exp":1,"orders":"*"}"#,
+        &good.replace("\"exp\"", "\"exp\":1,\"exp\""),
+    ] {
+        check(&ours, &named, claims, 401).await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn numbers_as_libraries_write_them() {
     let rsa = Published::new(RS256);
@@ -103,6 +143,12 @@ async fn numbers_as_libraries_write_them() {
         |bytes: Vec<u8>| BASE64_URL_SAFE_NO_PAD.encode(bytes),
         |bytes: Vec<u8>| BASE64_URL_SAFE.encode(bytes),
         |bytes: Vec<u8>| BASE64_STANDARD.encode(bytes),
+        // Lines of 64 characters, as in a PEM file.
+        |bytes: Vec<u8>| {
+            let text = BASE64_STANDARD.encode(bytes);
+            let lines = text.as_bytes().chunks(64).map(String::from_utf8_lossy);
+            lines.map(|line| format!("{line}\r\n")).collect()
+        },
     ] {
         let number = |bytes: &[u8]| encode(bytes.to_vec());
         rsa.is_taken(json!({ "n": number(&n), "e": number(&e) }))

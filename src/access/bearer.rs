@@ -40,5 +40,7 @@ fn cookie(pair: &str) -> Option<&str> {
 }
 
 fn is_token(text: &&str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+    // RFC 6265, section 4.1.1: what neither a cookie nor a token can have.
+    let has_no_place = |byte| !(b'!'..=b'~').contains(&byte) || b"\",;\\".contains(&byte);
+    !text.is_empty() && !text.bytes().any(has_no_place)
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use jsonwebtoken::Header;
 use tokio::sync::Mutex;
 
-use super::https::Fetch;
-use super::keys::{Key, KeySet};
+use super::https::{Fetch, FetchError};
+use super::keys::{Key, KeySet, KeySetError};
 use crate::clock::Clock;
 use crate::telemetry::with_causes;
 
@@ -104,9 +104,14 @@ impl<F: Fetch> Cache<F> {
                 state.next = now + FLOOR;
             }
             Err(error) => {
+                // A set without a key says that those it had before are no longer good.
+                let withdrawn = matches!(error, FetchError::KeySet(KeySetError::NoKey(_)));
                 let error = with_causes(&error);
                 tracing::warn!(error, "the key set could not be fetched");
                 state.next = now + FLOOR_AFTER_FAILURE;
+                if withdrawn {
+                    state.keys = None;
+                }
             }
         }
     }
@@ -127,7 +132,6 @@ mod tests {
     use serde_json::json;
     use tokio::time::{advance, sleep};
 
-    use super::super::https::FetchError;
     use super::*;
 
     const ROUND_TRIP: Duration = Duration::from_millis(50);
@@ -135,7 +139,7 @@ mod tests {
     /// An issuer's server: what it serves, if anything, and how often it was asked.
     #[derive(Default)]
     struct Server {
-        serves: Lock<Option<KeySet>>,
+        serves: Lock<Option<String>>,
         asked: AtomicUsize,
     }
 
@@ -144,7 +148,8 @@ mod tests {
             self.asked.fetch_add(1, Ordering::Relaxed);
             sleep(ROUND_TRIP).await;
             let served = self.serves.lock().expect("no panic").clone();
-            served.ok_or(FetchError::Status(500))
+            let served = served.ok_or(FetchError::Status(500))?;
+            Ok(KeySet::parse(served.as_bytes())?)
         }
     }
 
@@ -155,7 +160,7 @@ mod tests {
                 issuer.jwk().expect("a key")
             });
             let set = json!({ "keys": keys.collect::<Vec<_>>() }).to_string();
-            *self.serves.lock().expect("no panic") = KeySet::parse(set.as_bytes()).ok();
+            *self.serves.lock().expect("no panic") = Some(set);
         }
 
         fn asked(&self) -> usize {
@@ -250,6 +255,22 @@ mod tests {
         server.serves(&["b"]);
         advance(MAX_AGE).await;
         assert_eq!(find(&cache, "a", &clock).await, Err(KeyError::Unknown));
+    }
+
+    /// An issuer whose keys were stolen may have no others yet.
+    #[tokio::test(start_paused = true)]
+    async fn withdrawn_keys_are_forgotten_if_no_other_takes_their_place() {
+        let server = Server::default();
+        server.serves(&["a"]);
+        let (cache, clock) = (Cache::new(&server), clock());
+        assert_eq!(find(&cache, "a", &clock).await, Ok(()));
+        server.serves(&[]);
+        advance(MAX_AGE).await;
+        assert_eq!(find(&cache, "a", &clock).await, Err(KeyError::Unavailable));
+        server.serves(&["b"]);
+        advance(FLOOR_AFTER_FAILURE).await;
+        assert_eq!(find(&cache, "a", &clock).await, Err(KeyError::Unknown));
+        assert_eq!(find(&cache, "b", &clock).await, Ok(()));
     }
 
     #[tokio::test(start_paused = true)]

@@ -308,7 +308,8 @@ fn number(jwk: &Value, name: &'static str) -> Result<Vec<u8>, Skip> {
     Ok(bytes.into_iter().skip_while(|byte| *byte == 0).collect())
 }
 
-/// base64url, with or without padding, or plain base64.
+/// base64url, with or without padding, or plain base64, in one line or several: `jose`, PyJWT and go-jose pass over line
+/// breaks.
 fn bytes(jwk: &Value, name: &'static str) -> Result<Vec<u8>, Skip> {
     const LENIENT: GeneralPurpose = GeneralPurpose::new(
         &URL_SAFE,
@@ -318,6 +319,7 @@ fn bytes(jwk: &Value, name: &'static str) -> Result<Vec<u8>, Skip> {
     );
     let text = jwk[name].as_str().ok_or(Skip::Member(name))?;
     let text = text.replace('+', "-").replace('/', "_");
+    let text = text.replace(|char: char| char.is_ascii_whitespace(), "");
     LENIENT.decode(text).map_err(|_| Skip::Member(name))
 }
 

@@ -1,9 +1,10 @@
 //! A round of readings: every order, side by side, until everything that came is told.
 
 use futures_util::FutureExt;
+use tokio::time::Instant;
 
 use super::outbox::Message;
-use super::watched::{News, Query};
+use super::watched::{News, Query, Watched};
 use super::{Answer, Phase, Session, show_only};
 use crate::feed::{Consistency, Feed};
 
@@ -12,11 +13,32 @@ impl<F: Feed> Session<F> {
     pub(super) fn begin_round(&mut self, consistency: Consistency) {
         for watched in &mut self.watched {
             watched.due = Some(Query::Next(consistency));
+            watched.again = false;
         }
         self.verifying = consistency == Consistency::Strong;
         // A verification belongs to the round before it.
         self.told &= self.verifying;
         self.phase = Phase::Reading;
+    }
+
+    /// While a response is held and an order is read slowly, the others are looked at as ever. Returns when that is due next.
+    ///
+    /// `None` if every order was read in this round: otherwise looks that overlap would never let it end.
+    pub(super) fn look_again(&mut self, now: Instant) -> Option<Instant> {
+        let slow = |it: &Watched| !it.again && (it.is_read || it.due.is_some());
+        let held = self.phase == Phase::Reading && self.caught_up && !self.verifying;
+        if !held || self.failed || !self.watched.iter().any(slow) {
+            return None;
+        }
+        if now >= self.next_look {
+            self.next_look = now + self.pace.poll_interval;
+            let idle = |it: &&mut Watched| !it.is_read && it.due.is_none();
+            for watched in self.watched.iter_mut().filter(idle) {
+                watched.due = Some(Query::Next(Consistency::Eventual));
+                watched.again = true;
+            }
+        }
+        Some(self.next_look)
     }
 
     pub(super) fn begin_readings(&mut self) {
@@ -25,6 +47,7 @@ impl<F: Feed> Session<F> {
             let Some(query) = watched.due.take() else {
                 continue;
             };
+            watched.is_read = true;
             let page = query.run(&self.feed, &watched.order, self.outbox.mark(order));
             let answer = page.map(move |page| Answer::Page {
                 order,
@@ -37,6 +60,9 @@ impl<F: Feed> Session<F> {
     }
 
     pub(super) fn take(&mut self, answer: Answer) {
+        if let Answer::Page { order, .. } = &answer {
+            self.watched[*order].is_read = false;
+        }
         match answer {
             Answer::Page {
                 order,

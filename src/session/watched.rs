@@ -45,6 +45,10 @@ pub(super) struct Watched {
     pub(super) order: OrderId,
     /// The query that must be made before everything of the order is told.
     pub(super) due: Option<Query>,
+    /// The query is under way.
+    pub(super) is_read: bool,
+    /// It was read in this round, and is read again because another order is not.
+    pub(super) again: bool,
     /// The status after the newest entry, and since when the order is in it, in milliseconds since the Unix epoch.
     pub(super) newest: Option<(Status, u64)>,
     /// The newest entry is terminal.
@@ -66,6 +70,8 @@ impl Watched {
         Self {
             order,
             due: None,
+            is_read: false,
+            again: false,
             newest: None,
             finished: false,
             was_reset: false,
