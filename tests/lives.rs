@@ -343,6 +343,33 @@ async fn an_id_that_is_used_again_begins_a_new_history() {
     }
 }
 
+/// The shop writes the item first and its status later. So the record that says INSERT cannot be read.
+#[tokio::test(start_paused = true)]
+async fn an_id_that_is_used_again_without_a_status_begins_a_new_history_too() {
+    let feed = MemoryFeed::default();
+    let secret = json!({ "S": "the customer before" });
+    let mut draft = insert("Orders", "A", 3, "PLACED");
+    draft["dynamodb"]["NewImage"] = json!({ "orderId": { "S": "A" } });
+    let records = [
+        with(insert("Orders", "A", 1, "PLACED"), "carrier", secret),
+        remove("Orders", "A", 2),
+        draft,
+        record("Orders", "A", 4, "PLACED"),
+    ];
+    for _ in 0..2 {
+        assert_eq!(project(&projector(&feed, &[]), &records).await, NONE);
+        let reading = reading(&feed, 10_001).await;
+        assert_eq!(outline(reading.entries()), [(3, "PLACED")]);
+        assert_eq!(reading.newest().unwrap().previous, None);
+    }
+    let old = log(&feed, "A");
+    assert!(
+        old[..2]
+            .iter()
+            .all(|entry| entry.is_expired(&clock(10_001)))
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_new_life_survives_a_kill_at_each_call() {
     let before = [
