@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use local::dynamo::{Dynamo, create_tables};
 use order_status_stream::change::{Change, Write};
 use order_status_stream::clock::Clock;
@@ -527,6 +528,60 @@ async fn dwell_times_are_learned_for_decades(feed: impl Feed) {
     }
     let learned = &feed.learned().await.unwrap()[&paid];
     assert!((learned.total() / expected.total() - 1.0).abs() < 1e-9);
+}
+
+/// An earlier version learned by the times of the appends, and kept no scale.
+#[tokio::test]
+async fn dwell_times_of_an_earlier_version_are_forgotten() {
+    let dynamo = Dynamo::start("127.0.0.1:0").await.unwrap();
+    let client = dynamo.client();
+    create_tables(&client).await.unwrap();
+    let number = |number: &str| AttributeValue::N(number.to_owned());
+    let put = client
+        .put_item()
+        .table_name("OrderFeed")
+        .item("order", AttributeValue::S("%dwells".to_owned()))
+        // The first six bytes of the SHA-256 of PAID.
+        .item("seq", number("247911265231696"))
+        .item("status", AttributeValue::S("PAID".to_owned()))
+        .item("b0", number("7"))
+        .item("total", number("7"));
+    put.send().await.unwrap();
+    let feed = DynamoDbFeed::new(client, "OrderFeed");
+    assert_eq!(feed.learned().await.unwrap(), BTreeMap::new());
+    let paid = Status::new("PAID").unwrap();
+    let mut one = Dwells::default();
+    one.add(Duration::from_secs(60), 1.0);
+    assert_eq!(feed.learn(&paid, &one, u64::MAX / 2).await.unwrap(), 1.0);
+    assert_eq!(feed.learned().await.unwrap(), BTreeMap::from([(paid, one)]));
+}
+
+/// What expires grows by a few bytes, and DynamoDB refuses that for an entry that has just fitted.
+#[tokio::test]
+async fn an_entry_that_is_too_large_to_expire_blocks_nobody() {
+    on_dynamodb(async |feed: DynamoDbFeed| {
+        let entry_of = |length: usize| {
+            let mut change = change(&format!("A-{length}"), 1, "PLACED");
+            let note = json!("x".repeat(length));
+            change.view.insert("note".to_owned(), note);
+            entry_after(None, &change)
+        };
+        let (mut fits, mut too_large) = (409_000, 409_600);
+        while too_large - fits > 1 {
+            let length = usize::midpoint(fits, too_large);
+            match feed.put(&entry_of(length)).await {
+                Ok(_) => fits = length,
+                Err(_) => too_large = length,
+            }
+        }
+        let id = format!("A-{fits}");
+        let next = change(&id, 2, "PAID");
+        let appended = append(&feed, &next, &Clock::starting_at(NOW), RETENTION).await;
+        assert!(matches!(appended, Err(FeedError::Refused { .. })));
+        assert_eq!(read(&feed, &id, 1).await, log(&["PLACED", "PAID"]));
+        append_all(&feed, &[change(&id, 3, "SHIPPED")]).await;
+    })
+    .await;
 }
 
 async fn dwell_times_are_learned_by_many_at_once(feed: impl Feed) {
