@@ -118,6 +118,7 @@ suite! {
     concurrent_appenders_make_one_clean_log
     more_than_a_page_is_read_whole
     the_latest_page_ends_with_the_newest_entry
+    a_tombstone_stands_before_a_latest_page_that_is_not_whole
     an_entry_that_is_too_large_is_refused
     dwell_times_are_kept_for_each_status_and_add_up
     dwell_times_are_learned_for_decades
@@ -471,6 +472,27 @@ async fn the_latest_page_ends_with_the_newest_entry(feed: impl Feed) {
     }
     let (numbers, more) = latest().await;
     assert!(more && numbers.last() == Some(&105) && numbers.len() <= 4);
+}
+
+async fn a_tombstone_stands_before_a_latest_page_that_is_not_whole(feed: impl Feed) {
+    for n in 1..=101 {
+        append_all(&feed, &[change("A", n, &format!("S{n}"))]).await;
+    }
+    let latest = async || {
+        let page = feed.latest(&order("A"), Consistency::Strong).await.unwrap();
+        assert!(page.more);
+        let numbers = page.entries.iter();
+        numbers
+            .map(|entry| (entry.seq.0, entry.tombstone))
+            .collect::<Vec<_>>()
+    };
+    let entries = |numbers: std::ops::RangeInclusive<u64>| numbers.map(|seq| (seq, false));
+    append_all(&feed, &[change("A", 102, "DELIVERED")]).await;
+    let expected: Vec<_> = [(102, true)].into_iter().chain(entries(3..=102)).collect();
+    assert_eq!(latest().await, expected);
+    // If the newest entry does not expire, nothing can have been deleted before it.
+    append_all(&feed, &[change("A", 103, "DISPUTED")]).await;
+    assert_eq!(latest().await, entries(4..=103).collect::<Vec<_>>());
 }
 
 async fn an_entry_that_is_too_large_is_refused(feed: impl Feed) {

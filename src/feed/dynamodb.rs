@@ -247,6 +247,11 @@ impl Feed for DynamoDbFeed {
             .query(order, Seq::ZERO, consistency)
             .scan_index_forward(false);
         let mut page = page(backwards).await?;
+        if page.more && page.entries.first().is_some_and(Entry::may_be_left) {
+            let tombstone = first(self.query(order, Seq::ZERO, consistency).limit(1)).await?;
+            let tombstone = tombstone.filter(|tombstone| tombstone.tombstone);
+            page.entries.extend(tombstone);
+        }
         page.entries.reverse();
         Ok(page)
     }
