@@ -126,6 +126,33 @@ async fn who_was_cut_off_before_the_end_is_told_it_after_the_history_is_gone() {
     }
 }
 
+/// A deployment shortens RETENTION, so the last entries expire before earlier ones.
+#[tokio::test(start_paused = true)]
+async fn who_resumes_is_told_the_end_although_earlier_entries_outlast_it() {
+    for deleted in [&[][..], &[3], &[2, 3]] {
+        let stage = support::Stage::new();
+        let records = [
+            insert("Orders", "A", 1, "PLACED"),
+            record("Orders", "A", 2, "PAID"),
+            record("Orders", "A", 3, "DELIVERED"),
+        ];
+        project_at(&projector(&stage.feed, &[]), &records[..2], 0).await;
+        let shorter = [("RETENTION", "2d")];
+        project_at(&projector(&stage.feed, &shorter), &records[2..], 0).await;
+        tokio::time::advance(Duration::from_secs(3 * DAY)).await;
+        let cursor = log(&stage.feed, "A")[0].mark().to_string();
+        for seq in deleted {
+            stage.feed.delete(&order(), Seq(*seq));
+        }
+        let mut resumed = stage.get("/orders/A/events", &cursor).await;
+        assert_eq!(
+            support::outline(&resumed.until("end").await),
+            ["hello", "reset", "DELIVERED", "end"],
+            "{deleted:?}"
+        );
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_customer_of_a_new_life_sees_nothing_of_the_one_before() {
     let stage = support::Stage::new();

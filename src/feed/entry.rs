@@ -205,6 +205,11 @@ impl Entry {
         self
     }
 
+    /// Whether another entry followed it, although that one may be gone.
+    pub fn is_superseded(&self) -> bool {
+        self.expires_at.is_some() && !self.terminal
+    }
+
     /// Whether later entries may have been deleted before this one: the table's TTL deletes what has expired in any order.
     pub(super) fn may_be_left(&self) -> bool {
         !self.tombstone && self.expires_at.is_some()
