@@ -115,8 +115,8 @@ pub trait Feed: Clone + Send + Sync + 'static {
         consistency: Consistency,
     ) -> impl Future<Output = Result<Page, FeedError>> + Send;
 
-    /// The page that ends with the order's newest entry, in order. Expired entries are included. If the page reaches back to
-    /// the log's start, the order's tombstone is its first.
+    /// The page that ends with the order's newest entry, in order. Expired entries are included. The order's tombstone stands
+    /// before them, if the page reaches back to the log's start, or if later entries may have been deleted already.
     fn latest(
         &self,
         order: &OrderId,

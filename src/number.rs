@@ -45,11 +45,13 @@ impl Decimal {
             return Some(Self::ZERO);
         }
         let point = point.checked_add(exponent)?;
-        (point.abs() <= MAX_EXPONENT).then(|| Self {
-            negative,
-            digits: digits.to_owned(),
-            point,
-        })
+        (-MAX_EXPONENT..=MAX_EXPONENT)
+            .contains(&point)
+            .then(|| Self {
+                negative,
+                digits: digits.to_owned(),
+                point,
+            })
     }
 
     const ZERO: Self = Self {
@@ -211,6 +213,8 @@ mod tests {
             "--1",
             "1e999999999999",
             "1e2147483647",
+            "0.1e-2147483648",
+            "0.1e2147483647",
             "١",
         ] {
             assert_eq!(Decimal::parse(text), None, "{text:?}");

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use local::dynamo::{Dynamo, create_tables};
 use order_status_stream::change::{Change, Write};
 use order_status_stream::clock::Clock;
@@ -117,6 +118,7 @@ suite! {
     concurrent_appenders_make_one_clean_log
     more_than_a_page_is_read_whole
     the_latest_page_ends_with_the_newest_entry
+    a_tombstone_stands_before_a_latest_page_that_is_not_whole
     an_entry_that_is_too_large_is_refused
     dwell_times_are_kept_for_each_status_and_add_up
     dwell_times_are_learned_for_decades
@@ -472,6 +474,27 @@ async fn the_latest_page_ends_with_the_newest_entry(feed: impl Feed) {
     assert!(more && numbers.last() == Some(&105) && numbers.len() <= 4);
 }
 
+async fn a_tombstone_stands_before_a_latest_page_that_is_not_whole(feed: impl Feed) {
+    for n in 1..=101 {
+        append_all(&feed, &[change("A", n, &format!("S{n}"))]).await;
+    }
+    let latest = async || {
+        let page = feed.latest(&order("A"), Consistency::Strong).await.unwrap();
+        assert!(page.more);
+        let numbers = page.entries.iter();
+        numbers
+            .map(|entry| (entry.seq.0, entry.tombstone))
+            .collect::<Vec<_>>()
+    };
+    let entries = |numbers: std::ops::RangeInclusive<u64>| numbers.map(|seq| (seq, false));
+    append_all(&feed, &[change("A", 102, "DELIVERED")]).await;
+    let expected: Vec<_> = [(102, true)].into_iter().chain(entries(3..=102)).collect();
+    assert_eq!(latest().await, expected);
+    // If the newest entry does not expire, nothing can have been deleted before it.
+    append_all(&feed, &[change("A", 103, "DISPUTED")]).await;
+    assert_eq!(latest().await, entries(4..=103).collect::<Vec<_>>());
+}
+
 async fn an_entry_that_is_too_large_is_refused(feed: impl Feed) {
     let mut change = change("A", 1, "PLACED");
     change
@@ -527,6 +550,60 @@ async fn dwell_times_are_learned_for_decades(feed: impl Feed) {
     }
     let learned = &feed.learned().await.unwrap()[&paid];
     assert!((learned.total() / expected.total() - 1.0).abs() < 1e-9);
+}
+
+/// An earlier version learned by the times of the appends, and kept no scale.
+#[tokio::test]
+async fn dwell_times_of_an_earlier_version_are_forgotten() {
+    let dynamo = Dynamo::start("127.0.0.1:0").await.unwrap();
+    let client = dynamo.client();
+    create_tables(&client).await.unwrap();
+    let number = |number: &str| AttributeValue::N(number.to_owned());
+    let put = client
+        .put_item()
+        .table_name("OrderFeed")
+        .item("order", AttributeValue::S("%dwells".to_owned()))
+        // The first six bytes of the SHA-256 of PAID.
+        .item("seq", number("247911265231696"))
+        .item("status", AttributeValue::S("PAID".to_owned()))
+        .item("b0", number("7"))
+        .item("total", number("7"));
+    put.send().await.unwrap();
+    let feed = DynamoDbFeed::new(client, "OrderFeed");
+    assert_eq!(feed.learned().await.unwrap(), BTreeMap::new());
+    let paid = Status::new("PAID").unwrap();
+    let mut one = Dwells::default();
+    one.add(Duration::from_secs(60), 1.0);
+    assert_eq!(feed.learn(&paid, &one, u64::MAX / 2).await.unwrap(), 1.0);
+    assert_eq!(feed.learned().await.unwrap(), BTreeMap::from([(paid, one)]));
+}
+
+/// What expires grows by a few bytes, and DynamoDB refuses that for an entry that has just fitted.
+#[tokio::test]
+async fn an_entry_that_is_too_large_to_expire_blocks_nobody() {
+    on_dynamodb(async |feed: DynamoDbFeed| {
+        let entry_of = |length: usize| {
+            let mut change = change(&format!("A-{length}"), 1, "PLACED");
+            let note = json!("x".repeat(length));
+            change.view.insert("note".to_owned(), note);
+            entry_after(None, &change)
+        };
+        let (mut fits, mut too_large) = (409_000, 409_600);
+        while too_large - fits > 1 {
+            let length = usize::midpoint(fits, too_large);
+            match feed.put(&entry_of(length)).await {
+                Ok(_) => fits = length,
+                Err(_) => too_large = length,
+            }
+        }
+        let id = format!("A-{fits}");
+        let next = change(&id, 2, "PAID");
+        let appended = append(&feed, &next, &Clock::starting_at(NOW), RETENTION).await;
+        assert!(matches!(appended, Err(FeedError::Refused { .. })));
+        assert_eq!(read(&feed, &id, 1).await, log(&["PLACED", "PAID"]));
+        append_all(&feed, &[change(&id, 3, "SHIPPED")]).await;
+    })
+    .await;
 }
 
 async fn dwell_times_are_learned_by_many_at_once(feed: impl Feed) {

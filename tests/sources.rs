@@ -5,7 +5,7 @@
 mod records;
 
 use order_status_stream::feed::memory::{Fault, MemoryFeed};
-use order_status_stream::feed::{Entry, Feed, Put, Seen};
+use order_status_stream::feed::{Entry, Feed, Position, Put, Seen};
 use order_status_stream::order::Status;
 use proptest::prelude::*;
 use records::{Logs, insert, project, projector, record, remove, statuses, with, written};
@@ -273,6 +273,37 @@ async fn a_take_over_that_is_overlooked_is_made_good_by_whatever_comes_again() {
     assert_eq!(feed.put(&appended).await.unwrap(), Put::Done);
     project(&projector(&feed, &[]), &[insert("Old", "A", 1, "PAID")]).await;
     check(&feed, &["PAID", "LATE", "PAID"]);
+}
+
+/// An earlier version wrote the stream's label in place of its ARN, and no time.
+#[tokio::test(start_paused = true)]
+async fn entries_of_an_earlier_version_are_of_the_stream_with_their_label() {
+    let records = [
+        insert("Old", "A", 1, "PLACED"),
+        record("Old", "A", 2, "PAID"),
+    ];
+    let feed = MemoryFeed::default();
+    for entry in records::log(&after(&[&records]).await, "A") {
+        let (_, label) = entry.position.source().rsplit_once('/').unwrap();
+        let position = Position::new(label, entry.position.sequence_number()).unwrap();
+        let earlier = Entry {
+            position,
+            recorded_at: None,
+            ..entry
+        };
+        feed.put(&earlier).await.unwrap();
+    }
+    let logs = Logs::start();
+    project(&projector(&feed, &[]), &records).await;
+    check(&feed, &["PLACED", "PAID"]);
+    project(&projector(&feed, &[]), &[record("Old", "A", 3, "PACKED")]).await;
+    project(&projector(&feed, &[]), &records).await;
+    check(&feed, &["PLACED", "PAID", "PACKED"]);
+    assert_eq!(logs.with("WARN", DROPPED), [] as [Value; 0]);
+    // Another stream takes over as usual.
+    project(&projector(&feed, &[]), &[record("New", "A", 4, "SHIPPED")]).await;
+    project(&projector(&feed, &[]), &[record("Old", "A", 3, "PACKED")]).await;
+    check(&feed, &["PLACED", "PAID", "PACKED", "SHIPPED"]);
 }
 
 fn run(test: impl Future<Output = ()>) {

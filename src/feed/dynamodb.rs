@@ -137,12 +137,7 @@ impl Feed for DynamoDbFeed {
             Ok(_) => Ok(Put::Done),
             Err(error) => match error.code() {
                 Some("ConditionalCheckFailedException") => Ok(Put::Taken),
-                // The table and the request's form are ours, so what is invalid is the entry: its size, its nesting.
-                Some("ValidationException") => Err(FeedError::Refused {
-                    message: error.message().unwrap_or("ValidationException").to_owned(),
-                    source: error.into(),
-                }),
-                _ => Err(unavailable(error)),
+                _ => Err(refused_or_unavailable(error)),
             },
         }
     }
@@ -194,7 +189,7 @@ impl Feed for DynamoDbFeed {
         match update.send().await {
             Ok(_) => Ok(Put::Done),
             Err(error) if is_condition(&error) => Ok(Put::Taken),
-            Err(error) => Err(unavailable(error)),
+            Err(error) => Err(refused_or_unavailable(error)),
         }
     }
 
@@ -214,7 +209,7 @@ impl Feed for DynamoDbFeed {
                 Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
                     failed.item.clone()
                 }
-                _ => return Err(unavailable(error)),
+                _ => return Err(refused_or_unavailable(error)),
             },
         };
         item.map(entry_of).transpose()
@@ -252,6 +247,11 @@ impl Feed for DynamoDbFeed {
             .query(order, Seq::ZERO, consistency)
             .scan_index_forward(false);
         let mut page = page(backwards).await?;
+        if page.more && page.entries.first().is_some_and(Entry::may_be_left) {
+            let tombstone = first(self.query(order, Seq::ZERO, consistency).limit(1)).await?;
+            let tombstone = tombstone.filter(|tombstone| tombstone.tombstone);
+            page.entries.extend(tombstone);
+        }
         page.entries.reverse();
         Ok(page)
     }
@@ -352,10 +352,10 @@ fn entry_of(mut item: HashMap<String, AttributeValue>) -> Result<Entry, FeedErro
     serde_dynamo::from_item(item).map_err(unreadable)
 }
 
-/// `None` if the item has no status: it is not ours.
+/// `None` if the item has no status: it is not ours. If it has no scale, an earlier version learned it by the times of the appends.
 fn dwells_of(item: &HashMap<String, AttributeValue>) -> Option<(Status, Dwells)> {
     let status = Status::new(item.get("status")?.as_s().ok()?)?;
-    let scale = number_of(item, "scale");
+    let scale: f64 = item.get("scale")?.as_n().ok()?.parse().ok()?;
     let mut dwells = Dwells::default();
     for bucket in 0..BUCKETS {
         dwells.add_to_bucket(
@@ -431,6 +431,21 @@ where
     E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
 {
     error.code() == Some("ConditionalCheckFailedException")
+}
+
+/// The table and the request's form are ours, so what is invalid is the entry: its size, its nesting. An entry that was let in
+/// may be too large to be given an expiry.
+fn refused_or_unavailable<E>(error: SdkError<E>) -> FeedError
+where
+    E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+{
+    match error.code() {
+        Some("ValidationException") => FeedError::Refused {
+            message: error.message().unwrap_or("ValidationException").to_owned(),
+            source: error.into(),
+        },
+        _ => unavailable(error),
+    }
 }
 
 fn unavailable<E>(error: SdkError<E>) -> FeedError

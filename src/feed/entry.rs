@@ -108,7 +108,7 @@ impl Entry {
             Verdict::Older => return Step::Older,
         };
         let goes_on = is_of_source(before.last(), change);
-        let begins = change.write == Write::Insert && (newest.removed || goes_on);
+        let begins = newest.is_followed_by_new_life(change.write, goes_on);
         if same && (!begins || newest.position == change.position) {
             return newest.amended(change, sources, goes_on, expiry(clock, retention));
         }
@@ -127,6 +127,15 @@ impl Entry {
             sources: alone(sources),
             ..first
         }))
+    }
+
+    fn is_followed_by_new_life(&self, write: Write, goes_on: bool) -> bool {
+        match write {
+            Write::Insert => self.removed || goes_on,
+            // It was inserted again, by a record that could not be read: perhaps it had no status yet.
+            Write::Modify => self.removed && goes_on,
+            Write::Remove => false,
+        }
     }
 
     fn first(change: &Change, clock: &Clock, retention: Duration) -> Self {
@@ -196,6 +205,11 @@ impl Entry {
         self
     }
 
+    /// Whether another entry followed it, although that one may be gone.
+    pub fn is_superseded(&self) -> bool {
+        self.expires_at.is_some() && !self.terminal
+    }
+
     /// Whether later entries may have been deleted before this one: the table's TTL deletes what has expired in any order.
     pub(super) fn may_be_left(&self) -> bool {
         !self.tombstone && self.expires_at.is_some()
@@ -231,7 +245,7 @@ fn alone(sources: Vec<Seen>) -> Vec<Seen> {
 }
 
 fn is_of_source(current: Option<&Seen>, change: &Change) -> bool {
-    current.is_some_and(|current| current.position.source() == change.position.source())
+    current.is_some_and(|current| current.position.is_of_source(&change.position))
 }
 
 pub(super) fn expiry(clock: &Clock, retention: Duration) -> u64 {

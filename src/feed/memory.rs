@@ -297,7 +297,12 @@ impl Feed for MemoryFeed {
 
     async fn latest(&self, order: &OrderId, consistency: Consistency) -> Result<Page, FeedError> {
         self.call(|state| {
-            let mut page = page(entries(state.log(consistency), order, Seq::ZERO).rev());
+            let log = state.log(consistency);
+            let mut page = page(entries(log, order, Seq::ZERO).rev());
+            if page.more && page.entries.first().is_some_and(Entry::may_be_left) {
+                let tombstone = log.get(&(order.clone(), Seq::ZERO));
+                page.entries.extend(tombstone.cloned());
+            }
             page.entries.reverse();
             page
         })

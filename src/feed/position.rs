@@ -33,18 +33,25 @@ impl Position {
 
     /// The sequence number, without the zeros that pad it.
     pub fn sequence_number(&self) -> &str {
-        let number = self.0.rsplit_once('/').map_or("", |(_, number)| number);
-        number.trim_start_matches('0')
+        self.padded_number().trim_start_matches('0')
     }
 
-    fn is_of_source(&self, other: &Self) -> bool {
-        self.source() == other.source()
+    /// An entry that was written before positions named the whole stream has its label alone, the last part of the ARN.
+    pub(super) fn is_of_source(&self, other: &Self) -> bool {
+        let (one, other) = (self.source(), other.source());
+        let ends_with = |source: &str, label: &str| source.rsplit('/').next() == Some(label);
+        one == other || ends_with(one, other) || ends_with(other, one)
+    }
+
+    fn padded_number(&self) -> &str {
+        self.0.rsplit_once('/').map_or("", |(_, number)| number)
     }
 }
 
 impl PartialOrd for Position {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        self.is_of_source(other).then(|| self.0.cmp(&other.0))
+        self.is_of_source(other)
+            .then(|| self.padded_number().cmp(other.padded_number()))
     }
 }
 

@@ -85,7 +85,13 @@ impl Watched {
             true => Reading::latest(page.entries, clock),
             false => Reading::new(page.entries, clock),
         };
-        let (new, reset) = match (reading.after(mark), query) {
+        // An entry expires because another one followed it. If that one is gone, only the log's end says what became of the order.
+        let is_overtaken = reading.newest().is_some_and(Entry::is_superseded);
+        let after = match is_overtaken && !page.more && !is_latest {
+            true => Err(Discontinuity::Trimmed),
+            false => reading.after(mark),
+        };
+        let (new, reset) = match (after, query) {
             (Ok(new), _) => (new.len(), self.left_out(&reading, mark)),
             // Perhaps only a replica that lags: `reset` needs a consistent reading …
             (Err(_), Query::Next(Consistency::Eventual)) => {
