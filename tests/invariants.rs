@@ -100,3 +100,40 @@ fn nothing_knows_that_it_is_local() {
 fn one_line_is_unsafe() {
     assert_eq!(files_with(&["unsafe"]), ["nodelay.rs"]);
 }
+
+/// Every Rust file below a folder, as text.
+fn rust_below(folder: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let files = source_files(&folder);
+    let rust = files
+        .iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"));
+    rust.map(|path| fs::read_to_string(path).unwrap()).collect()
+}
+
+#[test]
+fn the_tests_that_the_docs_name_exist() {
+    let code = rust_below("tests") + &rust_below("src");
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let mut named = 0;
+    for path in source_files(&docs) {
+        if path.extension().is_none_or(|extension| extension != "md") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        // `file::test`, or `…::test` for another test of the same file.
+        for name in text.split('`').skip(1).step_by(2) {
+            let Some((_, test)) = name.rsplit_once("::") else {
+                continue;
+            };
+            // Test names are whole phrases. Paths to other items, such as `ReconnectOptions::reconnect(true)`, are not.
+            let is_test =
+                test.contains('_') && test.chars().all(|c| c == '_' || c.is_ascii_alphanumeric());
+            if is_test {
+                named += 1;
+                assert!(code.contains(test), "{}: {name}", path.display());
+            }
+        }
+    }
+    assert!(named > 100, "only {named} names were found");
+}
