@@ -8,7 +8,7 @@ use reqwest::{Client, RequestBuilder, Response, Url};
 /// The most redirects that are followed: <https://fetch.spec.whatwg.org/#http-redirect-fetch>.
 const REDIRECTS: usize = 20;
 
-/// A response that is silent for as long waits for something: what came before is not pushed by what comes after.
+/// A response without a byte for so long is held: a later byte does not push the earlier ones through buffers in time.
 pub const PAUSE: Duration = Duration::from_millis(500);
 
 /// How a response ended.
@@ -37,19 +37,19 @@ pub struct Exchange {
     pub end: End,
     /// The longest time without a byte.
     pub longest_silence: Duration,
-    /// How much of the body was there before each silence of [`PAUSE`] or more.
+    /// The length of the body before each silence of [`PAUSE`] or more.
     pub pauses: Vec<usize>,
 }
 
 /// A response, or why there is none.
 pub type Seen = Result<Exchange, String>;
 
-/// A request to be sent.
+/// A request.
 #[derive(Debug)]
-pub struct Ask<'a> {
-    /// Where.
-    pub url: String,
-    /// How.
+pub struct Request<'a> {
+    /// Its URL.
+    pub url: &'a str,
+    /// Its method.
     pub method: Method,
     /// `last-event-id`
     pub cursor: Option<&'a str>,
@@ -57,19 +57,23 @@ pub struct Ask<'a> {
     pub accept: &'a str,
     /// `authorization: Bearer`
     pub token: Option<&'a str>,
-    /// As a browser asks before a page of another origin may send a request.
+    /// Sends the headers that a browser sends before a page of another origin may send a request.
     pub is_preflight: bool,
-    /// How long the response is read.
+    /// How long to read the response.
     pub patience: Duration,
 }
 
 /// Sends a request and reads the response until `enough`, its end, or the end of patience.
-pub async fn exchange(client: &Client, ask: Ask<'_>, enough: impl Fn(&[u8]) -> bool) -> Seen {
-    let deadline = tokio::time::Instant::now() + ask.patience;
-    let answered = tokio::time::timeout_at(deadline, answer(client, &ask)).await;
-    let mut response = answered.map_err(|_| {
-        let seconds = ask.patience.as_secs();
-        format!("{} was not answered within {seconds} s", ask.url)
+///
+/// # Errors
+///
+/// There was no response.
+pub async fn send(client: &Client, request: Request<'_>, enough: impl Fn(&[u8]) -> bool) -> Seen {
+    let deadline = tokio::time::Instant::now() + request.patience;
+    let head = tokio::time::timeout_at(deadline, follow(client, &request)).await;
+    let mut response = head.map_err(|_| {
+        let seconds = request.patience.as_secs();
+        format!("{} was not answered within {seconds} s", request.url)
     })??;
     let mut seen = Exchange {
         status: response.status(),
@@ -104,12 +108,12 @@ pub async fn exchange(client: &Client, ask: Ask<'_>, enough: impl Fn(&[u8]) -> b
 
 /// Sends the request, and follows redirects as `EventSource` does: with the same header fields, but for the token, which does
 /// not go to another origin. The method stays, because the request is meant for the server that the redirect names.
-async fn answer(client: &Client, ask: &Ask<'_>) -> Result<Response, String> {
-    let failed = |what: String| format!("{} was not answered: {what}", ask.url);
-    let mut url = Url::parse(&ask.url).map_err(|error| failed(error.to_string()))?;
-    let mut token = ask.token;
+async fn follow(client: &Client, request: &Request<'_>) -> Result<Response, String> {
+    let failed = |what: String| format!("{} was not answered: {what}", request.url);
+    let mut url = Url::parse(request.url).map_err(|error| failed(error.to_string()))?;
+    let mut token = request.token;
     for _ in 0..=REDIRECTS {
-        let sent = request(client, ask, &url, token).send().await;
+        let sent = build(client, request, &url, token).send().await;
         let response = sent.map_err(|error| failed(chain(&error)))?;
         let Some(next) = redirect(&response) else {
             return Ok(response);
@@ -125,24 +129,24 @@ async fn answer(client: &Client, ask: &Ask<'_>) -> Result<Response, String> {
     )))
 }
 
-fn request(client: &Client, ask: &Ask<'_>, url: &Url, token: Option<&str>) -> RequestBuilder {
-    let mut request = client
-        .request(ask.method.clone(), url.clone())
-        .header("accept", ask.accept)
+fn build(client: &Client, request: &Request<'_>, url: &Url, token: Option<&str>) -> RequestBuilder {
+    let mut builder = client
+        .request(request.method.clone(), url.clone())
+        .header("accept", request.accept)
         // Some clients can read nothing else.
         .header("accept-encoding", "identity");
-    if ask.is_preflight {
-        request = request
+    if request.is_preflight {
+        builder = builder
             .header("origin", "https://conformance.example")
             .header("access-control-request-method", "GET");
     }
-    if let Some(cursor) = ask.cursor {
-        // As UTF-8, as browsers send it.
-        request = request.header("last-event-id", cursor.as_bytes());
+    if let Some(cursor) = request.cursor {
+        // Browsers send it as UTF-8.
+        builder = builder.header("last-event-id", cursor.as_bytes());
     }
     match token {
-        Some(token) => request.bearer_auth(token),
-        None => request,
+        Some(token) => builder.bearer_auth(token),
+        None => builder,
     }
 }
 

@@ -132,6 +132,11 @@ impl Transcript {
             .filter(move |frame| frame.event() == event)
     }
 
+    /// Whether there is a frame of that type.
+    pub fn has(&self, event: &str) -> bool {
+        self.of(event).next().is_some()
+    }
+
     /// The event to resume from: the first message, or the first event of a type whose events have ids of their own. Other types
     /// may tell of the connection only, and come again with each.
     pub fn resumable(&self) -> Option<&Frame> {
