@@ -1,16 +1,16 @@
 //! Checks a server of Server-Sent Events against `docs/protocol.md`, rule by rule. The server may be anybody's, anywhere.
 //!
 //! - [`rules`]: each rule sends its requests and judges the responses.
-//! - [`server`]: the server under test. It sends the requests, and keeps the responses that several rules need.
-//! - [`exchange`]: one request and its response, byte by byte.
-//! - [`transcript`]: a strict reader of event streams. It reports what a lenient client forgives. Pure.
+//! - `server`: the server under test. It keeps the responses that several rules need.
+//! - `exchange`: one request and its response, byte by byte.
+//! - [`transcript`]: a strict reader of event streams. It records what lenient clients forgive. Pure.
 //!
 //! Some rules hold for any server of Server-Sent Events, the others for this project's contract only.
 #![allow(missing_docs, reason = "a field like `rule` needs no comment")]
 
-pub mod exchange;
+mod exchange;
 pub mod rules;
-pub mod server;
+mod server;
 pub mod transcript;
 
 use std::time::Duration;

@@ -201,7 +201,7 @@ fn events(seen: &Exchange) -> Result<Transcript, Remark> {
 /// The worst verdict on all streams.
 fn each(streams: &[Transcript], check: impl Fn(&Transcript) -> Verdict) -> Verdict {
     if streams.is_empty() {
-        return skip("no stream was answered: see the failures above");
+        return skip("no stream came: see the failures above");
     }
     worst(streams.iter().map(check))
 }

@@ -1,7 +1,6 @@
-//! The server under test.
+//! The server under test. It sends the requests of all rules, and keeps the responses that several rules judge.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use http::Method;
@@ -21,10 +20,9 @@ const SHORT: Duration = Duration::from_secs(20);
 /// from the server's visitors, and a new AWS account has ten.
 const CONCURRENT: usize = 2;
 
-/// Sends the requests of all rules. Responses that several rules judge are requested once.
 #[derive(Debug)]
-pub struct Server {
-    options: Options,
+pub(crate) struct Server {
+    pub(crate) options: Options,
     client: Client,
     /// The order in most requests: the one that was named, or an unknown one.
     order: String,
@@ -38,11 +36,7 @@ pub struct Server {
 
 impl Server {
     /// Sends nothing yet.
-    ///
-    /// # Errors
-    ///
-    /// The HTTP client cannot be set up.
-    pub fn new(client: ClientBuilder, options: Options) -> reqwest::Result<Self> {
+    pub(crate) fn new(client: ClientBuilder, options: Options) -> reqwest::Result<Self> {
         let client = client
             // `send` follows redirects itself, as `EventSource` does.
             .redirect(reqwest::redirect::Policy::none())
@@ -61,23 +55,18 @@ impl Server {
         })
     }
 
-    /// What to check.
-    pub fn options(&self) -> &Options {
-        &self.options
-    }
-
     /// The URL that all paths of the contract are added to.
-    pub fn base(&self) -> &str {
+    pub(crate) fn base(&self) -> &str {
         self.options.url.trim_end_matches('/')
     }
 
     /// The URL of an order's stream.
-    pub fn url_of(&self, order: &str) -> String {
+    pub(crate) fn url_of(&self, order: &str) -> String {
         format!("{}/orders/{}/events", self.base(), percent_encoded(order))
     }
 
     /// The URL of the stream that most requests ask for.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         match self.options.any_server {
             true => self.options.url.clone(),
             false => self.url_of(&self.order),
@@ -85,16 +74,12 @@ impl Server {
     }
 
     /// The order of [`Self::url`], if it was named and so has changes.
-    pub fn named_order(&self) -> Option<&str> {
+    pub(crate) fn named_order(&self) -> Option<&str> {
         self.options.order.as_deref()
     }
 
     /// The whole stream, until the server ends it or patience ends.
-    ///
-    /// # Errors
-    ///
-    /// The server did not respond.
-    pub async fn held(&self) -> Result<&Exchange, Remark> {
+    pub(crate) async fn held(&self) -> Result<&Exchange, Remark> {
         let ask = || async {
             let patience = self.options.patience;
             self.read_stream(&self.url(), None, |_| false, patience)
@@ -105,7 +90,7 @@ impl Server {
     }
 
     /// The same stream, from the id of one of its first events on, and that id. `None` if there is no such event.
-    pub async fn resumed(&self) -> Option<&(String, Seen)> {
+    pub(crate) async fn resumed(&self) -> Option<&(String, Seen)> {
         let ask = || async {
             let read = Transcript::read(&self.held().await.ok()?.body);
             let from = read.resumable()?;
@@ -118,7 +103,7 @@ impl Server {
     }
 
     /// The whole stream of the finished order, if one was named.
-    pub async fn finished(&self) -> Option<&Seen> {
+    pub(crate) async fn finished(&self) -> Option<&Seen> {
         let ask = || async {
             let url = self.url_of(self.options.finished.as_ref()?);
             Some(self.stream(&url, None, |_| false).await)
@@ -127,11 +112,7 @@ impl Server {
     }
 
     /// Reads a stream until `enough`.
-    ///
-    /// # Errors
-    ///
-    /// The server did not respond.
-    pub async fn stream(
+    pub(crate) async fn stream(
         &self,
         url: &str,
         cursor: Option<&str>,
@@ -165,11 +146,7 @@ impl Server {
     }
 
     /// Reads a response that is not a stream.
-    ///
-    /// # Errors
-    ///
-    /// The server did not respond.
-    pub async fn request(&self, method: Method, url: &str, accept: &str) -> Seen {
+    pub(crate) async fn request(&self, method: Method, url: &str, accept: &str) -> Seen {
         let request = Request {
             accept,
             ..self.plain(method, url)
@@ -178,11 +155,7 @@ impl Server {
     }
 
     /// Sends OPTIONS as a browser does before a page of another origin may send a request.
-    ///
-    /// # Errors
-    ///
-    /// The server did not respond.
-    pub async fn preflight(&self, url: &str) -> Seen {
+    pub(crate) async fn preflight(&self, url: &str) -> Seen {
         let request = Request {
             is_preflight: true,
             ..self.plain(Method::OPTIONS, url)
@@ -208,16 +181,12 @@ impl Server {
     }
 
     /// Sends a command to the demo shop.
-    ///
-    /// # Errors
-    ///
-    /// The shop did not respond with JSON.
-    pub async fn command(&self, url: &str) -> reqwest::Result<Value> {
+    pub(crate) async fn command(&self, url: &str) -> reqwest::Result<Value> {
         self.client.post(url).send().await?.json().await
     }
 
     /// Each stream so far that was answered with 200, in an order that does not depend on time.
-    pub fn streams(&self) -> Vec<Transcript> {
+    pub(crate) fn streams(&self) -> Vec<Transcript> {
         let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
         streams.sort_by(|(one, _), (other, _)| one.cmp(other));
         streams.iter().map(|(_, read)| read.clone()).collect()
@@ -225,7 +194,7 @@ impl Server {
 }
 
 /// An id, as it is written in a path or a query.
-pub fn percent_encoded(id: &str) -> String {
+pub(crate) fn percent_encoded(id: &str) -> String {
     let encoded = id.bytes().map(|byte| match byte {
         b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
         byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
@@ -235,16 +204,16 @@ pub fn percent_encoded(id: &str) -> String {
 }
 
 /// An order without changes.
-pub fn unknown_order() -> String {
+pub(crate) fn unknown_order() -> String {
     format!("conformance-{:016x}", fastrand::u64(..))
 }
 
 /// Whether an event of that type came.
-pub fn has(bytes: &[u8], event: &str) -> bool {
+pub(crate) fn has(bytes: &[u8], event: &str) -> bool {
     Transcript::read(bytes).of(event).next().is_some()
 }
 
 /// Whether everything there was came.
-pub fn ready(bytes: &[u8]) -> bool {
+pub(crate) fn ready(bytes: &[u8]) -> bool {
     has(bytes, "ready")
 }

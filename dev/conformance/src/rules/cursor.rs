@@ -12,16 +12,16 @@ const LATEST: usize = 100;
 pub(super) const P14: Rule = Rule {
     id: "P14",
     scope: Scope::Any,
-    title: "Last-Event-ID is heeded: what was seen does not come again",
-    advice: "go on after the event of that id, or tell the client in a way of your own that you cannot",
+    title: "the server resumes after Last-Event-ID: what the client has seen does not come again",
+    advice: "continue after the event with that id, or tell the client in your own way that you cannot",
     check: Requests(|server| Box::pin(resumes(server))),
 };
 
 async fn resumes(server: &Server) -> Verdict {
-    let any_server = server.options().any_server;
+    let any_server = server.options.any_server;
     let Some((cursor, resumed)) = server.resumed().await else {
         return skip(match any_server {
-            true => "no events came that can be told from each other by an id",
+            true => "no event came with an id of its own",
             false => NAME_AN_ORDER,
         });
     };
@@ -36,14 +36,14 @@ async fn resumes(server: &Server) -> Verdict {
         .of(event)
         .any(|frame| frame.get("id") == Some(cursor));
     expect(!again, || {
-        format!("from {cursor:?} on, {cursor:?} came again")
+        format!("after Last-Event-ID {cursor:?}, {cursor:?} came again")
     })
 }
 
 pub(super) const P19: Rule = Rule {
     id: "P19",
     scope: Scope::Contract,
-    title: "the cursor may come in the query; the header is newer",
+    title: "the cursor may be in the query; the header is newer",
     advice: "read Last-Event-ID first, then lastEventId",
     check: Requests(|server| Box::pin(cursor_in_query(server))),
 };
@@ -63,7 +63,10 @@ async fn cursor_in_query(server: &Server) -> Verdict {
     let mut later = read.frames.iter().skip(1);
     let again = later.any(|frame| frame.event() == "message" && frame.get("id") == Some(first));
     expect(!again && !read.has("reset"), || {
-        format!("from lastEventId={first} on came {:?}", read.outline())
+        format!(
+            "after lastEventId={first}, the events are {:?}",
+            read.outline()
+        )
     })?;
     let both = server.stream(&url, Some(last), ready).await?;
     outline_is(&both, |events| {
@@ -74,8 +77,8 @@ async fn cursor_in_query(server: &Server) -> Verdict {
 pub(super) const P20: Rule = Rule {
     id: "P20",
     scope: Scope::Contract,
-    title: "a cursor that cannot be read: `hello` with `?`, then `reset`, then a replay",
-    advice: "never let it pass as a beginning: the page would show changes twice",
+    title: "an unreadable cursor: `hello` with `?`, then `reset`, then a replay",
+    advice: "do not treat it as no cursor: the page would show changes twice",
     check: Requests(|server| Box::pin(unreadable_cursor(server))),
 };
 
@@ -87,7 +90,7 @@ async fn unreadable_cursor(server: &Server) -> Verdict {
 pub(super) const P21: Rule = Rule {
     id: "P21",
     scope: Scope::Contract,
-    title: "a cursor that is ahead of history: `reset`; who has seen nothing: the latest 100 changes, after `reset` if there are more",
+    title: "a cursor ahead of history: `reset`; no cursor: the latest 100 changes, after `reset` if there are more",
     advice: "compare the cursor with the entry that it names; send all changes only to a client that resumes",
     check: Requests(|server| Box::pin(cursor_ahead(server))),
 };
@@ -117,11 +120,14 @@ fn is_reset(read: &Transcript, hello_id: Option<&str>) -> Verdict {
     let replayed = change.is_none_or(|first| first.get("id").is_some());
     let said = hello_id.is_none_or(|id| hello == Some(id));
     expect(told && replayed && said, || {
-        format!("hello's id is {hello:?}, reset is {:?}", reset.fields)
+        format!(
+            "`hello` has the id {hello:?}, `reset` is {:?}",
+            reset.fields
+        )
     })
 }
 
-/// Whether a client that has seen nothing is shown the latest changes, and told if they are not all.
+/// Whether a client without a cursor gets the latest changes, and a `reset` before them if there are others.
 fn latest(read: &Transcript) -> Verdict {
     let (mut told, mut reason, mut first) = (0, None, None);
     for frame in known(read) {
@@ -147,7 +153,7 @@ fn latest(read: &Transcript) -> Verdict {
 pub(super) const P22: Rule = Rule {
     id: "P22",
     scope: Scope::Contract,
-    title: "several orders share a connection, and an id with a mark for each",
+    title: "several orders share a connection; an id has a mark for each",
     advice: "join the marks with dots, in the URL's order",
     check: Requests(|server| Box::pin(several_orders(server))),
 };
@@ -184,7 +190,7 @@ mod tests {
                 true => "event: reset\ndata: {\"reason\":\"trimmed\"}\nid: 0\n\n",
                 false => "",
             };
-            // What comes after `ready` does not count.
+            // Changes after `ready` do not count.
             let text = format!(
                 "event: hello\ndata: {{}}\nid: 0\n\n{told}{}event: ready\ndata: {{}}\nid: 9\n\n{}",
                 changes.clone().collect::<String>(),

@@ -9,13 +9,13 @@ use crate::exchange::{End, Seen};
 use crate::server::Server;
 use crate::transcript::Transcript;
 
-const NAME_A_FINISHED_ONE: &str = "no finished order: name one with FINISHED";
+const NAME_A_FINISHED_ONE: &str = "no finished order: set FINISHED to one";
 
 pub(super) const P23: Rule = Rule {
     id: "P23",
     scope: Scope::Contract,
-    title: "a finished order: its changes, `end` with an id that ends in ~, and the end",
-    advice: "end has an id of its own",
+    title: "a finished order: its changes, `end` with an id that ends in ~, and the response ends",
+    advice: "`end` has an id of its own",
     check: Requests(|server| Box::pin(end(server))),
 };
 
@@ -41,22 +41,22 @@ async fn end(server: &Server) -> Verdict {
         && end.json().map(|data| data["orders"].clone()) == expected;
     expect(kept && whole, || {
         let fields = &end.fields;
-        format!("end is {fields:?} after {change_id:?}, and the response ended: {whole}")
+        format!("`end` is {fields:?} after {change_id:?}; the response ended properly: {whole}")
     })
 }
 
 pub(super) const P24: Rule = Rule {
     id: "P24",
     scope: Scope::Contract,
-    title: "to a client that was told `end`: 204 without a body",
-    advice: "204 is the one answer that stops an EventSource for good",
+    title: "a client that received `end` gets 204 without a body",
+    advice: "204 is the only response that stops an EventSource for good",
     check: Requests(|server| Box::pin(after_end(server))),
 };
 
 async fn after_end(server: &Server) -> Verdict {
     let Some(seen) = resume_after(server, "end").await else {
-        return skip(match server.options().finished {
-            Some(_) => "no `end` was told: see P23",
+        return skip(match server.options.finished {
+            Some(_) => "no `end` came: see P23",
             None => NAME_A_FINISHED_ONE,
         });
     };
@@ -70,16 +70,16 @@ async fn after_end(server: &Server) -> Verdict {
 pub(super) const P25: Rule = Rule {
     id: "P25",
     scope: Scope::Contract,
-    title: "to one that was cut off before `end`: `end`",
-    advice: "answer 204 to a cursor with ~ alone",
+    title: "a client that was cut off before `end` gets `end`",
+    advice: "respond with 204 only to a cursor with ~",
     check: Requests(|server| Box::pin(before_end(server))),
 };
 
 async fn before_end(server: &Server) -> Verdict {
     match resume_after(server, "message").await {
         Some(seen) => outline_is(&seen?, |events| events == ["hello", "end"]),
-        None => skip(match server.options().finished {
-            Some(_) => "no change was told: see P23",
+        None => skip(match server.options.finished {
+            Some(_) => "no change came: see P23",
             None => NAME_A_FINISHED_ONE,
         }),
     }
@@ -87,7 +87,7 @@ async fn before_end(server: &Server) -> Verdict {
 
 /// The finished order's stream from the id of the last event of that type, if there is one.
 async fn resume_after(server: &Server, event: &str) -> Option<Seen> {
-    let finished = server.options().finished.as_ref()?;
+    let finished = server.options.finished.as_ref()?;
     let whole = server.finished().await?.as_ref().ok()?;
     let read = Transcript::read(&whole.body);
     let id = read.of(event).last()?.get("id")?;
@@ -98,23 +98,23 @@ async fn resume_after(server: &Server, event: &str) -> Option<Seen> {
 pub(super) const P26: Rule = Rule {
     id: "P26",
     scope: Scope::Contract,
-    title: "every other end is `rest` with the same number in retry and data, or `expired`",
-    advice: "say when to come back, then end",
+    title: "every other response ends with `rest`, with the same number in retry and data, or with `expired`",
+    advice: "say when to come back, then end the response",
     check: Requests(|server| Box::pin(rest(server))),
 };
 
 async fn rest(server: &Server) -> Verdict {
     let seen = server.held().await?;
     if seen.end != End::Whole {
-        return skip("the response did not end: wait for longer with --patience SECONDS");
+        return skip("the response did not end: wait longer with --patience SECONDS");
     }
     let read = Transcript::read(&seen.body);
     let frames = known(&read);
     let Some((rest, before)) = frames.split_last() else {
-        return fail("there is no frame".to_owned());
+        return fail("no frame came".to_owned());
     };
     if rest.event() == "end" {
-        return skip("the order is finished: name one that is not with ORDER");
+        return skip("the order is finished: set ORDER to one that is not");
     }
     let retry = rest.get("retry").unwrap_or_default();
     let same_number = rest

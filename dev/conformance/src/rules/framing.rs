@@ -7,8 +7,8 @@ use crate::transcript::{Frame, Transcript};
 pub(super) const P7: Rule = Rule {
     id: "P7",
     scope: Scope::Any,
-    title: "UTF-8 without a byte order mark; one kind of line end, LF",
-    advice: "end lines with LF alone: a CR at a chunk's end may or may not be half of a CRLF",
+    title: "UTF-8 without a byte order mark; each line ends with LF",
+    advice: "end lines with LF: a CR at the end of a chunk may or may not be half of a CRLF",
     check: Streams(|streams, any_server| each(streams, |read| encoding(read, any_server))),
 };
 
@@ -17,7 +17,7 @@ fn encoding(read: &Transcript, any_server: bool) -> Verdict {
         return fail(fault.clone());
     }
     let mark = expect(!read.byte_order_mark, || {
-        "it begins with a byte order mark".to_owned()
+        "the stream begins with a byte order mark".to_owned()
     });
     let [lf, crlf, cr] = read.line_ends;
     let kinds = read.line_ends.iter().filter(|count| **count > 0).count();
@@ -32,11 +32,11 @@ fn encoding(read: &Transcript, any_server: bool) -> Verdict {
 pub(super) const P8: Rule = Rule {
     id: "P8",
     scope: Scope::Advice,
-    title: "lines are comments, event, data, id or retry",
-    advice: "clients ignore any other field: a misspelt one is lost without a word",
+    title: "each line is a comment, event, data, id or retry",
+    advice: "clients ignore any other field, so a misspelt one is lost silently",
     check: Streams(|streams, _| {
         each(streams, |read| match read.strange.first() {
-            Some(line) => fail(format!("there is {line:?}")),
+            Some(line) => fail(format!("a line is {line:?}")),
             None => Ok(()),
         })
     }),
@@ -46,7 +46,7 @@ pub(super) const P9: Rule = Rule {
     id: "P9",
     scope: Scope::Any,
     title: "each frame has data",
-    advice: "add `data: {}`: browsers drop an event without data; some clients drop its retry or id, or dispatch it empty",
+    advice: "add `data: {}`: browsers drop an event without data; some clients drop its retry or id, or dispatch an empty event",
     check: Streams(data),
 };
 
@@ -65,8 +65,8 @@ fn data(streams: &[Transcript], any_server: bool) -> Verdict {
 pub(super) const P10: Rule = Rule {
     id: "P10",
     scope: Scope::Advice,
-    title: "`id` is a frame's last field",
-    advice: "write id last: a client that takes it when it reads its line loses the event that a cut leaves without its end",
+    title: "`id` is the last field of a frame",
+    advice: "write id last: some clients store it when they read its line, and lose the event if the rest of the frame is cut off",
     check: Streams(|streams, _| {
         each_frame(streams, |frame| {
             frame.get("id").is_none() || frame.names().last() == Some(&"id")
@@ -77,7 +77,7 @@ pub(super) const P10: Rule = Rule {
 pub(super) const P11: Rule = Rule {
     id: "P11",
     scope: Scope::Any,
-    title: "an id holds no NUL and goes through a header: printable ASCII",
+    title: "an id has only printable ASCII, so that a header can carry it",
     advice: "clients ignore an id with NUL, and send the id back as a header's value",
     check: Streams(|streams, _| {
         let printable = |id: &str| id.bytes().all(|b| (0x20..0x7f).contains(&b));
@@ -88,8 +88,8 @@ pub(super) const P11: Rule = Rule {
 pub(super) const P12: Rule = Rule {
     id: "P12",
     scope: Scope::Any,
-    title: "`retry` is a number of milliseconds, 1000 to 3600000",
-    advice: "a shorter one outlives its response and hammers during an outage; clients ignore one that is no number",
+    title: "`retry` is a number of milliseconds, from 1000 to 3600000",
+    advice: "clients reuse the last `retry` during an outage, so a short one hammers the server; they ignore one that is not a number",
     check: Streams(retry),
 };
 
@@ -110,12 +110,12 @@ fn retry(streams: &[Transcript], any_server: bool) -> Verdict {
 pub(super) const P13: Rule = Rule {
     id: "P13",
     scope: Scope::Advice,
-    title: "a comment is a line, without a blank one after it",
-    advice: "drop the blank line: some clients dispatch a block without data as an empty message",
+    title: "a comment is one line, without a blank line after it",
+    advice: "remove the blank line: some clients dispatch a block without data as an empty message",
     check: Streams(|streams, _| {
         each(streams, |read| {
             expect(read.bare_comments == 0, || {
-                format!("{} blocks are comments alone", read.bare_comments)
+                format!("{} blocks have only comments", read.bare_comments)
             })
         })
     }),

@@ -12,8 +12,8 @@ use crate::transcript::{Frame, Transcript};
 pub(super) const P15: Rule = Rule {
     id: "P15",
     scope: Scope::Contract,
-    title: "a response opens with a comment and `hello`: event, retry, data, id",
-    advice: "write it before the feed is asked",
+    title: "a response begins with a comment and `hello`: event, retry, data, id",
+    advice: "write them before you read the feed",
     check: Streams(|streams, _| each(streams, hello)),
 };
 
@@ -23,7 +23,7 @@ fn hello(read: &Transcript) -> Verdict {
         first.is_some_and(|first| first.event() == "hello" && first.has(&["retry", "data", "id"]));
     expect(kept && read.begins_with_comment, || {
         format!(
-            "a comment first: {}; the first frame is {first:?}",
+            "begins with a comment: {}; the first frame is {first:?}",
             read.begins_with_comment
         )
     })
@@ -32,8 +32,8 @@ fn hello(read: &Transcript) -> Verdict {
 pub(super) const P16: Rule = Rule {
     id: "P16",
     scope: Scope::Contract,
-    title: "a change is unnamed, a line of JSON, and none is left out: seq and id are in step",
-    advice: "seq counts 1, 2, 3 … in each order; the id is seq, dash, four hex digits; `reset` says that earlier changes are gone",
+    title: "a change is unnamed and one line of JSON; none is missing: seq and id go up together",
+    advice: "seq counts 1, 2, 3 … in each order; the id is seq, a dash, four hex digits; `reset` says that earlier changes are gone",
     check: Streams(|streams, _| changes(streams)),
 };
 
@@ -51,9 +51,7 @@ fn changes(streams: &[Transcript]) -> Verdict {
     })
 }
 
-/// Whether each change is the next one of its order.
-///
-/// It reads the marks alone: exactly one of them moves with a change, to its `seq`.
+/// Whether each change is the next one of its order. It compares the marks: a change moves exactly one of them, to its `seq`.
 fn in_step(read: &Transcript) -> Verdict {
     let mut marks: Option<Vec<&str>> = None;
     let mut announced = false;
@@ -75,13 +73,13 @@ fn in_step(read: &Transcript) -> Verdict {
                 ));
             }
         }
-        // `?` is no cursor: what follows it is a matter of `reset`.
+        // `?` is not a cursor. A `reset` follows it.
         marks = now.iter().all(|mark| is_mark(mark)).then_some(now);
     }
     Ok(())
 }
 
-/// Whether one mark moved, to the next number; or from nothing, to 1 or to where a history may begin.
+/// Whether exactly one mark moved: to the next number, or from zero to 1 or to the first change of a history that begins later.
 fn follows(before: &[&str], now: &[&str], may_begin: bool) -> bool {
     let mut moved = before.iter().zip(now).filter(|(before, now)| before != now);
     let (Some((before, now)), None) = (moved.next(), moved.next()) else {
@@ -112,8 +110,8 @@ fn is_change(frame: &Frame) -> bool {
 pub(super) const P17: Rule = Rule {
     id: "P17",
     scope: Scope::Contract,
-    title: "`ready` once, after the replay, and a comment behind it or `rest` at once",
-    advice: "say it when all that there is was sent; then a line `:` to push it through buffers",
+    title: "`ready` once, after the replay, and then a comment, or `rest` at once",
+    advice: "send it when everything was sent; then a line `:` to push it through buffers",
     check: Requests(|server| Box::pin(ready(server))),
 };
 
@@ -126,7 +124,7 @@ fn is_told_once(seen: &Exchange) -> Verdict {
     let frames = known(&read);
     let events: Vec<_> = frames.iter().map(|frame| frame.event()).collect();
     if events.last() == Some(&"end") && !events.contains(&"ready") {
-        return skip("the order is finished: name one that is not with ORDER");
+        return skip("the order is finished: set ORDER to one that is not");
     }
     let last = frames.last().and_then(|last| last.json());
     if last.is_some_and(|data| data["unavailable"] == true) {
@@ -142,7 +140,10 @@ fn is_told_once(seen: &Exchange) -> Verdict {
                 due = false;
                 let pushed = is_pushed(seen, &read, at);
                 expect(frame.has(&["data"]) && id == before && pushed, || {
-                    format!("it is {:?}, a comment behind it: {pushed}", frame.fields)
+                    format!(
+                        "`ready` is {:?}; a comment or `rest` follows: {pushed}",
+                        frame.fields
+                    )
                 })?;
             }
             "ready" => return fail(format!("the events are {events:?}")),
@@ -153,10 +154,10 @@ fn is_told_once(seen: &Exchange) -> Verdict {
     expect(!due, || format!("the events are {events:?}"))
 }
 
-/// Whether a comment or the response's end pushes a frame through buffers.
+/// Whether a comment or the end of the response pushes a frame through buffers.
 fn is_pushed(seen: &Exchange, read: &Transcript, at: usize) -> bool {
     match read.frames.get(at + 1) {
-        // A response that ends at once pushes what it has by that.
+        // The end of a response pushes what came before it.
         Some(next) if next.event() == "rest" && !pauses_after(seen, at) => true,
         Some(next) => next.after_comment,
         None => read.ends_with_comment,
@@ -172,8 +173,8 @@ fn pauses_after(seen: &Exchange, at: usize) -> bool {
 pub(super) const P18: Rule = Rule {
     id: "P18",
     scope: Scope::Contract,
-    title: "an order that nobody knows is waited for: 200, ready",
-    advice: "an order without changes is not an error",
+    title: "an order without changes gets 200 and `ready`, and is watched",
+    advice: "an unknown order is not an error",
     check: Requests(|server| Box::pin(without_changes(server))),
 };
 
@@ -181,7 +182,7 @@ async fn without_changes(server: &Server) -> Verdict {
     let url = server.url_of(&unknown_order());
     let seen = server.stream(&url, None, is_ready).await?;
     outline_is(&seen, |events| {
-        // A proxy may hand over what follows `ready` together with it.
+        // A proxy may deliver what follows `ready` together with it.
         matches!(
             events,
             ["hello", "ready"] | ["hello", "ready", "rest" | "expired"]
@@ -214,7 +215,7 @@ mod tests {
         }
     }
 
-    /// Frames of one order, by their ids; `r` is a reset, `n` a change that is its life's first.
+    /// Frames of one order, by their ids: `h` is a hello, `r` a reset, `c` a change, `n` the first change of a new history.
     fn check(outline: &str, kept: bool) {
         let frames = outline.split(' ').map(|part| {
             let (kind, id) = part.split_at(1);
@@ -231,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn none_is_left_out() {
+    fn no_change_is_missing() {
         check("h0 n1-000a c2-000b c3-000c", true);
         check("h0-0004 n1-000a", true);
         check("h0 c2-000b", false);

@@ -17,22 +17,22 @@ const CHANGES: usize = 3;
 pub(super) const P30: Rule = Rule {
     id: "P30",
     scope: Scope::Contract,
-    title: "changes reach a watcher as they happen, once and in order",
-    advice: "see what holds them back: the feed, or a buffer on the way",
+    title: "changes reach a watching client as they happen, once and in order",
+    advice: "find what delays them: the feed, or a buffer on the way",
     check: Requests(|server| Box::pin(live(server))),
 };
 
 /// Places an order and watches it. Moves it on once the watcher has caught up, and again after each change that it sees.
 async fn live(server: &Server) -> Verdict {
-    let Some(shop) = &server.options().shop else {
+    let Some(shop) = &server.options.shop else {
         return skip(
-            "no order may be placed: where the demo shop runs, name it with SHOP (http://localhost:8080)",
+            "no order can be placed: if the demo shop runs, set SHOP to it (http://localhost:8080)",
         );
     };
     let shop = shop.trim_end_matches('/');
     let placed = command(server, &format!("{shop}/orders")).await?;
     let Some(order) = placed["orderId"].as_str() else {
-        return fail("the shop: the shop's answer has no orderId".to_owned());
+        return fail("the shop: the response has no orderId".to_owned());
     };
     let advance = format!("{shop}/orders/{}/advance", percent_encoded(order));
     let mut statuses = vec![status(&placed)];
@@ -53,10 +53,10 @@ async fn live(server: &Server) -> Verdict {
         }
         Ok(())
     };
-    // Side by side, because the watcher may see a change before the shop has answered.
+    // Side by side, because the client may see a change before the shop has responded.
     let (watched, ()) = tokio::try_join!(watching, moving)?;
     expect(watched == statuses, || {
-        format!("the shop said {statuses:?}, the watcher saw {watched:?}")
+        format!("the shop set {statuses:?}, the client saw {watched:?}")
     })
 }
 
@@ -77,7 +77,7 @@ async fn watch(
     url: &str,
     seen_so_far: &AtomicUsize,
 ) -> Result<Vec<String>, Remark> {
-    let give_up = Instant::now() + server.options().patience;
+    let give_up = Instant::now() + server.options.patience;
     let (mut statuses, mut cursor) = (Vec::new(), None::<String>);
     loop {
         let enough = |bytes: &[u8]| {

@@ -11,8 +11,8 @@ use crate::transcript::Transcript;
 pub(super) const P1: Rule = Rule {
     id: "P1",
     scope: Scope::Any,
-    title: "a stream is answered 200, text/event-stream, in UTF-8; redirects are followed",
-    advice: "browsers give up for good on any other status, type or charset; answer what passes by itself with 200 and `retry:`",
+    title: "a stream's response is 200, text/event-stream, UTF-8; redirects are followed",
+    advice: "browsers stop for good at any other status, type or charset; respond to a temporary problem with 200 and `retry:`",
     check: Requests(|server| Box::pin(status_and_type(server))),
 };
 
@@ -22,15 +22,15 @@ async fn status_and_type(server: &Server) -> Verdict {
     if status != 200 || media_type != "text/event-stream" {
         let hint = match status {
             401 | 403 => {
-                ": name a TOKEN that opens the order, or *; a redirect to another origin drops it"
+                ": set TOKEN to a token for this order or for *; a redirect to another origin drops the token"
             }
             _ => "",
         };
-        return fail(format!("it is {status}, {media_type}{hint}"));
+        return fail(format!("the response is {status}, {media_type}{hint}"));
     }
     // Chromium and WebKit abort a stream of any other name, `utf8` included.
     match seen.charset().filter(|charset| charset != "utf-8") {
-        Some(charset) => fail(format!("its charset is {charset}, not UTF-8")),
+        Some(charset) => fail(format!("the charset is {charset}, not UTF-8")),
         None => Ok(()),
     }
 }
@@ -38,8 +38,8 @@ async fn status_and_type(server: &Server) -> Verdict {
 pub(super) const P2: Rule = Rule {
     id: "P2",
     scope: Scope::Any,
-    title: "bytes come at once, before there is an event to tell",
-    advice: "write a comment as soon as the request is there, and flush it; look for a buffering or compressing proxy",
+    title: "the first bytes come at once, before there is an event",
+    advice: "write a comment as soon as the request arrives, and flush it; look for a buffering or compressing proxy",
     check: Requests(|server| Box::pin(first_bytes(server))),
 };
 
@@ -53,13 +53,13 @@ async fn first_bytes(server: &Server) -> Verdict {
 pub(super) const P3: Rule = Rule {
     id: "P3",
     scope: Scope::Any,
-    title: "nothing stores or rewrites it: cache-control, no content-encoding that was not accepted",
-    advice: "send `cache-control: no-cache, no-store, no-transform`, each chunk when it is written, and no encoding",
+    title: "no cache stores the response and no proxy rewrites it: cache-control, and only an accepted content-encoding",
+    advice: "send `cache-control: no-cache, no-store, no-transform`, no content-encoding, and each chunk as soon as it is written",
     check: Requests(|server| Box::pin(not_stored(server))),
 };
 
 async fn not_stored(server: &Server) -> Verdict {
-    let any_server = server.options().any_server;
+    let any_server = server.options.any_server;
     let mut responses = vec![server.held().await?];
     if let Some((_, resumed)) = server.resumed().await {
         responses.push(resumed.as_ref().map_err(String::clone)?);
@@ -81,7 +81,7 @@ fn encoding(seen: &Exchange) -> Verdict {
             "content-encoding is none, which is no encoding".to_owned(),
         )),
         _ => fail(format!(
-            "content-encoding is {encoding}, and the request did not accept that"
+            "content-encoding is {encoding}, which the request did not accept"
         )),
     }
 }
@@ -91,7 +91,7 @@ fn length(seen: &Exchange) -> Verdict {
     match seen.header("content-length") {
         None => Ok(()),
         Some(length) => Err(Remark::Note(format!(
-            "content-length is {length}: the whole response was there before it was sent"
+            "content-length is {length}: the response was complete before it was sent"
         ))),
     }
 }
@@ -130,8 +130,8 @@ fn is_age(directive: &str) -> bool {
 pub(super) const P4: Rule = Rule {
     id: "P4",
     scope: Scope::Any,
-    title: "CORS headers once at most",
-    advice: "leave CORS to one owner: browsers refuse a header that is there twice",
+    title: "each CORS header at most once",
+    advice: "set CORS headers in one place: browsers refuse a header that comes twice",
     check: Requests(|server| Box::pin(cors(server))),
 };
 
@@ -144,7 +144,7 @@ async fn cors(server: &Server) -> Verdict {
     // Browsers join header fields of the same name with a comma. No origin contains one.
     let twice = names.into_iter().find_map(|name| {
         let value = seen.list(name).filter(|value| value.contains(','))?;
-        Some(format!("{name} is there more than once: {value}"))
+        Some(format!("{name} came more than once: {value}"))
     });
     twice.map_or(Ok(()), fail)
 }
@@ -152,21 +152,21 @@ async fn cors(server: &Server) -> Verdict {
 pub(super) const P5: Rule = Rule {
     id: "P5",
     scope: Scope::Any,
-    title: "a response ends whole, after a whole frame",
-    advice: "end the body yourself before a timeout does, with a frame that was written to its blank line",
+    title: "a response ends properly, after a complete frame",
+    advice: "end the body before a timeout does, after a frame with its blank line",
     check: Requests(|server| Box::pin(clean_end(server))),
 };
 
 async fn clean_end(server: &Server) -> Verdict {
     let seen = server.held().await?;
     match &seen.end {
-        End::Cut(how) => fail(format!("it was cut off: {how}")),
+        End::Cut(how) => fail(format!("the response was cut off: {how}")),
         End::Whole => expect(Transcript::read(&seen.body).ends_on_boundary, || {
             let tail = &seen.body[seen.body.len().saturating_sub(40)..];
-            format!("its last bytes are {:?}", String::from_utf8_lossy(tail))
+            format!("the last bytes are {:?}", String::from_utf8_lossy(tail))
         }),
         End::StillOpen | End::OutOfPatience => {
-            skip("it was still open: wait for longer with --patience SECONDS")
+            skip("the response was still open: wait longer with --patience SECONDS")
         }
     }
 }
@@ -174,14 +174,14 @@ async fn clean_end(server: &Server) -> Verdict {
 pub(super) const P6: Rule = Rule {
     id: "P6",
     scope: Scope::Any,
-    title: "silence is broken by a comment: at 15 s; by any server within 60 s",
-    advice: "write `:` and LF where nothing else was written for 15 s: proxies cut what is silent, often at 60 s",
+    title: "a comment breaks a silence of 15 s; for any server, one of 60 s",
+    advice: "write `:` and LF if nothing else was written for 15 s: proxies cut silent connections, often after 60 s",
     check: Requests(|server| Box::pin(heartbeat(server))),
 };
 
 async fn heartbeat(server: &Server) -> Verdict {
     let silence = server.held().await?.longest_silence;
-    is_heartbeat(silence, server.options().any_server)
+    is_heartbeat(silence, server.options.any_server)
 }
 
 fn is_heartbeat(silence: Duration, any_server: bool) -> Verdict {

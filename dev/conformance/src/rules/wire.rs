@@ -4,7 +4,7 @@ use super::{Verdict, events, expect};
 use crate::exchange::Exchange;
 use crate::transcript::{Frame, Transcript};
 
-pub(super) const NAME_AN_ORDER: &str = "no order with changes: name one with ORDER";
+pub(super) const NAME_AN_ORDER: &str = "no order with changes: set ORDER to one";
 
 /// The types of frames. Clients ignore all others, and so do the rules.
 const TYPES: [&str; 7] = [
@@ -44,18 +44,18 @@ pub(super) fn is_mark(mark: &str) -> bool {
     digits && canonical && number.parse::<u64>().is_ok() && tie.len() == 4 && tie.bytes().all(hex)
 }
 
-/// A mark of which nothing was seen.
+/// Whether a mark says that no change was seen.
 pub(super) fn is_zero(mark: &str) -> bool {
     is_mark(mark) && seq(mark) == 0
 }
 
-/// The number in a mark.
+/// The number of a mark.
 pub(super) fn seq(mark: &str) -> u64 {
     let number = mark.split(['-', '~']).next().unwrap_or_default();
     number.parse().unwrap_or_default()
 }
 
-/// The cursor without what a mark of nothing may count.
+/// The cursor without the count of check-ins in its zero marks.
 pub(super) fn settled(cursor: &str) -> String {
     let marks = cursor.split('.');
     let marks = marks.map(|mark| if is_zero(mark) { "0" } else { mark });
