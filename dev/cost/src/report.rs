@@ -67,7 +67,7 @@ struct Peak {
 struct Fixed {
     interval: f64,
     total: f64,
-    /// How many times dearer fixed check-ins are.
+    /// How many times more expensive fixed check-ins are.
     ratio: f64,
 }
 
