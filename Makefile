@@ -106,8 +106,8 @@ check: $(CHECK_TOOLS) ## formatting, clippy, rustdoc, the template, the sources 
 
 .PHONY: cost
 cost: ## cost and delay, on two traces (CHANGES=a.csv VISITS=b.csv takes yours, SHAPES=1, JSON=1, SVG=a.svg)
-	@CHANGES='$(CHANGES)' VISITS='$(VISITS)' SHAPES='$(SHAPES)' JSON='$(JSON)' SVG='$(SVG)' \
-		cargo run --quiet --package cost --locked --target-dir $(TARGET)
+	@cargo run --quiet --package cost --locked --target-dir $(TARGET) -- $(if $(CHANGES),--changes '$(CHANGES)') \
+		$(if $(VISITS),--visits '$(VISITS)') $(if $(SHAPES),--shapes) $(if $(JSON),--json) $(if $(SVG),--svg '$(SVG)')
 
 SEEDS ?= 10000
 

@@ -1,4 +1,4 @@
-//! The endpoint behind a server that keeps the contract, but for one fault.
+//! The endpoint, behind a server that adds one fault to requests or responses.
 #![allow(
     clippy::unwrap_used,
     missing_docs,
@@ -17,12 +17,13 @@ use tokio::task::JoinSet;
 
 use crate::support::{Stage, request};
 
-/// A request as it came, and may be changed before the endpoint sees it.
+/// A request. A fault may change it before the endpoint sees it.
 #[derive(Clone, Debug, Default)]
-pub struct Asked {
+pub struct Incoming {
     pub method: String,
-    /// The path and query as they came, and as the endpoint sees them.
+    /// The path and query as they came.
     pub target: String,
+    /// The path and query as the endpoint sees them.
     pub path: String,
     pub host: String,
     pub origin: String,
@@ -33,18 +34,18 @@ pub struct Asked {
 
 type Headers = Vec<(String, String)>;
 
-/// What is done to requests and responses.
+/// Changes requests and responses.
 #[derive(Clone, Copy)]
 pub struct Fault {
     pub name: &'static str,
     /// The rule that it breaks.
     pub rule: &'static str,
-    pub request: fn(&mut Asked),
-    pub head: fn(&Asked, &mut u16, &mut Headers),
-    pub chunk: fn(&Asked, &str) -> Vec<u8>,
-    /// The last chunk, which ends the response, is not written.
+    pub request: fn(&mut Incoming),
+    pub head: fn(&Incoming, &mut u16, &mut Headers),
+    pub chunk: fn(&Incoming, &str) -> Vec<u8>,
+    /// Leaves out the last chunk, which ends the response.
     pub cut: bool,
-    /// The body is collected, and sent with its length.
+    /// Collects the body, and sends it with its length.
     pub collected: bool,
 }
 
@@ -61,7 +62,7 @@ pub const GOOD: Fault = Fault {
 
 const STATUSES: [&str; 3] = ["PLACED", "PAID", "SHIPPED"];
 
-/// A server on a free port, for as long as it is not dropped. The shop's API is at `/shop`.
+/// A server on a free port, until it is dropped. The shop's API is at `/shop`.
 pub struct BadServer {
     pub url: String,
     _tasks: JoinSet<()>,
@@ -95,7 +96,7 @@ impl BadServer {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 let (stage, moves) = (Arc::clone(&stage), Arc::clone(&moves));
-                // A client that has seen enough leaves.
+                // Writing fails once the client has seen enough and has left.
                 connections.spawn(async move { serve(stream, &stage, &moves, fault).await.ok() });
             }
         });
@@ -111,8 +112,8 @@ async fn serve(
 ) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut stream = BufReader::new(stream);
-    while let Some(mut asked) = read_request(&mut stream).await? {
-        if asked.path.starts_with("/shop") {
+    while let Some(mut incoming) = read_request(&mut stream).await? {
+        if incoming.path.starts_with("/shop") {
             let status = STATUSES[moves.fetch_add(1, Ordering::Relaxed).min(2)];
             stage.change("L", status).await;
             let body = format!(r#"{{"orderId":"L","status":"{status}"}}"#);
@@ -123,14 +124,14 @@ async fn serve(
             stream.write_all(head.as_bytes()).await?;
             continue;
         }
-        (fault.request)(&mut asked);
-        answer(&mut stream, stage, &asked, fault).await?;
+        (fault.request)(&mut incoming);
+        respond(&mut stream, stage, &incoming, fault).await?;
     }
     Ok(())
 }
 
-async fn read_request(stream: &mut BufReader<TcpStream>) -> std::io::Result<Option<Asked>> {
-    let mut asked = Asked::default();
+async fn read_request(stream: &mut BufReader<TcpStream>) -> std::io::Result<Option<Incoming>> {
+    let mut incoming = Incoming::default();
     let mut line = String::new();
     loop {
         line.clear();
@@ -139,38 +140,38 @@ async fn read_request(stream: &mut BufReader<TcpStream>) -> std::io::Result<Opti
         }
         let text = line.trim_end();
         if text.is_empty() {
-            return Ok(Some(asked));
-        } else if asked.method.is_empty() {
+            return Ok(Some(incoming));
+        } else if incoming.method.is_empty() {
             let mut words = text.split(' ').map(str::to_owned);
-            asked.method = words.next().unwrap_or_default();
-            asked.target = words.next().unwrap_or_default();
-            asked.path = asked.target.clone();
+            incoming.method = words.next().unwrap_or_default();
+            incoming.target = words.next().unwrap_or_default();
+            incoming.path = incoming.target.clone();
         } else if let Some(cursor) = text.strip_prefix("last-event-id: ") {
-            asked.cursor = cursor.to_owned();
+            incoming.cursor = cursor.to_owned();
         } else if let Some(accept) = text.strip_prefix("accept: ") {
-            asked.accept = accept.to_owned();
+            incoming.accept = accept.to_owned();
         } else if let Some(origin) = text.strip_prefix("origin: ") {
-            asked.origin = origin.to_owned();
+            incoming.origin = origin.to_owned();
         } else if let Some(host) = text.strip_prefix("host: ") {
-            asked.host = host.to_owned();
+            incoming.host = host.to_owned();
         } else if let Some(token) = text.strip_prefix("authorization: ") {
-            asked.authorization = token.to_owned();
+            incoming.authorization = token.to_owned();
         }
     }
 }
 
-async fn answer(
+async fn respond(
     stream: &mut BufReader<TcpStream>,
     stage: &Stage,
-    asked: &Asked,
+    incoming: &Incoming,
     fault: Fault,
 ) -> std::io::Result<()> {
-    let mut headers = vec![("accept", asked.accept.as_str())];
-    if !asked.cursor.is_empty() {
-        headers.push(("last-event-id", &asked.cursor));
+    let mut headers = vec![("accept", incoming.accept.as_str())];
+    if !incoming.cursor.is_empty() {
+        headers.push(("last-event-id", &incoming.cursor));
     }
     let response = stage
-        .respond(&request(&asked.method, &asked.path, &headers))
+        .respond(&request(&incoming.method, &incoming.path, &headers))
         .await;
     let (parts, mut body) = response.into_parts();
     let mut status = parts.status.as_u16();
@@ -180,12 +181,12 @@ async fn answer(
         .iter()
         .map(|(name, value)| (name.to_string(), text(value)))
         .collect();
-    (fault.head)(asked, &mut status, &mut headers);
-    let bodiless = status == 204 || asked.method == "HEAD";
+    (fault.head)(incoming, &mut status, &mut headers);
+    let bodiless = status == 204 || incoming.method == "HEAD";
     let mut collected = None;
     if fault.collected && !bodiless {
         let mut bytes = Vec::new();
-        while let Some(chunk) = next_chunk(&mut body, asked, fault).await {
+        while let Some(chunk) = next_chunk(&mut body, incoming, fault).await {
             bytes.extend(chunk);
         }
         headers.push(("content-length".to_owned(), bytes.len().to_string()));
@@ -206,7 +207,7 @@ async fn answer(
     if let Some(bytes) = collected {
         return stream.write_all(&bytes).await;
     }
-    while let Some(chunk) = next_chunk(&mut body, asked, fault).await {
+    while let Some(chunk) = next_chunk(&mut body, incoming, fault).await {
         if !chunk.is_empty() {
             let framed = [format!("{:x}\r\n", chunk.len()).as_bytes(), &chunk, b"\r\n"].concat();
             stream.write_all(&framed).await?;
@@ -218,7 +219,10 @@ async fn answer(
     }
 }
 
-async fn next_chunk(body: &mut Body, asked: &Asked, fault: Fault) -> Option<Vec<u8>> {
+async fn next_chunk(body: &mut Body, incoming: &Incoming, fault: Fault) -> Option<Vec<u8>> {
     let chunk = body.frame().await?.unwrap().into_data().unwrap();
-    Some((fault.chunk)(asked, std::str::from_utf8(&chunk).unwrap()))
+    Some((fault.chunk)(
+        incoming,
+        std::str::from_utf8(&chunk).unwrap(),
+    ))
 }

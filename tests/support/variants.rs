@@ -1,4 +1,4 @@
-//! What the network and other servers do to a stream, and what the runner says of it.
+//! What the network and other servers do to a stream, and what the runner reports.
 #![allow(
     clippy::unwrap_used,
     missing_docs,
@@ -6,11 +6,11 @@
     reason = "as in mod.rs"
 )]
 
-use crate::bad_server::{Asked, Fault, GOOD};
+use crate::bad_server::{Fault, GOOD, Incoming};
 
 pub type Headers = Vec<(String, String)>;
 
-/// A fault, and each finding that is not a pass: of a server of the contract, and of any other. `None` is not tried.
+/// A fault, and the findings that are not a pass: for a server of the contract, and for any other server. `None` is not run.
 pub struct Variant {
     pub fault: Fault,
     pub contract: Option<&'static str>,
@@ -30,7 +30,7 @@ pub fn without(headers: &mut Headers, name: &str) {
     headers.retain(|(header, _)| header != name);
 }
 
-/// Changes the frame of that type.
+/// Changes only frames of that type.
 pub fn only(event: &str, chunk: &str, change: impl Fn(&str) -> String) -> Vec<u8> {
     let is_event = match event {
         "message" => chunk.starts_with("data: "),
@@ -43,7 +43,7 @@ pub fn only(event: &str, chunk: &str, change: impl Fn(&str) -> String) -> Vec<u8
     }
 }
 
-/// Sets the type of each response, by what it was.
+/// Replaces the content type of each response.
 fn types(headers: &mut Headers, stream: &str, json: &str, problem: &str) {
     for (name, value) in headers {
         if name == "content-type" {
@@ -57,22 +57,26 @@ fn types(headers: &mut Headers, stream: &str, json: &str, problem: &str) {
     }
 }
 
-/// To `/moved` and the same path, which [`follow`] undoes.
-fn redirect(asked: &Asked, status: &mut u16, headers: &mut Headers, code: u16, to: &str) {
-    if !asked.target.starts_with("/moved") {
+/// Redirects to `/moved` and the same path. [`follow`] removes `/moved` again.
+fn redirect(incoming: &Incoming, status: &mut u16, headers: &mut Headers, code: u16, to: &str) {
+    if !incoming.target.starts_with("/moved") {
         *status = code;
-        add(headers, "location", &format!("{to}/moved{}", asked.target));
+        add(
+            headers,
+            "location",
+            &format!("{to}/moved{}", incoming.target),
+        );
     }
 }
 
-/// The same server by another name, which makes another origin of it.
-fn elsewhere(asked: &Asked) -> String {
-    format!("http://{}", asked.host.replace("127.0.0.1", "localhost"))
+/// The same server with another name, and so another origin.
+fn elsewhere(incoming: &Incoming) -> String {
+    format!("http://{}", incoming.host.replace("127.0.0.1", "localhost"))
 }
 
-fn follow(asked: &mut Asked) {
-    if let Some(path) = asked.target.strip_prefix("/moved") {
-        asked.path = path.to_owned();
+fn follow(incoming: &mut Incoming) {
+    if let Some(path) = incoming.target.strip_prefix("/moved") {
+        incoming.path = path.to_owned();
     }
 }
 
@@ -92,7 +96,7 @@ const fn each(fault: Fault, contract: &'static str, any: &'static str) -> Varian
     }
 }
 
-/// What our own rules fail for its own reasons, and any other server may do.
+/// Only for any other server: the rules of the contract fail for other reasons.
 const fn any(fault: Fault, findings: &'static str) -> Variant {
     Variant {
         fault,
@@ -139,23 +143,23 @@ pub const VARIANTS: &[Variant] = &[
     both(Fault { name: "a charset that browsers abort", head: |_, _, headers|
         types(headers, "text/event-stream; charset=iso-8859-1", "application/json", "application/problem+json"), ..GOOD }, "P1 Fail"),
     // Redirects.
-    both(Fault { name: "301", request: follow, head: |asked, status, headers| redirect(asked, status, headers, 301, ""), ..GOOD }, ""),
-    both(Fault { name: "302", request: follow, head: |asked, status, headers| redirect(asked, status, headers, 302, ""), ..GOOD }, ""),
-    both(Fault { name: "303", request: follow, head: |asked, status, headers| redirect(asked, status, headers, 303, ""), ..GOOD }, ""),
-    both(Fault { name: "307", request: follow, head: |asked, status, headers| redirect(asked, status, headers, 307, ""), ..GOOD }, ""),
-    both(Fault { name: "308 to another origin", request: follow, head: |asked, status, headers| redirect(asked, status, headers, 308, &elsewhere(asked)), ..GOOD }, ""),
-    both(Fault { name: "the token follows within an origin", request: follow, head: |asked, status, headers| {
-        if asked.authorization != "Bearer abc" { *status = 401; }
-        redirect(asked, status, headers, 307, "");
+    both(Fault { name: "301", request: follow, head: |incoming, status, headers| redirect(incoming, status, headers, 301, ""), ..GOOD }, ""),
+    both(Fault { name: "302", request: follow, head: |incoming, status, headers| redirect(incoming, status, headers, 302, ""), ..GOOD }, ""),
+    both(Fault { name: "303", request: follow, head: |incoming, status, headers| redirect(incoming, status, headers, 303, ""), ..GOOD }, ""),
+    both(Fault { name: "307", request: follow, head: |incoming, status, headers| redirect(incoming, status, headers, 307, ""), ..GOOD }, ""),
+    both(Fault { name: "308 to another origin", request: follow, head: |incoming, status, headers| redirect(incoming, status, headers, 308, &elsewhere(incoming)), ..GOOD }, ""),
+    both(Fault { name: "the token follows within an origin", request: follow, head: |incoming, status, headers| {
+        if incoming.authorization != "Bearer abc" { *status = 401; }
+        redirect(incoming, status, headers, 307, "");
     }, ..GOOD }, ""),
-    both(Fault { name: "the token does not follow to another origin", request: follow, head: |asked, status, headers| {
-        if asked.target.starts_with("/moved") && !asked.authorization.is_empty() { *status = 500; }
-        redirect(asked, status, headers, 307, &elsewhere(asked));
+    both(Fault { name: "the token does not follow to another origin", request: follow, head: |incoming, status, headers| {
+        if incoming.target.starts_with("/moved") && !incoming.authorization.is_empty() { *status = 500; }
+        redirect(incoming, status, headers, 307, &elsewhere(incoming));
     }, ..GOOD }, ""),
     any(Fault { name: "a redirect that leads nowhere", head: |_, status, _| *status = 302, ..GOOD }, "P1 Fail, P7 Skip, P8 Skip, P9 Skip, P10 Skip, P11 Skip, P12 Skip, P13 Skip, P14 Fail"),
-    any(Fault { name: "a redirect to itself", head: |asked, status, headers| {
+    any(Fault { name: "a redirect to itself", head: |incoming, status, headers| {
         *status = 302;
-        add(headers, "location", &asked.target);
+        add(headers, "location", &incoming.target);
     }, ..GOOD }, "P1 Fail, P2 Fail, P3 Fail, P4 Fail, P5 Fail, P6 Fail, P7 Skip, P8 Skip, P9 Skip, P10 Skip, P11 Skip, P12 Skip, P13 Skip, P14 Skip"),
     // Caches and compression.
     both(Fault { name: "cache-control in another order, and more of it", head: |_, _, headers|
@@ -173,7 +177,7 @@ pub const VARIANTS: &[Variant] = &[
     both(Fault { name: "a length", collected: true, ..GOOD }, "P3 Note"),
     both(Fault { name: "identity", head: |_, _, headers| add(headers, "content-encoding", "Identity"), ..GOOD }, ""),
     both(Fault { name: "none, which is no encoding", head: |_, _, headers| add(headers, "content-encoding", "none"), ..GOOD }, "P3 Note"),
-    any(Fault { name: "compressed unasked", head: |_, _, headers| add(headers, "content-encoding", "gzip"), ..GOOD }, "P3 Fail"),
+    any(Fault { name: "an encoding that was not accepted", head: |_, _, headers| add(headers, "content-encoding", "gzip"), ..GOOD }, "P3 Fail"),
     // Lines.
     each(Fault { name: "a byte order mark", chunk: |_, chunk| only("hello", chunk, |hello| format!("\u{feff}{hello}")), ..GOOD }, "P7 Fail", "P7 Note"),
     each(Fault { name: "CRLF", chunk: |_, chunk| chunk.replace('\n', "\r\n").into(), ..GOOD }, "P7 Fail", ""),
@@ -198,20 +202,20 @@ pub const VARIANTS: &[Variant] = &[
     any(Fault { name: "id alone", chunk: |_, chunk| only("ready", chunk, |ready| ready.replace("event: ready\ndata: {}\n", "")), ..GOOD }, "P9 Fail"),
     any(Fault { name: "retry too small", chunk: |_, chunk| only("hello", chunk, |hello| hello.replace("retry: 1", "retry: ")), ..GOOD }, "P12 Note"),
     any(Fault { name: "retry in words", chunk: |_, chunk| only("rest", chunk, |rest| rest.replace("retry: ", "retry: soon ")), ..GOOD }, "P12 Fail"),
-    any(Fault { name: "id with spaces", request: |asked| asked.cursor = asked.cursor.replace(" of A", ""), chunk: |_, chunk|
+    any(Fault { name: "id with spaces", request: |incoming| incoming.cursor = incoming.cursor.replace(" of A", ""), chunk: |_, chunk|
         only("message", chunk, |change| format!("{} of A\n\n", change.trim_end())), ..GOOD }, ""),
-    any(Fault { name: "an id that is no ASCII", request: |asked| asked.cursor = asked.cursor.replace(" für A", ""), chunk: |_, chunk|
+    any(Fault { name: "an id that is not ASCII", request: |incoming| incoming.cursor = incoming.cursor.replace(" für A", ""), chunk: |_, chunk|
         only("message", chunk, |change| format!("{} für A\n\n", change.trim_end())), ..GOOD }, "P11 Fail"),
-    any(Fault { name: "an id that is empty, and goes back", chunk: |_, chunk| only("ready", chunk, |ready| {
+    any(Fault { name: "an empty id", chunk: |_, chunk| only("ready", chunk, |ready| {
         let (before, _) = ready.split_once("id:").unwrap();
         format!("{before}id\n\n")
     }), ..GOOD }, ""),
-    any(Fault { name: "events with names alone", chunk: |_, chunk| only("message", chunk, |change| format!("event: update\n{change}")), ..GOOD }, ""),
-    any(Fault { name: "events with names alone, and a cursor that is not heeded", request: |asked| asked.cursor.clear(), chunk: |_, chunk|
+    any(Fault { name: "only named events", chunk: |_, chunk| only("message", chunk, |change| format!("event: update\n{change}")), ..GOOD }, ""),
+    any(Fault { name: "only named events, and a cursor that is ignored", request: |incoming| incoming.cursor.clear(), chunk: |_, chunk|
         only("message", chunk, |change| format!("event: update\n{change}")), ..GOOD }, "P14 Fail"),
-    any(Fault { name: "204 to who comes back", head: |asked, status, _| if !asked.cursor.is_empty() { *status = 204; }, ..GOOD }, ""),
-    // The contract: what clients ignore, or never see.
-    contract(Fault { name: "members and frames that nobody knows", chunk: |_, chunk| {
+    any(Fault { name: "204 to a client that comes back", head: |incoming, status, _| if !incoming.cursor.is_empty() { *status = 204; }, ..GOOD }, ""),
+    // The contract: what clients ignore or never see.
+    contract(Fault { name: "unknown members and frames", chunk: |_, chunk| {
         let chunk = chunk.replace("data: {}", "data: {\"x\":1}").replace("data: {\"", "data: {\"y\":null,\"");
         match chunk.contains("event: ready") || chunk.contains("event: rest") || chunk.contains("event: end") {
             true => format!("event: notice\ndata: x\n\n{chunk}").into(),
@@ -226,46 +230,46 @@ pub const VARIANTS: &[Variant] = &[
         }
         _ => chunk.into(),
     }, ..GOOD }, ""),
-    contract(Fault { name: "marks that count how often was asked", request: |asked| asked.cursor = asked.cursor.replace("0-0007", "0"), chunk: |_, chunk|
+    contract(Fault { name: "marks that count check-ins", request: |incoming| incoming.cursor = incoming.cursor.replace("0-0007", "0"), chunk: |_, chunk|
         only("ready", chunk, |ready| ready.replace("id: 0\n", "id: 0-0007\n").replace(".0\n", ".0-0007\n")), ..GOOD }, ""),
-    contract(Fault { name: "a token that expires", chunk: |asked, chunk| match asked.path.contains("/A/") {
+    contract(Fault { name: "a token that expires", chunk: |incoming, chunk| match incoming.path.contains("/A/") {
         true => only("rest", chunk, |rest| format!("event: expired\ndata: {{}}\n{}", &rest[rest.find("id: ").unwrap()..])),
         false => chunk.into(),
     }, ..GOOD }, ""),
-    contract(Fault { name: "allow with every refusal", head: |_, status, headers| if *status >= 400 { set(headers, "allow", "GET, HEAD, OPTIONS"); }, ..GOOD }, ""),
-    contract(Fault { name: "more than was asked in CORS", head: |asked, _, headers| if asked.method == "OPTIONS" {
+    contract(Fault { name: "allow with every error", head: |_, status, headers| if *status >= 400 { set(headers, "allow", "GET, HEAD, OPTIONS"); }, ..GOOD }, ""),
+    contract(Fault { name: "CORS headers instead of allow", head: |incoming, _, headers| if incoming.method == "OPTIONS" {
         without(headers, "allow");
         add(headers, "access-control-allow-methods", "GET,HEAD");
     }, ..GOOD }, ""),
-    // A front that answers in the server's place what no client asks.
-    contract(Fault { name: "a preflight of an origin that is not allowed", head: |asked, _, headers| if asked.method == "OPTIONS" && !asked.origin.is_empty() {
+    // A proxy that responds for the server to requests that no client sends.
+    contract(Fault { name: "a preflight of an origin that is not allowed", head: |incoming, _, headers| if incoming.method == "OPTIONS" && !incoming.origin.is_empty() {
         without(headers, "allow");
     }, ..GOOD }, ""),
-    contract(Fault { name: "a front that lets GET through alone", head: |asked, status, headers| if asked.method == "POST" {
+    contract(Fault { name: "a proxy that forwards only GET", head: |incoming, status, headers| if incoming.method == "POST" {
         *status = 403;
         set(headers, "content-type", "text/html");
     }, ..GOOD }, "P29 Note"),
-    contract(Fault { name: "a front that has other paths", head: |asked, status, headers| if asked.path == "/conformance" {
+    contract(Fault { name: "a proxy that has other paths", head: |incoming, status, headers| if incoming.path == "/conformance" {
         *status = 200;
         set(headers, "content-type", "text/html");
     }, ..GOOD }, "P29 Note"),
-    contract(Fault { name: "a firewall that refuses an odd id", head: |asked, status, headers| if asked.path.contains("%0A") {
+    contract(Fault { name: "a firewall that refuses an odd id", head: |incoming, status, headers| if incoming.path.contains("%0A") {
         *status = 403;
         set(headers, "content-type", "text/html; charset=utf-8");
     }, ..GOOD }, "P29 Note"),
-    contract(Fault { name: "a change that a resumed stream skips", chunk: |asked, chunk| match asked.cursor.starts_with("1-") {
+    contract(Fault { name: "a change that a resumed stream skips", chunk: |incoming, chunk| match incoming.cursor.starts_with("1-") {
         true => only("message", chunk, |change| change.replace("\"seq\":2,", "\"seq\":3,").replace("id: 2-", "id: 3-")),
         false => chunk.into(),
     }, ..GOOD }, "P16 Fail"),
-    contract(Fault { name: "a replay that begins late, unannounced", chunk: |asked, chunk| match asked.path.contains("/F/") && chunk.contains("\"seq\":1,") {
+    contract(Fault { name: "a replay that begins late, unannounced", chunk: |incoming, chunk| match incoming.path.contains("/F/") && chunk.contains("\"seq\":1,") {
         true => Vec::new(),
         false => chunk.into(),
     }, ..GOOD }, "P16 Fail"),
-    contract(Fault { name: "a replay that begins late, announced", chunk: |asked, chunk| match asked.path.contains("/F/") && chunk.contains("\"seq\":1,") {
+    contract(Fault { name: "a replay that begins late, announced", chunk: |incoming, chunk| match incoming.path.contains("/F/") && chunk.contains("\"seq\":1,") {
         true => b"event: reset\ndata: {\"orders\":[\"F\"],\"reason\":\"trimmed\"}\nid: 0\n\n".to_vec(),
         false => chunk.into(),
     }, ..GOOD }, ""),
-    contract(Fault { name: "a new life of an order", chunk: |asked, chunk| match asked.path.contains("/F/") {
+    contract(Fault { name: "an order id that is used again", chunk: |incoming, chunk| match incoming.path.contains("/F/") {
         true if chunk.contains("\"seq\":1,") => Vec::new(),
         true => chunk.replace("\"previous\":\"PAID\"", "\"previous\":null").into(),
         false => chunk.into(),

@@ -1,75 +1,71 @@
-//! A request, and every byte that came back.
+//! One request, and every byte of the response.
 
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use reqwest::{Client, RequestBuilder, Response, Url};
 
-/// The most redirects that are followed: <https://fetch.spec.whatwg.org/#http-redirect-fetch>.
+/// The most redirects that a client follows: <https://fetch.spec.whatwg.org/#http-redirect-fetch>.
 const REDIRECTS: usize = 20;
 
-/// A response that is silent for as long waits for something: what came before is not pushed by what comes after.
-pub const PAUSE: Duration = Duration::from_millis(500);
+/// A response without a byte for so long is held: a later byte does not push the earlier ones through buffers in time.
+pub(crate) const PAUSE: Duration = Duration::from_millis(500);
 
 /// How a response ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum End {
-    /// With HTTP's own mark of an end.
+pub(crate) enum End {
+    /// With HTTP's end of a body.
     Whole,
-    /// Without.
+    /// Without it. Holds the error.
     Cut(String),
-    /// It went on when enough was seen.
+    /// The request saw enough before the end.
     StillOpen,
-    /// It went on when patience ended.
+    /// Patience ended before the response did.
     OutOfPatience,
 }
 
-/// A response.
 #[derive(Clone, Debug)]
-pub struct Exchange {
-    /// Its status.
-    pub status: StatusCode,
-    /// Its header fields.
-    pub headers: HeaderMap,
-    /// Its body, as far as it was read.
-    pub body: Vec<u8>,
-    /// How it ended.
-    pub end: End,
+pub(crate) struct Exchange {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    /// As far as it was read.
+    pub(crate) body: Vec<u8>,
+    pub(crate) end: End,
     /// The longest time without a byte.
-    pub longest_silence: Duration,
-    /// How much of the body was there before each silence of [`PAUSE`] or more.
-    pub pauses: Vec<usize>,
+    pub(crate) longest_silence: Duration,
+    /// The length of the body before each silence of [`PAUSE`] or more.
+    pub(crate) pauses: Vec<usize>,
 }
 
-/// A response, or why there is none.
-pub type Seen = Result<Exchange, String>;
+/// A response, or why there was none.
+pub(crate) type Seen = Result<Exchange, String>;
 
-/// A request to be sent.
 #[derive(Debug)]
-pub struct Ask<'a> {
-    /// Where.
-    pub url: String,
-    /// How.
-    pub method: Method,
-    /// `last-event-id`
-    pub cursor: Option<&'a str>,
-    /// `accept`
-    pub accept: &'a str,
-    /// `authorization: Bearer`
-    pub token: Option<&'a str>,
-    /// As a browser asks before a page of another origin may send a request.
-    pub is_preflight: bool,
-    /// How long the response is read.
-    pub patience: Duration,
+pub(crate) struct Request<'a> {
+    pub(crate) url: &'a str,
+    pub(crate) method: Method,
+    /// Sent as `last-event-id`.
+    pub(crate) cursor: Option<&'a str>,
+    pub(crate) accept: &'a str,
+    /// Sent as `authorization: Bearer`.
+    pub(crate) token: Option<&'a str>,
+    /// Sends the headers that a browser sends before a page of another origin may send a request.
+    pub(crate) is_preflight: bool,
+    /// How long to read the response.
+    pub(crate) patience: Duration,
 }
 
 /// Sends a request and reads the response until `enough`, its end, or the end of patience.
-pub async fn exchange(client: &Client, ask: Ask<'_>, enough: impl Fn(&[u8]) -> bool) -> Seen {
-    let deadline = tokio::time::Instant::now() + ask.patience;
-    let answered = tokio::time::timeout_at(deadline, answer(client, &ask)).await;
-    let mut response = answered.map_err(|_| {
-        let seconds = ask.patience.as_secs();
-        format!("{} was not answered within {seconds} s", ask.url)
+pub(crate) async fn send(
+    client: &Client,
+    request: Request<'_>,
+    enough: impl Fn(&[u8]) -> bool,
+) -> Seen {
+    let deadline = tokio::time::Instant::now() + request.patience;
+    let head = tokio::time::timeout_at(deadline, follow(client, &request)).await;
+    let mut response = head.map_err(|_| {
+        let seconds = request.patience.as_secs();
+        format!("no response from {} within {seconds} s", request.url)
     })??;
     let mut seen = Exchange {
         status: response.status(),
@@ -102,16 +98,16 @@ pub async fn exchange(client: &Client, ask: Ask<'_>, enough: impl Fn(&[u8]) -> b
     Ok(seen)
 }
 
-/// Sends the request, and follows redirects as `EventSource` does: with the same header fields, but for the token, which does
-/// not go to another origin. The method stays, because the request is meant for the server that the redirect names.
-async fn answer(client: &Client, ask: &Ask<'_>) -> Result<Response, String> {
-    let failed = |what: String| format!("{} was not answered: {what}", ask.url);
-    let mut url = Url::parse(&ask.url).map_err(|error| failed(error.to_string()))?;
-    let mut token = ask.token;
+/// Sends the request, and follows redirects as `EventSource` does: with the same header fields, except that the token does not go
+/// to another origin. The method stays, because the request is meant for the server that the redirect names.
+async fn follow(client: &Client, request: &Request<'_>) -> Result<Response, String> {
+    let failed = |what: String| format!("no response from {}: {what}", request.url);
+    let mut url = Url::parse(request.url).map_err(|error| failed(error.to_string()))?;
+    let mut token = request.token;
     for _ in 0..=REDIRECTS {
-        let sent = request(client, ask, &url, token).send().await;
+        let sent = build(client, request, &url, token).send().await;
         let response = sent.map_err(|error| failed(chain(&error)))?;
-        let Some(next) = redirect(&response) else {
+        let Some(next) = redirected_to(&response) else {
             return Ok(response);
         };
         let next = next.map_err(failed)?;
@@ -125,29 +121,29 @@ async fn answer(client: &Client, ask: &Ask<'_>) -> Result<Response, String> {
     )))
 }
 
-fn request(client: &Client, ask: &Ask<'_>, url: &Url, token: Option<&str>) -> RequestBuilder {
-    let mut request = client
-        .request(ask.method.clone(), url.clone())
-        .header("accept", ask.accept)
+fn build(client: &Client, request: &Request<'_>, url: &Url, token: Option<&str>) -> RequestBuilder {
+    let mut builder = client
+        .request(request.method.clone(), url.clone())
+        .header("accept", request.accept)
         // Some clients can read nothing else.
         .header("accept-encoding", "identity");
-    if ask.is_preflight {
-        request = request
+    if request.is_preflight {
+        builder = builder
             .header("origin", "https://conformance.example")
             .header("access-control-request-method", "GET");
     }
-    if let Some(cursor) = ask.cursor {
-        // As UTF-8, as browsers send it.
-        request = request.header("last-event-id", cursor.as_bytes());
+    if let Some(cursor) = request.cursor {
+        // Browsers send it as UTF-8.
+        builder = builder.header("last-event-id", cursor.as_bytes());
     }
     match token {
-        Some(token) => request.bearer_auth(token),
-        None => request,
+        Some(token) => builder.bearer_auth(token),
+        None => builder,
     }
 }
 
 /// Where a redirect leads. A redirect without a location is a response like any other.
-fn redirect(response: &Response) -> Option<Result<Url, String>> {
+fn redirected_to(response: &Response) -> Option<Result<Url, String>> {
     let redirects = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
     let location = response.headers().get("location").filter(|_| redirects)?;
     let location = String::from_utf8_lossy(location.as_bytes());
@@ -159,15 +155,15 @@ fn redirect(response: &Response) -> Option<Result<Url, String>> {
 }
 
 impl Exchange {
-    /// A header field, where it is there and text.
-    pub fn header(&self, name: &str) -> Option<&str> {
+    /// The value of a header field, if it is text.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .get(name)
             .and_then(|value: &HeaderValue| value.to_str().ok())
     }
 
-    /// All header fields of a name, as one list.
-    pub fn list(&self, name: &str) -> Option<String> {
+    /// All values of a header field, as one list.
+    pub(crate) fn list(&self, name: &str) -> Option<String> {
         let values = self.headers.get_all(name).iter();
         let values: Vec<_> = values
             .map(|value| String::from_utf8_lossy(value.as_bytes()))
@@ -176,14 +172,14 @@ impl Exchange {
     }
 
     /// The content type without its parameters, in lower case.
-    pub fn media_type(&self) -> String {
+    pub(crate) fn media_type(&self) -> String {
         let value = self.header("content-type").unwrap_or("none");
         let essence = value.split(';').next().unwrap_or_default();
         essence.trim().to_ascii_lowercase()
     }
 
-    /// The content type's character encoding, in lower case.
-    pub fn charset(&self) -> Option<String> {
+    /// The content type's charset, in lower case.
+    pub(crate) fn charset(&self) -> Option<String> {
         let parameters = self.header("content-type")?.split(';').skip(1);
         let mut pairs = parameters.filter_map(|parameter| parameter.split_once('='));
         let (_, value) = pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))?;

@@ -1,34 +1,57 @@
-//! Checks a server of Server-Sent Events against `docs/protocol.md`, rule by rule, whoever wrote it and wherever it runs.
+//! Checks a server of Server-Sent Events against `docs/protocol.md`, rule by rule. The server may be anybody's, anywhere.
 //!
-//! - [`exchange`]: a request, and every byte that came back.
-//! - [`transcript`]: a strict reading of an event stream: what a lenient client would forgive is seen here. Pure.
-//! - [`evidence`]: all requests of a run.
-//! - [`rules`]: what is concluded from them, a verdict a rule. Pure.
+//! - [`rules`]: each rule sends its requests and judges the responses.
+//! - `server`: the server under test. It keeps the responses that several rules need.
+//! - `exchange`: one request and its response, byte by byte.
+//! - [`transcript`]: a strict reader of event streams. It records what lenient clients forgive. Pure.
 //!
-//! The rules that hold for any server of Server-Sent Events are told apart from those of this project's contract.
+//! Some rules hold for any server of Server-Sent Events, the others for this project's contract only.
+#![allow(missing_docs, reason = "a field like `rule` needs no comment")]
 
-pub mod evidence;
-pub mod exchange;
+mod exchange;
 pub mod rules;
+mod server;
 pub mod transcript;
 
 use std::time::Duration;
 
-/// What is checked, and what is known of it.
-#[derive(Clone, Debug)]
+use clap::Parser;
+
+/// Checks a server of Server-Sent Events against docs/protocol.md, rule by rule
+#[derive(Clone, Debug, Parser)]
+#[command(name = "conformance")]
 pub struct Options {
-    /// Of this contract: the base that paths such as `/orders/A/events` are added to. Of any other server: a stream.
+    /// A server of docs/protocol.md: what comes before /orders/…. With --any, a stream of any other server
+    #[arg(value_parser = url)]
     pub url: String,
-    /// The rules of any server alone.
+    /// URL is a stream of any other server: check only the rules that hold for every server
+    #[arg(long = "any")]
     pub any_server: bool,
-    /// An order that has changes and is not finished.
+    /// An order that has changes and is not finished
+    #[arg(long, value_name = "ID")]
     pub order: Option<String>,
-    /// An order that is finished.
+    /// An order that is finished
+    #[arg(long, value_name = "ID")]
     pub finished: Option<String>,
-    /// Sent as `authorization: Bearer`.
+    /// Sent as `authorization: Bearer`
+    #[arg(long)]
     pub token: Option<String>,
-    /// The demo shop's API, where orders may be placed and moved on.
+    /// The demo shop (make run: http://localhost:8080), where an order may be placed
+    #[arg(long, value_name = "URL")]
     pub shop: Option<String>,
-    /// How long a response is waited for to end.
+    /// How long to wait for a response to end
+    #[arg(long, value_name = "SECONDS", default_value = "75", value_parser = seconds)]
     pub patience: Duration,
+}
+
+fn url(text: &str) -> Result<String, String> {
+    match reqwest::Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(text.to_owned()),
+        Ok(_) => Err("it must begin with http:// or https://".to_owned()),
+        Err(error) => Err(format!("it is not a URL: {error}")),
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, std::num::ParseIntError> {
+    text.parse().map(Duration::from_secs)
 }

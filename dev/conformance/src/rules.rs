@@ -1,167 +1,207 @@
-//! What is concluded from the evidence: a verdict a rule.
-//!
-//! The numbers are those of `docs/protocol.md`, which gives the reasons.
+//! The rules of `docs/protocol.md` that can be checked from outside, a verdict each. The document gives the reasons for the numbers.
 
-mod contract;
+mod cursor;
+mod ending;
 mod framing;
 mod history;
+mod live;
+mod requests;
 mod response;
+mod wire;
 
-pub(crate) use contract::names_methods;
+use futures_util::future::{BoxFuture, join_all};
+use reqwest::{Client, ClientBuilder};
 
-use crate::evidence::Evidence;
-use crate::exchange::{Exchange, Seen};
+use crate::Options;
+use crate::exchange::Exchange;
+use crate::server::Server;
 use crate::transcript::Transcript;
 
-/// What a rule's check came to.
+/// Whether a server keeps a rule.
+pub type Verdict = Result<(), Remark>;
+
+/// Why a rule did not pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// It is kept.
-    Pass,
-    /// It is broken: where, and what was seen.
+pub enum Remark {
+    /// The server breaks the rule: what was seen.
     Fail(String),
-    /// It is not kept to the letter, and the standard or the network allows that: what was seen.
+    /// The server does not keep the rule to the letter, but the standard or the network allows that: what was seen.
     Note(String),
-    /// It was not seen: why, and what to do.
+    /// The rule could not be checked: why, and what to do.
     Skip(String),
 }
 
-/// To whom a rule applies.
+/// A request without a response breaks the rule that sent it.
+impl From<String> for Remark {
+    fn from(error: String) -> Self {
+        Self::Fail(error)
+    }
+}
+
+/// The servers that a rule applies to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// Any server of Server-Sent Events.
     Any,
-    /// As advice to any, as a duty to servers of this contract: the standard lets pass what some client was seen to stumble over.
+    /// Any server, but only servers of this contract fail: the standard allows what some client cannot read.
     Advice,
     /// Servers of this contract.
     Contract,
 }
 
-/// A rule of `docs/protocol.md` that can be seen from outside.
+/// A rule of `docs/protocol.md`.
 #[derive(Clone, Copy, Debug)]
 pub struct Rule {
-    /// Such as `P7`.
+    /// For example `P7`.
     pub id: &'static str,
-    /// To whom it applies.
     pub scope: Scope,
-    /// In a line.
-    pub text: &'static str,
-    /// What whoever breaks it should do.
+    /// The rule in one line.
+    pub title: &'static str,
+    /// What to change in a server that breaks it.
     pub advice: &'static str,
-    check: fn(&Evidence) -> Verdict,
+    check: Check,
 }
 
-/// A rule and what came of it.
+#[derive(Clone, Copy, Debug)]
+enum Check {
+    /// Sends requests and judges the responses.
+    Requests(for<'a> fn(&'a Server) -> BoxFuture<'a, Verdict>),
+    /// Judges every stream that the other rules requested. The flag says that the server may be any server.
+    Streams(fn(&[Transcript], bool) -> Verdict),
+}
+
+/// A rule and its verdict.
 #[derive(Clone, Debug)]
 pub struct Finding {
-    /// The rule.
     pub rule: Rule,
-    /// Its verdict.
     pub verdict: Verdict,
 }
 
-/// Judges all rules that apply.
-pub fn judge(evidence: &Evidence) -> Vec<Finding> {
-    let mut rules = [
-        response::RULES,
-        framing::RULES,
-        contract::RULES,
-        history::RULES,
-    ]
-    .concat();
-    rules.sort_by_key(|rule| rule.id[1..].parse().unwrap_or(u32::MAX));
-    let applying = rules
-        .into_iter()
-        .filter(|rule| rule.scope != Scope::Contract || !evidence.any_server);
-    let findings = applying.map(|rule| Finding {
-        rule,
-        verdict: match rule.scope {
-            Scope::Advice => advice(evidence, (rule.check)(evidence)),
-            Scope::Any | Scope::Contract => (rule.check)(evidence),
-        },
-    });
-    findings.collect()
+/// In the order of the report.
+const RULES: [Rule; 30] = [
+    response::P1,
+    response::P2,
+    response::P3,
+    response::P4,
+    response::P5,
+    response::P6,
+    framing::P7,
+    framing::P8,
+    framing::P9,
+    framing::P10,
+    framing::P11,
+    framing::P12,
+    framing::P13,
+    cursor::P14,
+    history::P15,
+    history::P16,
+    history::P17,
+    history::P18,
+    cursor::P19,
+    cursor::P20,
+    cursor::P21,
+    cursor::P22,
+    ending::P23,
+    ending::P24,
+    ending::P25,
+    ending::P26,
+    requests::P27,
+    requests::P28,
+    requests::P29,
+    live::P30,
+];
+
+/// Checks all rules that apply.
+///
+/// # Errors
+///
+/// The HTTP client cannot be set up.
+pub async fn check(options: Options) -> reqwest::Result<Vec<Finding>> {
+    check_with(Client::builder(), options).await
 }
 
-/// A failure of a server of this contract, a note to any other.
-fn advice(evidence: &Evidence, verdict: Verdict) -> Verdict {
+/// Checks with a client that, for example, knows the server's certificate.
+///
+/// # Errors
+///
+/// The HTTP client cannot be set up.
+pub async fn check_with(client: ClientBuilder, options: Options) -> reqwest::Result<Vec<Finding>> {
+    let any_server = options.any_server;
+    let server = &Server::new(client, options)?;
+    let applying = RULES
+        .into_iter()
+        .filter(|rule| rule.scope != Scope::Contract || !any_server);
+    // Side by side, because some rules wait until the server ends a response.
+    let requested = join_all(applying.map(|rule| async move {
+        let verdict = match rule.check {
+            Check::Requests(check) => Some(check(server).await),
+            Check::Streams(_) => None,
+        };
+        (rule, verdict)
+    }));
+    let requested = requested.await;
+    let streams = server.streams();
+    let findings = requested.into_iter().map(|(rule, verdict)| {
+        let verdict = match rule.check {
+            Check::Streams(check) => check(&streams, any_server),
+            Check::Requests(_) => verdict.unwrap_or(Ok(())),
+        };
+        let verdict = match rule.scope {
+            Scope::Advice => advice(any_server, verdict),
+            Scope::Any | Scope::Contract => verdict,
+        };
+        Finding { rule, verdict }
+    });
+    Ok(findings.collect())
+}
+
+/// A failure of a server of this contract is a note to any other server.
+fn advice(any_server: bool, verdict: Verdict) -> Verdict {
     match verdict {
-        Verdict::Fail(seen) if evidence.any_server => Verdict::Note(seen),
+        Err(Remark::Fail(seen)) if any_server => Err(Remark::Note(seen)),
         verdict => verdict,
     }
 }
 
-/// The first failure; if there is none, the first note, then what was not seen.
+/// The first failure, else the first note, else the first skip.
 fn worst(verdicts: impl IntoIterator<Item = Verdict>) -> Verdict {
     let worst = verdicts.into_iter().min_by_key(|verdict| match verdict {
-        Verdict::Fail(_) => 0,
-        Verdict::Note(_) => 1,
-        Verdict::Skip(_) => 2,
-        Verdict::Pass => 3,
+        Err(Remark::Fail(_)) => 0,
+        Err(Remark::Note(_)) => 1,
+        Err(Remark::Skip(_)) => 2,
+        Ok(()) => 3,
     });
-    worst.unwrap_or(Verdict::Pass)
+    worst.unwrap_or(Ok(()))
 }
 
-/// Fails with what was seen, unless it is as it should be.
+/// Fails with what was seen, unless the rule is kept.
 fn expect(kept: bool, seen: impl FnOnce() -> String) -> Verdict {
     match kept {
-        true => Verdict::Pass,
-        false => Verdict::Fail(seen()),
+        true => Ok(()),
+        false => Err(Remark::Fail(seen())),
     }
 }
 
-/// Judges an answer, where there was one.
-fn of(seen: &Seen, check: impl FnOnce(&Exchange) -> Verdict) -> Verdict {
-    match seen {
-        Ok(seen) => check(seen),
-        Err(error) => Verdict::Fail(error.clone()),
+fn fail<T>(seen: String) -> Result<T, Remark> {
+    Err(Remark::Fail(seen))
+}
+
+fn skip<T>(why: &str) -> Result<T, Remark> {
+    Err(Remark::Skip(why.to_owned()))
+}
+
+/// The events of a stream. Another status than 200 is a failure.
+fn events(seen: &Exchange) -> Result<Transcript, Remark> {
+    match seen.status.as_u16() {
+        200 => Ok(Transcript::read(&seen.body)),
+        status => fail(format!("the status is {status}")),
     }
 }
 
-/// Judges an answer as an event stream.
-fn stream(seen: &Seen, check: impl FnOnce(&Transcript) -> Verdict) -> Verdict {
-    of(seen, |seen| match seen.status.as_u16() {
-        200 => check(&Transcript::read(&seen.body)),
-        status => Verdict::Fail(format!("the status is {status}")),
-    })
-}
-
-/// Each stream of a run that was answered 200, and all of its bytes.
-fn streams(evidence: &Evidence) -> Vec<Transcript> {
-    let mut seen = vec![&evidence.held];
-    seen.extend(evidence.resumed.as_ref().map(|(_, seen)| seen));
-    if let Some(contract) = &evidence.contract {
-        seen.extend([
-            &contract.unknown_order,
-            &contract.unreadable,
-            &contract.ahead,
-        ]);
-        seen.extend(contract.several.as_ref());
-        seen.extend(contract.by_query.as_ref().map(|(_, seen)| seen));
-        seen.extend(contract.by_both.as_ref().map(|(_, seen)| seen));
-        if let Some(finished) = &contract.finished {
-            seen.push(&finished.whole);
-            seen.extend(&finished.untold);
-        }
-        if let Some((_, Some(resumed))) = &contract.snapshot {
-            seen.push(resumed);
-        }
-        if let Some(Ok(live)) = &contract.live {
-            seen.extend(&live.watched);
-        }
-    }
-    let streams = seen
-        .into_iter()
-        .flatten()
-        .filter(|seen| seen.status == 200 && seen.media_type() == "text/event-stream");
-    streams.map(|seen| Transcript::read(&seen.body)).collect()
-}
-
-/// The worst of all streams; skips where there is none.
-fn each(evidence: &Evidence, check: impl Fn(&Transcript) -> Verdict) -> Verdict {
-    let streams = streams(evidence);
+/// The worst verdict on all streams.
+fn each(streams: &[Transcript], check: impl Fn(&Transcript) -> Verdict) -> Verdict {
     if streams.is_empty() {
-        return Verdict::Skip("no stream was answered: see the failures above".to_owned());
+        return skip("no stream came: see the failures above");
     }
     worst(streams.iter().map(check))
 }

@@ -1,75 +1,70 @@
 //! A strict reading of an event stream.
 //!
-//! It records everything that the grammar of WHATWG HTML 9.2.5 allows and a client may stumble over; the rules say what of it is
-//! a failure. It shares no code with the server that this project has.
+//! It records everything that the grammar of WHATWG HTML 9.2.5 allows and that some client cannot read. The rules decide what is a
+//! failure. It shares no code with this project's server.
 
 /// An event stream, block by block.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Transcript {
-    /// What stands between blank lines and has fields.
+    /// The blocks between blank lines that have fields.
     pub frames: Vec<Frame>,
-    /// Blocks that hold comments and no field.
+    /// The number of blocks that have only comments.
     pub bare_comments: usize,
-    /// Whether the bytes end after a whole block, or after comments that follow one.
+    /// Whether the bytes end after a complete block, or after comments that follow it.
     pub ends_on_boundary: bool,
-    /// Whether a comment stands after the last frame.
+    /// Whether a comment follows the last frame.
     pub ends_with_comment: bool,
-    /// Whether the bytes begin with a comment.
     pub begins_with_comment: bool,
-    /// LF, CRLF and CR, as line ends.
+    /// The number of lines that end with LF, CRLF and CR.
     pub line_ends: [usize; 3],
-    /// Lines that are neither a comment nor one of the four fields. No frame holds them, because every client ignores them.
+    /// Lines that are neither a comment nor one of the four fields. No frame has them, because every client ignores them.
     pub strange: Vec<String>,
-    /// What is not UTF-8.
+    /// The error, if the bytes are not UTF-8.
     pub encoding: Option<String>,
-    /// Whether the bytes begin with a byte order mark.
     pub byte_order_mark: bool,
 }
 
 /// A block with at least one field.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Frame {
-    /// Names and values, in their order.
     pub fields: Vec<(String, String)>,
-    /// Whether a comment stands before its first field.
+    /// Whether a comment comes before the first field.
     pub after_comment: bool,
 }
 
 impl Frame {
-    /// The last field of that name.
+    /// The value of the last field with that name.
     pub fn get(&self, name: &str) -> Option<&str> {
         let found = self.fields.iter().rev().find(|(field, _)| field == name);
         found.map(|(_, value)| value.as_str())
     }
 
-    /// The type of the event.
     pub fn event(&self) -> &str {
         self.get("event").unwrap_or("message")
     }
 
-    /// The names of the fields, in their order.
     pub fn names(&self) -> Vec<&str> {
         self.fields.iter().map(|(name, _)| name.as_str()).collect()
     }
 
-    /// Whether the frame has each of these fields.
+    /// Whether the frame has all of these fields.
     pub fn has(&self, names: &[&str]) -> bool {
         names.iter().all(|name| self.get(name).is_some())
     }
 
-    /// The lines of data, joined as clients join them.
+    /// The lines of data, joined with LF, as in clients.
     pub fn data(&self) -> String {
         let lines = self.fields.iter().filter(|(name, _)| name == "data");
         let lines: Vec<_> = lines.map(|(_, value)| value.as_str()).collect();
         lines.join("\n")
     }
 
-    /// The data as JSON.
+    /// The data, if it is JSON.
     pub fn json(&self) -> Option<serde_json::Value> {
         serde_json::from_str(&self.data()).ok()
     }
 
-    /// The id, if it moves a client's cursor: clients ignore one with NUL, and an empty one is no cursor.
+    /// The id, if clients use it as a cursor. They ignore one with NUL, and an empty one is no cursor.
     pub fn cursor(&self) -> Option<&str> {
         self.get("id")
             .filter(|id| !id.is_empty() && !id.contains('\0'))
@@ -77,17 +72,16 @@ impl Frame {
 }
 
 impl Transcript {
-    /// Reads all that came.
     pub fn read(bytes: &[u8]) -> Self {
         let mut transcript = Self::default();
         let text = String::from_utf8_lossy(bytes);
-        // What was cut off in a character is no fault of its own.
+        // A character that was cut off at the end is not an error.
         if let Err(error) = std::str::from_utf8(bytes)
             && error.error_len().is_some()
         {
             transcript.encoding = Some(format!("byte {} is not UTF-8", error.valid_up_to()));
         }
-        // One mark is the standard's; a second one is a part of the first line.
+        // The standard allows one mark. A second one is a part of the first line.
         let mut rest = text.strip_prefix('\u{feff}').unwrap_or(&text);
         transcript.byte_order_mark = rest.len() < text.len();
         transcript.begins_with_comment = rest.starts_with(':');
@@ -125,15 +119,20 @@ impl Transcript {
         frame.fields.push((name.to_owned(), value.to_owned()));
     }
 
-    /// The frames of a type.
+    /// The frames of that type.
     pub fn of<'a>(&'a self, event: &'a str) -> impl Iterator<Item = &'a Frame> {
         self.frames
             .iter()
             .filter(move |frame| frame.event() == event)
     }
 
-    /// The event to resume from: the first message, or the first event of a type whose events have ids of their own. Other types
-    /// may tell of the connection only, and come again with each.
+    /// Whether there is a frame of that type.
+    pub fn has(&self, event: &str) -> bool {
+        self.of(event).next().is_some()
+    }
+
+    /// The event to resume from: the first message, or else the first event of a type whose events have different ids. Events of
+    /// other types may be about the connection only, and come again on each one.
     pub fn resumable(&self) -> Option<&Frame> {
         let frames = || {
             let frames = self.frames.iter();
@@ -147,13 +146,13 @@ impl Transcript {
             .or_else(|| frames().find(has_id_of_its_own))
     }
 
-    /// The types of the events, in their order.
+    /// The types of all events, in their order.
     pub fn outline(&self) -> Vec<&str> {
         self.frames.iter().map(Frame::event).collect()
     }
 }
 
-/// The first line, what follows it, and whether it ends with LF, CRLF or CR. `None` where it does not end.
+/// The first line, the rest, and the index of the line's end in [`Transcript::line_ends`]. `None` if the line does not end.
 fn split(text: &str) -> Option<(&str, &str, usize)> {
     let end = text.find(['\r', '\n'])?;
     let (line, after) = text.split_at(end);
@@ -167,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn read_as_it_stands() {
+    fn every_detail_is_recorded() {
         let read = Transcript::read(
             b":\nevent: hello\nretry: 1000\ndata: {}\nid: 0\n\n:\n\ndata:x\r\n\r\ndata: y\nfoo\n",
         );

@@ -1,5 +1,5 @@
-//! Whether the simulation is true: a short trace, once simulated and once in real time with the real functions, and what each
-//! was billed. Fails where the bills differ by more than a tenth.
+//! Whether the simulation is right: runs a short trace simulated, and in real time with the real functions, and compares the
+//! bills. Fails if they differ by more than a tenth.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -7,7 +7,7 @@
     reason = "a benchmark"
 )]
 
-mod stage;
+mod harness;
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -19,11 +19,11 @@ use cost::browser::ONE_WAY;
 use cost::simulate::{EPOCH, Learned, changes, record, simulate};
 use cost::trace::{Change, Trace, Visit};
 use fastrand::Rng;
+use harness::Harness;
 use local::runtime_api::Function;
 use order_status_stream::dwell::{Dwells, weight};
 use order_status_stream::feed::Feed;
 use order_status_stream::order::Status;
-use stage::Stage;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
@@ -35,10 +35,9 @@ const STATUSES: [(&str, f64); 4] = [
     ("SHIPPED", 86_400.0),
 ];
 
-/// How long it takes.
+/// How long the trace takes, in seconds.
 const SPAN: f64 = 90.0;
 
-/// How much of its visits' time is watched at a time.
 const ORDERS: usize = 16;
 
 #[tokio::main]
@@ -123,7 +122,7 @@ fn trace() -> Trace {
     trace
 }
 
-/// What a hundred orders taught, as of a time in seconds since the Unix epoch.
+/// The dwell times of a hundred orders, as learned at `now`, in seconds since the Unix epoch.
 fn learned(now: u64) -> BTreeMap<Status, Dwells> {
     let dwells = STATUSES.map(|(status, mean)| {
         let mut dwells = Dwells::default();
@@ -136,45 +135,43 @@ fn learned(now: u64) -> BTreeMap<Status, Dwells> {
     BTreeMap::from(dwells)
 }
 
-/// The trace, in real time.
+/// Runs the trace in real time.
 async fn measure(trace: &Trace) -> Usage {
-    let stage = Stage::new().await;
+    let harness = Harness::new().await;
     let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let feed = harness.feed();
     for (status, dwells) in learned(now) {
-        stage
-            .feed()
-            .learn(&status, &dwells, now + 86_400)
-            .await
-            .unwrap();
+        let learned = feed.learn(&status, &dwells, now + 86_400).await;
+        learned.unwrap();
     }
-    let stream = stage.function("stream").start().await.unwrap();
-    let projector = stage.function("projector");
+    let stream = harness.function("stream").start().await.unwrap();
+    let projector = harness.function("projector");
     let projector = projector.start().await.unwrap();
     let start = Instant::now();
     let mut visits = JoinSet::new();
     for visit in &trace.visits {
         visits.spawn(watch(stream.url(), visit.clone(), start));
     }
-    happen(trace, &projector, start).await;
+    replay(trace, &projector, start).await;
     visits.join_all().await;
     let stats = stream.wait_for(|stats| stats.in_flight() == 0).await;
-    let mut usage = *stage.watching.lock().unwrap();
+    let mut usage = *harness.watching.lock().unwrap();
     usage.requests = stats.started;
     usage.billed_ms = stats.billed_ms;
     usage
 }
 
-async fn happen(trace: &Trace, projector: &Function, start: Instant) {
+async fn replay(trace: &Trace, projector: &Function, start: Instant) {
     for (n, order, change) in changes(trace) {
         sleep_until(start + change.at).await;
         let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
         let batch = serde_json::json!({ "Records": [record(n, order, &change.status, now)] });
-        let answer = projector.invoke(batch.to_string().into()).await.unwrap();
-        assert_eq!(answer, r#"{"batchItemFailures":[]}"#);
+        let response = projector.invoke(batch.to_string().into()).await.unwrap();
+        assert_eq!(response, r#"{"batchItemFailures":[]}"#);
     }
 }
 
-/// A page with an `EventSource`, as far from the function as it is in the simulation.
+/// A page with an `EventSource`, with the network delay of the simulation.
 async fn watch(url: String, visit: Visit, start: Instant) {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let url = format!("{url}/orders/{}/events", visit.order);

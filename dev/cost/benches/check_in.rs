@@ -1,5 +1,5 @@
-//! What a check-in that finds nothing takes, and where the milliseconds go. Each figure is the median of many, on this
-//! machine; what counts is their ratio.
+//! How long a check-in takes that finds nothing, and where the milliseconds go. Each figure is a median on this machine. What
+//! counts is their ratio.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -7,7 +7,7 @@
     reason = "a benchmark"
 )]
 
-mod stage;
+mod harness;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -15,27 +15,25 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use cost::simulate::record;
+use harness::{Harness, bootstrap};
 use local::runtime_api::Function;
-use stage::{Stage, bootstrap};
 
-/// Of each kind.
+/// The number of measurements behind each median.
 const TIMES: usize = 300;
 
 #[tokio::main]
 async fn main() {
-    let stage = Stage::new().await;
-    let projector = stage.direct(bootstrap("projector")).start().await.unwrap();
+    let harness = Harness::new().await;
+    let projector = harness.direct(bootstrap("projector"));
+    let projector = projector.start().await.unwrap();
     let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
     let batch = serde_json::json!({ "Records": [record(1, "A", "SHIPPED", now)] });
     projector.invoke(batch.to_string().into()).await.unwrap();
 
     let folder = tempfile::tempdir().unwrap();
-    let kept = stage.direct(bootstrap("stream")).start().await.unwrap();
-    let without = stage
-        .direct(without_nodelay(folder.path()))
-        .start()
-        .await
-        .unwrap();
+    let kept = harness.direct(bootstrap("stream")).start().await.unwrap();
+    let without = harness.direct(without_nodelay(folder.path()));
+    let without = without.start().await.unwrap();
 
     let refused = median(&kept, "/orders/%25/events").await;
     let check_in = median(&kept, "/orders/A/events").await;
@@ -64,7 +62,7 @@ async fn main() {
     println!("a check-in's body: {bytes} bytes");
 }
 
-/// `stream`, where it does not know its Runtime API's connections: it tells them by the address's number.
+/// `stream`, with a Runtime API address that is a name. `stream` compares numeric addresses to find the sockets to set.
 fn without_nodelay(folder: &Path) -> PathBuf {
     let script = folder.join("bootstrap");
     let text = format!(
@@ -84,7 +82,7 @@ async fn median(function: &Function, path: &str) -> f64 {
     middle(times)
 }
 
-/// How long a whole response takes, and its bytes.
+/// How long a whole response takes, and how many bytes its body has.
 async fn check(function: &Function, path: &str) -> (Duration, usize) {
     thread_local!(static CLIENT: reqwest::Client = reqwest::Client::builder()
         .no_proxy()

@@ -1,10 +1,10 @@
-//! How much memory the function `stream` takes while it shows long histories, and how soon the first change is there.
+//! How much memory the function `stream` needs to show long histories, and how soon the first change comes.
 //!
-//! Each scenario runs in a process of its own, because a process keeps the memory that it once had. The figures are those of
-//! the kernel: the most that was resident (`VmHWM`).
+//! Each scenario has its own process, because a process keeps the memory that it once had. The figures are the kernel's peak of
+//! resident memory (`VmHWM`).
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark")]
 
-mod stage;
+mod harness;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -12,30 +12,28 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use harness::{Harness, bootstrap};
 use order_status_stream::feed::Feed;
 use order_status_stream::feed::dynamodb::DynamoDbFeed;
 use serde_json::json;
-use stage::{Stage, bootstrap};
 
-/// Of an entry's attribute `n`. 32 entries make a page of DynamoDB.
+/// The size of an entry's attribute `n`. 32 entries are a page of DynamoDB.
 const BYTES: usize = 32 * 1024;
 
-/// A change begins so.
+/// The beginning of a change.
 const CHANGE: &str = r#"data: {"orderId""#;
 
 /// The limits that one order must stay within.
 const MOST_MEGABYTES: u64 = 40;
 const LATEST_FIRST_CHANGE: Duration = Duration::from_millis(200);
 
-/// What is asked of a process, and how many changes it tells.
 struct Scenario {
     what: &'static str,
     path: String,
     cursor: String,
 }
 
-/// What was seen.
-struct Outcome {
+struct Measurement {
     megabytes: u64,
     first: Duration,
     last: Duration,
@@ -44,8 +42,8 @@ struct Outcome {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let stage = Stage::new().await;
-    let feed = stage.feed();
+    let harness = Harness::new().await;
+    let feed = harness.feed();
     history(&feed, "long", 1500).await;
     let ten: Vec<_> = (0..10).map(|n| format!("order-{n}")).collect();
     for order in &ten {
@@ -91,7 +89,7 @@ async fn main() -> ExitCode {
     );
     let mut kept = true;
     for (number, scenario) in scenarios.iter().enumerate() {
-        let seen = run(&stage, scenario).await;
+        let seen = run(&harness, scenario).await;
         println!(
             "{:54}{:8}{:9}{:9}{:9}",
             scenario.what,
@@ -110,7 +108,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// So many changes of an order, as the projector writes them.
+/// Writes changes of an order, as the projector writes them.
 async fn history(feed: &DynamoDbFeed, order: &str, changes: usize) {
     let text = "x".repeat(BYTES);
     for seq in 1..=changes {
@@ -127,11 +125,12 @@ async fn history(feed: &DynamoDbFeed, order: &str, changes: usize) {
     }
 }
 
-async fn run(stage: &Stage, scenario: &Scenario) -> Outcome {
+async fn run(harness: &Harness, scenario: &Scenario) -> Measurement {
     let folder = tempfile::tempdir().unwrap();
-    let function = stage.direct(numbered(folder.path())).start().await.unwrap();
+    let function = harness.direct(writes_pid(folder.path()));
+    let function = function.start().await.unwrap();
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    // A process starts with its first request.
+    // The first request starts the process.
     let warm_up = client.get(function.url() + "/").send().await.unwrap();
     warm_up.bytes().await.unwrap();
     let mut request = client.get(function.url() + &scenario.path);
@@ -145,7 +144,7 @@ async fn run(stage: &Stage, scenario: &Scenario) -> Outcome {
     while let Some(chunk) = response.chunk().await.unwrap() {
         text.push_str(&String::from_utf8_lossy(&chunk));
         let told = text.matches(CHANGE).count();
-        // A chunk may end in the middle of it.
+        // A chunk may end within the beginning of a change.
         text.drain(..text.len().saturating_sub(CHANGE.len() - 1));
         if told > 0 {
             first.get_or_insert(begun.elapsed());
@@ -153,7 +152,7 @@ async fn run(stage: &Stage, scenario: &Scenario) -> Outcome {
         }
         changes += told;
     }
-    Outcome {
+    Measurement {
         megabytes: peak(folder.path()),
         first: first.unwrap_or_default(),
         last,
@@ -161,8 +160,8 @@ async fn run(stage: &Stage, scenario: &Scenario) -> Outcome {
     }
 }
 
-/// `stream`, in a process whose number is written down.
-fn numbered(folder: &Path) -> std::path::PathBuf {
+/// `stream`, with a file that holds its process id.
+fn writes_pid(folder: &Path) -> std::path::PathBuf {
     let script = folder.join("bootstrap");
     let text = format!(
         "#!/bin/sh\necho $$ > '{}'\nexec '{}'\n",
@@ -174,7 +173,7 @@ fn numbered(folder: &Path) -> std::path::PathBuf {
     script
 }
 
-/// The most memory that the process had, in MB.
+/// The peak of the process's memory, in MB.
 fn peak(folder: &Path) -> u64 {
     let pid = fs::read_to_string(folder.join("pid")).unwrap();
     let status = fs::read_to_string(format!("/proc/{}/status", pid.trim())).unwrap();

@@ -1,43 +1,42 @@
-//! What a function used, and what that costs.
+//! What was used, and what that costs.
 
 use std::ops::{Add, AddAssign};
 use std::time::Duration;
 
-use order_status_stream::prices;
+use order_status_stream::prices::{READ_UNIT, REQUEST, SECOND};
 use serde::Serialize;
 
-/// What was used.
+use crate::prices::WRITE_UNIT;
+
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Usage {
-    /// Invocations.
+    /// Lambda invocations.
     pub requests: u64,
-    /// Milliseconds, each invocation's rounded up.
+    /// Each invocation is rounded up to a millisecond.
     pub billed_ms: u64,
-    /// DynamoDB read request units.
     pub read_units: f64,
-    /// DynamoDB write request units.
     pub write_units: f64,
-    /// Bytes of responses' bodies.
+    /// Of response bodies.
     pub bytes: u64,
 }
 
-/// What it costs, in USD.
+/// In USD.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Bill {
-    /// Of Lambda's requests.
+    /// Lambda requests.
     pub requests: f64,
-    /// Of Lambda's seconds.
+    /// Lambda seconds.
     pub held: f64,
-    /// Of DynamoDB's reads.
+    /// DynamoDB reads.
     pub reads: f64,
-    /// Of DynamoDB's writes.
+    /// DynamoDB writes.
     pub writes: f64,
-    /// Of another service.
+    /// Other services.
     pub other: f64,
 }
 
 impl Usage {
-    /// An invocation that took so long.
+    /// Adds an invocation that took `time`.
     pub fn invoked(&mut self, time: Duration) {
         self.requests += 1;
         self.billed_ms += u64::try_from(time.as_micros().div_ceil(1000)).unwrap_or(u64::MAX);
@@ -46,22 +45,21 @@ impl Usage {
     /// At list prices.
     pub fn bill(&self) -> Bill {
         Bill {
-            requests: self.requests as f64 * prices::REQUEST,
-            held: self.billed_ms as f64 / 1000.0 * prices::SECOND,
-            reads: self.read_units * prices::READ_UNIT,
-            writes: self.write_units * prices::WRITE_UNIT,
+            requests: self.requests as f64 * REQUEST,
+            held: self.billed_ms as f64 / 1000.0 * SECOND,
+            reads: self.read_units * READ_UNIT,
+            writes: self.write_units * WRITE_UNIT,
             other: 0.0,
         }
     }
 }
 
 impl Bill {
-    /// All of it.
     pub fn total(&self) -> f64 {
         self.requests + self.held + self.reads + self.writes + self.other
     }
 
-    /// For each million watched minutes, where this is for so many.
+    /// Scales the bill of so many watched minutes to a million of them.
     #[must_use]
     pub fn per_million(&self, minutes: f64) -> Self {
         let scale = 1e6 / minutes;
@@ -95,24 +93,23 @@ impl AddAssign for Usage {
     }
 }
 
-/// How late changes were shown to those who watched, in seconds.
+/// How late pages showed changes, in seconds.
 #[derive(Clone, Debug, Default)]
 pub struct Delays {
-    /// Of each change that came during a visit and was seen in it.
+    /// The delay of each change that came and was shown during a visit.
     pub seen: Vec<f64>,
-    /// Those that came during a visit and were not seen: the page was closed first.
+    /// The number of changes that came during a visit that ended before they were shown.
     pub missed: usize,
 }
 
 impl Delays {
-    /// The mean.
     pub fn mean(&self) -> f64 {
         let sum: f64 = self.seen.iter().sum();
         // An empty sum is a negative zero.
         sum.abs() / self.seen.len().max(1) as f64
     }
 
-    /// Of the delays, this part is not longer.
+    /// For example the median, for 0.5.
     pub fn quantile(&mut self, part: f64) -> f64 {
         self.seen.sort_by(f64::total_cmp);
         let last = self.seen.len().saturating_sub(1);

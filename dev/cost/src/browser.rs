@@ -1,4 +1,4 @@
-//! A browser's `EventSource`, and Lambda between it and the endpoint.
+//! A page with an `EventSource`, and Lambda between it and the endpoint.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -20,10 +20,10 @@ use crate::meter::{Meter, MeteredFeed, lock};
 use crate::simulate::EPOCH;
 use crate::trace::{Change, Visit};
 
-/// From the browser to the function, or back.
+/// The time that the network takes from the browser to the function, or back.
 pub const ONE_WAY: Duration = Duration::from_millis(20);
 
-/// Lambda: invocations are counted and billed, whether or not somebody is there to read.
+/// Lambda: counts and bills invocations, also those that nobody reads any more.
 #[derive(Debug)]
 pub struct Platform {
     start: Instant,
@@ -31,11 +31,10 @@ pub struct Platform {
     in_flight: AtomicU64,
     peak: AtomicU64,
     requests: Mutex<BTreeMap<u64, u64>>,
-    idle: Notify,
+    ended: Notify,
 }
 
 impl Platform {
-    /// Nothing runs yet.
     pub fn new(start: Instant, meter: Meter) -> Self {
         Self {
             start,
@@ -43,39 +42,39 @@ impl Platform {
             in_flight: AtomicU64::default(),
             peak: AtomicU64::default(),
             requests: Mutex::default(),
-            idle: Notify::new(),
+            ended: Notify::new(),
         }
     }
 
-    /// Returns when nothing runs any more.
-    pub async fn ended(&self) {
+    /// Waits until no invocation runs.
+    pub async fn idle(&self) {
         loop {
-            let idle = self.idle.notified();
+            let ended = self.ended.notified();
             if self.in_flight.load(Ordering::Relaxed) == 0 {
                 return;
             }
-            idle.await;
+            ended.await;
         }
     }
 
-    /// The most requests in a second.
+    /// The most requests in one second.
     pub fn peak_requests(&self) -> u64 {
         let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         requests.values().copied().max().unwrap_or_default()
     }
 
-    /// The most invocations at a time.
+    /// The most concurrent invocations.
     pub fn peak_concurrency(&self) -> u64 {
         self.peak.load(Ordering::Relaxed)
     }
 
-    /// An invocation, to its end. It is not told when nobody reads any more.
+    /// Runs an invocation to its end. As on Lambda, it does not learn that the client has left.
     async fn invoke(
         self: Arc<Self>,
         endpoint: Arc<Endpoint<MeteredFeed>>,
         request: Request,
         random: fastrand::Rng,
-        client: mpsc::UnboundedSender<Bytes>,
+        chunks: mpsc::UnboundedSender<Bytes>,
     ) {
         let began = Instant::now();
         let since_start = began - self.start;
@@ -93,7 +92,7 @@ impl Platform {
         while let Some(Ok(frame)) = body.frame().await {
             if let Ok(chunk) = frame.into_data() {
                 bytes += u64::try_from(chunk.len()).unwrap_or_default();
-                let _ = client.send(chunk);
+                let _ = chunks.send(chunk);
             }
         }
         let mut meter = lock(&self.meter);
@@ -101,116 +100,116 @@ impl Platform {
         meter.bytes += bytes;
         drop(meter);
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
-        self.idle.notify_waiters();
+        self.ended.notify_waiters();
     }
 }
 
 /// A page with an `EventSource`.
 #[derive(Debug)]
 pub struct Browser {
-    /// What it watches.
     pub endpoint: Arc<Endpoint<MeteredFeed>>,
-    /// What runs that.
     pub platform: Arc<Platform>,
-    /// When, and which order.
     pub visit: Visit,
-    /// Of the order.
+    /// All changes of the visit's order.
     pub changes: Vec<Change>,
-    /// Those of them that come during the visit.
+    /// The changes that come during the visit.
     pub live: Range<usize>,
-    /// For the responses.
+    /// Seeds the endpoint's random numbers.
     pub random: fastrand::Rng,
 }
 
-/// What a page has understood so far.
+/// The state of an `EventSource`.
 #[derive(Debug, Default)]
-struct Page {
+struct EventSource {
     last_event_id: String,
     retry: Duration,
-    /// Of the changes that it was shown, the last one's number.
+    /// How many changes it has received.
     seq: usize,
     ended: bool,
 }
 
 impl Browser {
-    /// From the page's opening to its closing.
+    /// Watches from the page's opening to its closing.
     pub async fn watch(mut self) -> Delays {
         let start = self.platform.start;
         let closes = start + self.visit.closes;
         sleep_until(start + self.visit.opens).await;
-        let (mut page, mut delays) = (Page::default(), Delays::default());
-        while !page.ended && Instant::now() < closes {
-            if timeout_at(closes, self.read(&mut page, &mut delays))
-                .await
-                .is_err()
-            {
+        let (mut source, mut delays) = (EventSource::default(), Delays::default());
+        while !source.ended && Instant::now() < closes {
+            let read = self.read(&mut source, &mut delays);
+            if timeout_at(closes, read).await.is_err() {
                 break;
             }
-            if !page.ended {
-                let _ = timeout_at(closes, sleep(page.retry)).await;
+            if !source.ended {
+                let _ = timeout_at(closes, sleep(source.retry)).await;
             }
         }
         delays.missed = self.live.len() - delays.seen.len();
         delays
     }
 
-    /// One response.
-    async fn read(&mut self, page: &mut Page, delays: &mut Delays) {
+    /// Reads one response.
+    async fn read(&mut self, source: &mut EventSource, delays: &mut Delays) {
         sleep(ONE_WAY).await;
-        let (client, mut chunks) = mpsc::unbounded_channel();
+        let (sender, mut chunks) = mpsc::unbounded_channel();
         let invocation = Arc::clone(&self.platform).invoke(
             Arc::clone(&self.endpoint),
-            self.request(page),
+            self.request(source),
             self.random.fork(),
-            client,
+            sender,
         );
         tokio::spawn(invocation);
         while let Some(chunk) = chunks.recv().await {
             let arrives = Instant::now() + ONE_WAY;
-            self.take(&chunk, arrives, page, delays);
+            self.receive(&chunk, arrives, source, delays);
         }
         sleep(ONE_WAY).await;
     }
 
-    fn request(&self, page: &Page) -> Request {
+    fn request(&self, source: &EventSource) -> Request {
         let path = format!("/orders/{}/events", self.visit.order);
         let request = Request::new(Method::GET, &path);
-        match page.last_event_id.as_str() {
+        match source.last_event_id.as_str() {
             "" => request,
             id => request.with_header("last-event-id", id),
         }
     }
 
-    /// Whole frames, as the endpoint writes them.
-    fn take(&self, chunk: &[u8], arrives: Instant, page: &mut Page, delays: &mut Delays) {
+    /// Reads a chunk, which is whole frames, as the endpoint writes them.
+    fn receive(
+        &self,
+        chunk: &[u8],
+        arrives: Instant,
+        source: &mut EventSource,
+        delays: &mut Delays,
+    ) {
         let text = String::from_utf8_lossy(chunk);
         let mut event = "message";
         for line in text.lines() {
             match line.split_once(": ") {
                 Some(("event", name)) => event = if name == "end" { "end" } else { "other" },
                 Some(("retry", millis)) => {
-                    page.retry = Duration::from_millis(millis.parse().unwrap_or(1000))
+                    source.retry = Duration::from_millis(millis.parse().unwrap_or(1000))
                 }
                 Some(("data", _)) if event == "message" => {
-                    self.shown(page.seq, arrives, delays);
-                    page.seq += 1;
+                    self.show(source.seq, arrives, delays);
+                    source.seq += 1;
                 }
-                Some(("data", _)) => page.ended |= event == "end",
-                Some(("id", id)) => page.last_event_id = id.to_owned(),
+                Some(("data", _)) => source.ended |= event == "end",
+                Some(("id", id)) => source.last_event_id = id.to_owned(),
                 _ => {}
             }
         }
     }
 
-    fn shown(&self, index: usize, arrives: Instant, delays: &mut Delays) {
+    fn show(&self, index: usize, arrives: Instant, delays: &mut Delays) {
         let arrives = arrives - self.platform.start;
         if let Some(change) = self.changes.get(index)
             && self.live.contains(&index)
             && arrives <= self.visit.closes
         {
-            delays
-                .seen
-                .push((arrives.saturating_sub(change.at)).as_secs_f64());
+            let delay = arrives.saturating_sub(change.at);
+            delays.seen.push(delay.as_secs_f64());
         }
     }
 }

@@ -1,25 +1,25 @@
-//! What else there is: the same trace by other means, at list prices. `docs/cost.md` has the formulas in words.
+//! The alternatives: what the same trace costs with them, at list prices. `docs/cost.md` has the formulas in words.
 
 use std::time::Duration;
 
-use order_status_stream::prices::{
-    APPSYNC_MINUTE, APPSYNC_OPERATION, CHECK_IN, FEWEST_INSTANCES, INSTANCE_FEE, INSTANCE_HOUR,
-    INSTANCE_STREAMS, LOOK, READ_UNIT, REQUEST, SECOND, WEBSOCKET_MESSAGE, WEBSOCKET_MINUTE,
-    WRITE_UNIT,
-};
+use order_status_stream::prices::{CHECK_IN, LOOK, READ_UNIT, REQUEST, SECOND};
 
 use crate::bill::{Bill, Delays, Usage};
 use crate::browser::ONE_WAY;
 use crate::meter::CALL;
+use crate::prices::{
+    APPSYNC_MINUTE, APPSYNC_OPERATION, FEWEST_INSTANCES, INSTANCE_FEE, INSTANCE_HOUR,
+    INSTANCE_STREAMS, WEBSOCKET_MESSAGE, WEBSOCKET_MINUTE, WRITE_UNIT,
+};
 use crate::trace::{Trace, Visit};
 
-/// Fixed check-ins are tried at so many offsets against the changes: what comes of them is no accident of one.
+/// The number of offsets between changes and fixed check-ins that are tried, so that the result does not depend on one.
 const OFFSETS: u32 = 16;
 
-/// How often a held stream looks at the feed by default.
-const LOOKS_A_SECOND: f64 = 2.0;
+/// How often a held stream polls the feed by default.
+const POLLS_A_SECOND: f64 = 2.0;
 
-/// A page that asks a plain endpoint each `interval`, until the order is finished.
+/// A page that requests the status from a plain endpoint each `interval`, until the order is finished.
 pub fn fixed(trace: &Trace, interval: Duration) -> (Bill, Delays) {
     let (mut check_ins, mut delays) = (0_u64, Delays::default());
     for offset in 0..OFFSETS {
@@ -40,7 +40,7 @@ pub fn fixed(trace: &Trace, interval: Duration) -> (Bill, Delays) {
         read_units: check_ins as f64 / 2.0,
         ..Usage::default()
     };
-    // As each offset is a run of its own, a run is the mean of them.
+    // Each offset is a run of its own. This is the mean.
     (usage.bill().per_million(1e6 * f64::from(OFFSETS)), delays)
 }
 
@@ -53,17 +53,17 @@ fn check_in(
     delays: &mut Delays,
 ) -> u64 {
     let changes = trace.changes(&visit.order);
-    let looks = |n: u64| match n {
+    let reads_at = |n: u64| match n {
         0 => visit.opens + ONE_WAY + CALL,
         n => visit.opens + offset + interval.mul_f64((n - 1) as f64) + ONE_WAY + CALL,
     };
     let sees = |at: Duration| {
-        let after = at.saturating_sub(looks(1));
+        let after = at.saturating_sub(reads_at(1));
         let n = (after.as_secs_f64() / interval.as_secs_f64()).ceil() as u64;
-        if at <= looks(0) { 0 } else { 1 + n }
+        if at <= reads_at(0) { 0 } else { 1 + n }
     };
     for index in trace.live(visit) {
-        let arrives = looks(sees(changes[index].at)) + ONE_WAY;
+        let arrives = reads_at(sees(changes[index].at)) + ONE_WAY;
         match arrives <= visit.closes {
             true => delays
                 .seen
@@ -78,7 +78,7 @@ fn check_in(
     last.min((open / interval.as_secs_f64()).ceil() as u64) + 1
 }
 
-/// The fixed check-ins of the same mean delay, where they are not more frequent than one a second.
+/// The interval and the bill of fixed check-ins with this mean delay. `None` if the interval would be shorter than a second.
 pub fn fixed_of_mean(trace: &Trace, mean: f64) -> Option<(Duration, Bill)> {
     let (mut low, mut high) = (Duration::from_secs(1), Duration::from_secs(600));
     if fixed(trace, low).1.mean() > mean {
@@ -94,15 +94,14 @@ pub fn fixed_of_mean(trace: &Trace, mean: f64) -> Option<(Duration, Bill)> {
     Some((low, fixed(trace, low).0))
 }
 
-/// Another service's bill for the trace.
+/// Another service.
 pub struct Alternative {
-    /// What it is.
     pub name: &'static str,
     /// For the whole trace.
     pub bill: Bill,
 }
 
-/// Push by other services. Each page first asks a plain endpoint where the order stands.
+/// Push by other services. Each page first requests the order's status from a plain endpoint.
 pub fn alternatives(trace: &Trace) -> Vec<Alternative> {
     let visits = trace.visits.len() as f64;
     let minutes = trace.watch_minutes();
@@ -119,7 +118,7 @@ pub fn alternatives(trace: &Trace) -> Vec<Alternative> {
         reads: visits * LOOK,
         ..Bill::default()
     };
-    // A connection is written down when it opens and when it closes, by a function each; who watches is read at each change.
+    // A function writes a table item when a connection opens, and another when it closes. Each change reads who watches.
     let websocket = Bill {
         requests: snapshot.requests + 2.0 * visits * REQUEST,
         held: snapshot.held + 2.0 * visits * 0.010 * SECOND,
@@ -135,7 +134,7 @@ pub fn alternatives(trace: &Trace) -> Vec<Alternative> {
     let instance_second = INSTANCE_HOUR * (1.0 + INSTANCE_FEE) / 3600.0;
     let streams = Bill {
         requests: (visits + minutes) * REQUEST,
-        reads: minutes * 60.0 * LOOKS_A_SECOND * LOOK,
+        reads: minutes * 60.0 * POLLS_A_SECOND * LOOK,
         ..Bill::default()
     };
     let full = Bill {
@@ -145,7 +144,7 @@ pub fn alternatives(trace: &Trace) -> Vec<Alternative> {
     let instances = (peak_visits(trace) / INSTANCE_STREAMS)
         .ceil()
         .max(FEWEST_INSTANCES);
-    let there = Bill {
+    let for_trace = Bill {
         other: trace.span().as_secs_f64() * instance_second * instances,
         ..streams
     };
@@ -153,13 +152,13 @@ pub fn alternatives(trace: &Trace) -> Vec<Alternative> {
         ("API Gateway WebSocket", websocket),
         ("AppSync Events", appsync),
         ("Managed Instances, always full", full),
-        ("Managed Instances, for this trace", there),
+        ("Managed Instances, for this trace", for_trace),
     ]
     .map(|(name, bill)| Alternative { name, bill })
     .into()
 }
 
-/// The most visits at a time.
+/// The most concurrent visits.
 fn peak_visits(trace: &Trace) -> f64 {
     let opens = trace.visits.iter().map(|visit| (visit.opens, 1));
     let closes = trace.visits.iter().map(|visit| (visit.closes, -1));

@@ -1,15 +1,17 @@
-//! What order-status-stream costs and how late it shows a change: the real endpoint, session, policy and projector on a
-//! recorded trace, with time paused and DynamoDB in memory. Never deployed.
+//! What order-status-stream costs and how late it shows a change. Runs the real endpoint, session, policy and projector on a
+//! trace, with paused time and DynamoDB in memory. Never deployed.
 //!
-//! - [`trace`]: what happened to orders, and who watched.
-//! - [`shapes`]: traces that are made up.
+//! - [`trace`]: what happened to orders, and who watched them.
+//! - [`shops`]: traces of made-up shops.
 //! - [`simulate`]: runs a trace.
-//! - [`browser`]: those who watch, and Lambda before them.
-//! - [`meter`]: DynamoDB, with what it counts.
+//! - [`browser`]: a page that watches an order, and Lambda between it and the endpoint.
+//! - [`meter`]: DynamoDB, with the units that it bills.
 //! - [`bill`]: what was used, and what that costs.
-//! - [`compare`]: the same by other means.
-//! - [`report`]: what is printed.
-//! - [`picture`]: what is drawn.
+//! - [`prices`]: prices of the alternatives.
+//! - [`compare`]: the cost of the alternatives for the same trace.
+//! - [`report`]: prints the results.
+//! - [`chart`]: draws the results.
+#![allow(missing_docs, reason = "a field like `name` needs no comment")]
 #![allow(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
@@ -21,10 +23,11 @@
 
 pub mod bill;
 pub mod browser;
+pub mod chart;
 pub mod compare;
 pub mod meter;
-pub mod picture;
+pub mod prices;
 pub mod report;
-pub mod shapes;
+pub mod shops;
 pub mod simulate;
 pub mod trace;

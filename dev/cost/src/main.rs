@@ -1,21 +1,41 @@
-//! What order-status-stream costs and how late it shows a change, on traces, beside what else there is.
-#![allow(clippy::print_stderr, reason = "a tool")]
+//! `make cost`: what order-status-stream costs and how late it is, on traces, next to the alternatives.
+#![allow(clippy::print_stderr, reason = "a command line program")]
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread;
 
-use cost::picture;
+use clap::Parser;
 use cost::report::{self, Report, Row};
-use cost::shapes;
 use cost::simulate::{Learned, learn, simulate};
 use cost::trace::Trace;
+use cost::{chart, shops};
+
+/// Prints what order-status-stream costs and how late it shows a change, next to the alternatives
+#[derive(Parser)]
+#[command(name = "cost")]
+struct Arguments {
+    /// A trace of your own: a CSV file with the columns order,t,status
+    #[arg(long, value_name = "FILE", requires = "visits")]
+    changes: Option<PathBuf>,
+    /// Who watched it: a CSV file with the columns order,opens,closes
+    #[arg(long, value_name = "FILE", requires = "changes")]
+    visits: Option<PathBuf>,
+    /// Run the made-up shops
+    #[arg(long, conflicts_with = "changes")]
+    shapes: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Draw the results into this file as well
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+}
 
 /// A variable and its value.
 type Setting = (&'static str, &'static str);
 
-/// What is tried of each trace.
+/// The settings to run each trace with.
 const SETTINGS: &[&[Setting]] = &[
     &[("HOLD", "always")],
     &[("FRESHNESS", "500ms")],
@@ -25,102 +45,84 @@ const SETTINGS: &[&[Setting]] = &[
     &[("FRESHNESS", "10s")],
 ];
 
-/// What is tried of those that are made up.
+/// The settings to run each made-up shop with.
 const FEWER_SETTINGS: &[&[Setting]] = &[&[("FRESHNESS", "900ms")], &[("FRESHNESS", "5s")]];
 
 fn main() -> ExitCode {
-    match run() {
+    match run(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}");
+            eprintln!("error: {error}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn run() -> Result<(), String> {
+fn run(arguments: &Arguments) -> Result<(), String> {
+    let settings = match arguments.shapes {
+        true => FEWER_SETTINGS,
+        false => SETTINGS,
+    };
     let mut reports = Vec::new();
-    for trace in traces()? {
-        eprintln!(
-            "{}: {:.0} minutes watched …",
-            trace.name,
-            trace.watch_minutes()
-        );
-        let settings = match variable("SHAPES") {
-            Some(_) => FEWER_SETTINGS,
-            None => SETTINGS,
-        };
+    for trace in traces(arguments)? {
+        let minutes = trace.watch_minutes();
+        eprintln!("{}: {minutes:.0} minutes watched …", trace.name);
         let report = report_on(&trace, settings)?;
         reports.push((trace, report));
     }
-    if let Some(path) = variable("SVG") {
-        picture::draw(Path::new(&path), &reports)?;
+    if let Some(path) = &arguments.svg {
+        chart::draw(path, &reports)?;
     }
     let reports = reports.into_iter().map(|(_, report)| report);
-    match variable("JSON") {
-        Some(_) => report::print_json(&reports.collect::<Vec<_>>()),
-        None => reports.for_each(|report| report.print()),
+    match arguments.json {
+        true => report::print_json(&reports.collect::<Vec<_>>()),
+        false => reports.for_each(|report| report.print()),
     }
     Ok(())
 }
 
-fn variable(name: &str) -> Option<OsString> {
-    std::env::var_os(name).filter(|value| !value.is_empty())
-}
-
-/// `CHANGES` and `VISITS`, the made-up ones with `SHAPES`, or the two that are kept here.
-fn traces() -> Result<Vec<Trace>, String> {
-    if variable("SHAPES").is_some() {
-        return Ok(shapes::all());
-    }
-    match (variable("CHANGES"), variable("VISITS")) {
-        (Some(changes), Some(visits)) => {
-            Ok(vec![Trace::read(Path::new(&changes), Path::new(&visits))?])
-        }
-        (None, None) => ["food", "parcel"].into_iter().map(kept).collect(),
-        _ => Err("CHANGES and VISITS go together: the paths of two CSV files".to_owned()),
+/// The traces that the arguments name, or the two of this repository.
+fn traces(arguments: &Arguments) -> Result<Vec<Trace>, String> {
+    match (&arguments.changes, &arguments.visits) {
+        (Some(changes), Some(visits)) => Ok(vec![Trace::read(changes, visits)?]),
+        _ if arguments.shapes => shops::traces(),
+        _ => ["food", "parcel"].into_iter().map(stored).collect(),
     }
 }
 
-fn kept(name: &str) -> Result<Trace, String> {
-    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/traces"));
+fn stored(name: &str) -> Result<Trace, String> {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/traces"));
     Trace::read(
         &folder.join(format!("{name}-changes.csv")),
         &folder.join(format!("{name}-visits.csv")),
     )
 }
 
+/// Runs the trace with each of the settings, and with the default when nothing was learned.
 fn report_on(trace: &Trace, settings: &[&[Setting]]) -> Result<Report, String> {
     if trace.watch_minutes() <= 0.0 {
         return Err(format!("{}: nobody watches an order", trace.name));
     }
-    let learned = learn(trace)?;
-    let nothing = Learned::default();
-    let default: &[_] = &[("FRESHNESS", "900ms")];
+    let (learned, nothing) = (learn(trace)?, Learned::default());
+    let default: &[Setting] = &[("FRESHNESS", "900ms")];
     let mut runs: Vec<_> = settings
         .iter()
         .map(|settings| (*settings, &learned, ""))
         .collect();
     runs.push((default, &nothing, ", nothing learned"));
     let rows = thread::scope(|scope| {
-        let runs: Vec<_> = runs
-            .into_iter()
-            .map(|(settings, learned, note)| {
-                scope.spawn(move || {
-                    Ok(Row::of(
-                        trace,
-                        settings,
-                        note,
-                        simulate(trace, settings, learned, 1)?,
-                    ))
-                })
+        let run = |(settings, learned, note)| {
+            scope.spawn(move || {
+                let outcome = simulate(trace, settings, learned, 1)?;
+                Ok(Row::of(trace, settings, note, outcome))
             })
-            .collect();
-        let joined = runs.into_iter().map(|run| {
-            run.join()
-                .unwrap_or_else(|_| Err("a run panicked".to_owned()))
-        });
-        joined.collect::<Result<Vec<Row>, String>>()
+        };
+        let runs: Vec<_> = runs.into_iter().map(run).collect();
+        let panicked = |_| Err("a run panicked".to_owned());
+        let rows = runs
+            .into_iter()
+            .map(|run| run.join().unwrap_or_else(panicked));
+        rows.collect::<Result<Vec<_>, String>>()
     })?;
     Ok(Report::new(trace, rows))
 }

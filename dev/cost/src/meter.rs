@@ -1,4 +1,4 @@
-//! A feed that counts what DynamoDB would bill, and takes the time that it takes.
+//! A feed that counts what DynamoDB bills and takes as long as DynamoDB takes.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -12,45 +12,42 @@ use order_status_stream::order::{OrderId, Seq, Status};
 
 use crate::bill::Usage;
 
-/// What one call to DynamoDB takes, and with it nearly all of a check-in: 2 ms were measured on one machine (`make bench`),
-/// a function of 128 MB has less of a processor than that.
+/// How long a call to DynamoDB takes, and so nearly all of a check-in. `make bench` measured 2 ms on one machine. A function of
+/// 128 MB has a smaller part of a processor.
 pub const CALL: Duration = Duration::from_millis(5);
 
-/// What was used of DynamoDB.
 pub type Meter = Arc<Mutex<Usage>>;
 
-/// A feed in memory with a meter.
+/// A feed in memory with meters.
 #[derive(Clone, Debug)]
 pub struct MeteredFeed {
-    /// The log, shared by all.
+    /// All feeds of a run share it.
     pub log: MemoryFeed,
-    /// What was learned before, from other orders.
+    /// The dwell times that were learned before, from other orders.
     pub learned: Arc<BTreeMap<Status, Dwells>>,
-    /// What watching uses.
     pub watching: Meter,
-    /// What it uses that changes get into the log, watched or not.
+    /// Used to put changes into the log, whether or not anybody watches.
     pub projecting: Meter,
-    /// The weight of the dwell times that were written. Nobody here reads them again.
+    /// The weight of the dwell times that were written. No run reads them again.
     pub written: Arc<Mutex<BTreeMap<Status, f64>>>,
 }
 
-/// Locks a meter.
 pub fn lock(meter: &Meter) -> MutexGuard<'_, Usage> {
     meter.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The bytes of an item, which DynamoDB counts much as JSON does.
+/// The bytes of an item. DynamoDB's count is close to the length of the JSON.
 fn size(entry: &Entry) -> usize {
     thread_local!(static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) });
     BUFFER.with_borrow_mut(|buffer| {
         buffer.clear();
-        // Written to memory, it cannot fail.
+        // Writing to memory cannot fail.
         let _ = serde_json::to_writer(&mut *buffer, entry);
         buffer.len()
     })
 }
 
-/// 4 KB strongly consistent are one unit, of what was read together.
+/// One unit for each 4 KB of a page that was read strongly consistent, half of one otherwise.
 fn read_units(bytes: usize, consistency: Consistency) -> f64 {
     let units = bytes.div_ceil(4096).max(1) as f64;
     match consistency {
@@ -90,7 +87,7 @@ impl Feed for MeteredFeed {
     }
 
     async fn expire(&self, order: &OrderId, seq: Seq, at: u64) -> Result<Option<Entry>, FeedError> {
-        // The whole item counts. None of a trace is larger.
+        // The whole item counts. No item of a trace is larger than 1 KB.
         lock(&self.projecting).write_units += 1.0;
         self.log.expire(order, seq, at).await
     }
@@ -127,9 +124,9 @@ impl Feed for MeteredFeed {
         Ok(self.metered(page, consistency))
     }
 
-    /// Written for those who watch, so they pay.
+    /// Counts as watching, because only watching uses dwell times.
     async fn learn(&self, status: &Status, dwells: &Dwells, _: u64) -> Result<f64, FeedError> {
-        // What is kept is read first, consistently.
+        // The stored item is read first, strongly consistent.
         let mut watching = lock(&self.watching);
         watching.read_units += 1.0;
         watching.write_units += 1.0;
@@ -143,7 +140,7 @@ impl Feed for MeteredFeed {
 
     async fn learned(&self) -> Result<BTreeMap<Status, Dwells>, FeedError> {
         tokio::time::sleep(CALL).await;
-        // An item of a bucket's name and a number each is some 20 bytes a bucket.
+        // A bucket's name and number take some 20 bytes.
         let bytes = self
             .learned
             .values()

@@ -1,4 +1,4 @@
-//! What is printed.
+//! Prints the results.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::compare::{alternatives, fixed, fixed_of_mean};
 use crate::simulate::Outcome;
 use crate::trace::Trace;
 
-/// A trace, by all means.
+/// The results for a trace.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
@@ -18,17 +18,17 @@ pub struct Report {
     changes: usize,
     visits: usize,
     watch_minutes: f64,
-    /// Projecting a million changes, watched or not, in USD.
+    /// What it costs to project a million changes, whether or not anybody watches, in USD.
     per_million_changes: f64,
     rows: Vec<Row>,
 }
 
-/// One way of watching.
+/// One way to watch.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Row {
     name: String,
-    /// USD for each million watched minutes.
+    /// USD per million watched minutes.
     total: f64,
     #[serde(flatten)]
     bill: Bill,
@@ -36,14 +36,14 @@ pub struct Row {
     delay: Option<Delay>,
     #[serde(skip_serializing_if = "Option::is_none")]
     peak: Option<Peak>,
-    /// Fixed check-ins of the same mean delay, where they are a second apart or more.
+    /// Fixed check-ins with the same mean delay, if they are a second apart or more.
     #[serde(skip_serializing_if = "Option::is_none")]
     fixed: Option<Fixed>,
     #[serde(skip)]
     projecting: f64,
 }
 
-/// Of the changes that were seen live, in seconds.
+/// The delay of live changes, in seconds.
 #[derive(Clone, Copy, Debug, Serialize)]
 struct Delay {
     mean: f64,
@@ -51,7 +51,7 @@ struct Delay {
     p95: f64,
     p99: f64,
     seen: usize,
-    /// The page was closed before the change was shown.
+    /// The number of changes that came before the page was closed, but were not shown.
     missed: usize,
 }
 
@@ -67,7 +67,7 @@ struct Peak {
 struct Fixed {
     interval: f64,
     total: f64,
-    /// How many times cheaper this is.
+    /// How many times more expensive fixed check-ins are.
     ratio: f64,
 }
 
@@ -85,7 +85,7 @@ impl Delay {
 }
 
 impl Row {
-    /// What came of a run.
+    /// The row of a run.
     pub fn of(trace: &Trace, settings: &[(&str, &str)], note: &str, outcome: Outcome) -> Self {
         let minutes = trace.watch_minutes();
         let bill = outcome.watching.bill().per_million(minutes);
@@ -119,7 +119,7 @@ impl Row {
         }
     }
 
-    fn other(name: String, bill: Bill, delay: Option<Delay>) -> Self {
+    fn alternative(name: String, bill: Bill, delay: Option<Delay>) -> Self {
         Self {
             name,
             total: bill.total(),
@@ -133,13 +133,13 @@ impl Row {
 }
 
 impl Report {
-    /// A trace's runs, and beside them what else there is.
+    /// The rows of the runs, and those of the alternatives.
     pub fn new(trace: &Trace, mut rows: Vec<Row>) -> Self {
         let minutes = trace.watch_minutes();
         for seconds in [1, 5, 15] {
             let (bill, delays) = fixed(trace, Duration::from_secs(seconds));
             let name = format!("fixed check-ins, {seconds} s");
-            rows.push(Row::other(
+            rows.push(Row::alternative(
                 name,
                 bill.per_million(minutes),
                 Some(Delay::of(delays)),
@@ -147,7 +147,7 @@ impl Report {
         }
         for alternative in alternatives(trace) {
             let bill = alternative.bill.per_million(minutes);
-            rows.push(Row::other(alternative.name.to_owned(), bill, None));
+            rows.push(Row::alternative(alternative.name.to_owned(), bill, None));
         }
         Self {
             trace: trace.name.clone(),
@@ -160,7 +160,7 @@ impl Report {
         }
     }
 
-    /// Of the settings whose name begins so: mean delay, USD for each million watched minutes, and the setting's value.
+    /// For each row whose name begins with `prefix`: mean delay, USD per million watched minutes, and the setting's value.
     pub fn points(&self, prefix: &str) -> Vec<(f64, f64, String)> {
         let points = self.rows.iter().filter_map(|row| {
             let value = row.name.strip_prefix(prefix)?;
@@ -170,7 +170,7 @@ impl Report {
         points.collect()
     }
 
-    /// A table.
+    /// Prints a table.
     pub fn print(&self) {
         println!(
             "\n{}: {} orders, {} changes, {} visits, {:.0} minutes watched. USD per million watched minutes; seconds of delay.",
@@ -245,7 +245,7 @@ impl Row {
     }
 }
 
-/// For programs.
+/// Prints the results for programs.
 pub fn print_json(reports: &[Report]) {
     match serde_json::to_string_pretty(reports) {
         Ok(json) => println!("{json}"),

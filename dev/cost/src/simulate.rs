@@ -1,4 +1,4 @@
-//! The real endpoint, session, policy and projector, on a trace, in time that is paused.
+//! Runs the real endpoint, session, policy and projector on a trace, in paused time.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,39 +22,38 @@ use crate::browser::{Browser, Platform};
 use crate::meter::{Meter, MeteredFeed, lock};
 use crate::trace::{FOLDS, Trace, fold};
 
-/// 2026-11-23T00:00:00Z, a Monday: when a trace begins.
+/// When a trace begins: Monday, 2026-11-23T00:00:00Z.
 pub const EPOCH: Duration = Duration::from_secs(1_795_392_000);
 
-/// What was learned, for each hand of orders from all the others.
+/// For each fold, the dwell times that were learned from all other folds.
 pub type Learned = [Arc<BTreeMap<Status, Dwells>>; FOLDS];
 
-/// What came of a trace.
+/// The results of a run.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// What watching used.
+    /// Used by watching.
     pub watching: Usage,
-    /// What it used that changes got into the feed.
+    /// Used by the projector, whether or not anybody watches.
     pub projecting: Usage,
-    /// How late changes were shown.
     pub delays: Delays,
-    /// The most requests in a second.
+    /// The most requests in one second.
     pub peak_requests: u64,
-    /// The most invocations at a time.
+    /// The most concurrent invocations.
     pub peak_concurrency: u64,
 }
 
-/// Runs the projector over the trace, as it was a while ago.
+/// Lets the projector learn dwell times from the trace, as if all of it had happened just before the run.
 ///
 /// # Errors
 ///
-/// As [`simulate`].
+/// See [`simulate`].
 pub fn learn(trace: &Trace) -> Result<Learned, String> {
     let runtime = paused()?;
     let mut learned = Learned::default();
-    for (hand, learned) in learned.iter_mut().enumerate() {
+    for (number, learned) in learned.iter_mut().enumerate() {
         let feed = MemoryFeed::default();
         let projector = projector(feed.clone())?;
-        let changes = changes(trace).filter(|(_, order, _)| fold(order) != hand);
+        let changes = changes(trace).filter(|(_, order, _)| fold(order) != number);
         let changes: Vec<_> = changes.collect();
         let dwells = runtime.block_on(async {
             for (n, order, change) in changes {
@@ -68,11 +67,11 @@ pub fn learn(trace: &Trace) -> Result<Learned, String> {
     Ok(learned)
 }
 
-/// Runs a trace with these variables, from the opening of its first page to the end of its last response.
+/// Runs a trace with these environment variables, until the last response has ended.
 ///
 /// # Errors
 ///
-/// In one line: the settings are wrong, or an order's id is.
+/// The settings or an order's id are invalid.
 pub fn simulate(
     trace: &Trace,
     variables: &[(&str, &str)],
@@ -135,9 +134,9 @@ async fn run(
             delays.seen.extend(seen.seen);
         });
     }
-    happen(trace, feeds, start).await?;
+    replay(trace, feeds, start).await?;
     while visits.join_next().await.is_some() {}
-    platform.ended().await;
+    platform.idle().await;
     let delays = std::mem::take(&mut *delays.lock().unwrap_or_else(PoisonError::into_inner));
     Ok(Outcome {
         watching: *lock(&watching),
@@ -148,8 +147,8 @@ async fn run(
     })
 }
 
-/// Everything that happens to orders, when it does.
-async fn happen(trace: &Trace, feeds: [MeteredFeed; FOLDS], start: Instant) -> Result<(), String> {
+/// Delivers each change of the trace at its time.
+async fn replay(trace: &Trace, feeds: [MeteredFeed; FOLDS], start: Instant) -> Result<(), String> {
     let mut projectors = Vec::new();
     for feed in feeds {
         projectors.push(projector(feed)?);
@@ -162,7 +161,7 @@ async fn happen(trace: &Trace, feeds: [MeteredFeed; FOLDS], start: Instant) -> R
     Ok(())
 }
 
-/// All that happens, in the order of time, numbered.
+/// All changes in the order of time, with a number and their order's id.
 pub fn changes(trace: &Trace) -> impl Iterator<Item = (usize, &str, &crate::trace::Change)> {
     let changes = trace.orders.iter();
     let changes = changes
@@ -183,8 +182,8 @@ fn projector<F: Feed>(feed: F) -> Result<Projector<F>, String> {
     Ok(Projector::new(feed, settings.rules, settings.retention))
 }
 
-/// What the stream tells of a change. Its number is public, so that each row of a trace is a change, and the old image shows
-/// another one, so that the state began with it.
+/// A stream record. The number `n` is public, so each row of a trace is a change. The old image has another `n`, so the
+/// projector knows that the status began with this record.
 pub fn record(n: usize, order: &str, status: &str, epoch_seconds: u64) -> Value {
     json!({
         "eventID": n.to_string(),
@@ -205,7 +204,7 @@ pub fn record(n: usize, order: &str, status: &str, epoch_seconds: u64) -> Value 
     })
 }
 
-/// Delivers one record.
+/// Delivers one record to the projector.
 async fn project<F: Feed>(
     projector: &Projector<F>,
     n: usize,

@@ -1,41 +1,36 @@
-//! A trace: what happened to orders, and who watched.
+//! A trace: what happened to orders, and who watched them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-/// What happened in a shop for a while. Times are counted from a common start.
+/// Times are counted from a common start.
 #[derive(Clone, Debug, Default)]
 pub struct Trace {
-    /// The name of its files, less `-changes.csv`.
+    /// The file's name without `-changes.csv`.
     pub name: String,
     /// Each order's changes, in order.
     pub orders: BTreeMap<String, Vec<Change>>,
-    /// Each visit of somebody who watched.
+    /// In the order in which they begin.
     pub visits: Vec<Visit>,
 }
 
-/// An order came to a status.
+/// An order got a status.
 #[derive(Clone, Debug)]
 pub struct Change {
-    /// When.
     pub at: Duration,
-    /// Which.
     pub status: String,
 }
 
-/// A page was open.
+/// A page showed an order.
 #[derive(Clone, Debug)]
 pub struct Visit {
-    /// On this order.
     pub order: String,
-    /// From.
     pub opens: Duration,
-    /// To.
     pub closes: Duration,
 }
 
-/// Orders are dealt into so many hands. What is used on one was learned from the others.
+/// The number of groups that orders are split into. Each fold runs with what was learned from the other folds.
 pub const FOLDS: usize = 4;
 
 impl Trace {
@@ -43,7 +38,7 @@ impl Trace {
     ///
     /// # Errors
     ///
-    /// Names the file, and the line that cannot be read.
+    /// A file or one of its lines cannot be read. The error names it.
     pub fn read(changes: &Path, visits: &Path) -> Result<Self, String> {
         let file_name = changes.file_name().unwrap_or_default().to_string_lossy();
         let name = file_name
@@ -80,19 +75,18 @@ impl Trace {
         Ok(trace)
     }
 
-    /// When the last thing happens.
+    /// The time of the last change or the end of the last visit.
     pub fn span(&self) -> Duration {
         let changes = self.orders.values().flatten().map(|change| change.at);
         let visits = self.visits.iter().map(|visit| visit.closes);
         changes.chain(visits).max().unwrap_or_default()
     }
 
-    /// The changes of an order.
     pub fn changes(&self, order: &str) -> &[Change] {
         self.orders.get(order).map_or(&[], Vec::as_slice)
     }
 
-    /// When an order is finished, where it ever is.
+    /// When an order is finished. `None` if it never is.
     pub fn finished(&self, order: &str) -> Option<Duration> {
         let mut changes = self.changes(order).iter();
         changes
@@ -100,7 +94,7 @@ impl Trace {
             .map(|change| change.at)
     }
 
-    /// The minutes in which somebody watched an order that was not finished.
+    /// How many minutes of unfinished orders were watched.
     pub fn watch_minutes(&self) -> f64 {
         let watched = |visit: &Visit| {
             let end = self.finished(&visit.order).unwrap_or(Duration::MAX);
@@ -114,7 +108,7 @@ impl Trace {
             / 60.0
     }
 
-    /// Which of its order's changes come during a visit, up to the order's end.
+    /// The changes of the visit's order that come during the visit, up to the order's end.
     pub fn live(&self, visit: &Visit) -> std::ops::Range<usize> {
         let changes = self.changes(&visit.order);
         let before = |time| changes.partition_point(|change| change.at <= time);
@@ -126,16 +120,16 @@ impl Trace {
     }
 }
 
-/// The settings' default.
+/// The default of `TERMINAL_STATUSES`.
 pub const TERMINAL: [&str; 4] = ["DELIVERED", "CANCELLED", "RETURNED", "REFUNDED"];
 
-/// Which hand an order is dealt into, by its id.
+/// The fold of an order, from its id.
 pub fn fold(order: &str) -> usize {
-    // FNV-1a, for a hasher of the standard library's may change.
+    // FNV-1a, because the standard library's hasher may change.
     let hash = order.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
-    // Its bits alone would deal `food-0` to `food-99` into two hands: those of the last letters are mixed in (splitmix64).
+    // Without mixing (splitmix64), `food-0` to `food-99` would fall into two folds.
     let mixed = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     usize::try_from(mixed >> 32).unwrap_or_default() % FOLDS
 }
@@ -155,7 +149,12 @@ fn rows<const N: usize>(
             _ if line.trim().is_empty() => Some(()),
             _ => fields.and_then(&mut row),
         };
-        read.ok_or_else(|| format!("{file}, line {number}: not {}: {line:?}", header.join(",")))?;
+        read.ok_or_else(|| {
+            format!(
+                "{file}, line {number}: expected {}, found {line:?}",
+                header.join(",")
+            )
+        })?;
     }
     Ok(())
 }

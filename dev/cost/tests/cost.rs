@@ -1,10 +1,11 @@
-//! What `make cost` prints is what it says.
+//! The figures that `make cost` prints are right.
 #![allow(clippy::unwrap_used, clippy::cast_precision_loss, reason = "tests")]
 
 use std::fs;
 use std::time::Duration;
 
 use cost::compare::{fixed, fixed_of_mean};
+use cost::shops;
 use cost::simulate::{Learned, Outcome, learn, simulate};
 use cost::trace::{Change, FOLDS, Trace, Visit, fold};
 use order_status_stream::prices::{LOOK, REQUEST, SECOND};
@@ -13,8 +14,8 @@ const fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Forty orders, each a minute after the last: three minutes PLACED, an hour SHIPPED, then DELIVERED. Each is watched for its
-/// first ten minutes.
+/// Forty orders, a minute apart. Each is PLACED for three minutes, SHIPPED for an hour, then DELIVERED, and is watched for its first
+/// ten minutes.
 fn trace() -> Trace {
     let mut trace = Trace::default();
     for number in 0..40 {
@@ -62,7 +63,7 @@ fn what_is_held_is_billed_each_second_and_beyond_the_visit() {
     let watched = trace().watch_minutes() * 60.0;
     assert!((0.9..1.1).contains(&(bill.held / (watched * SECOND))));
     assert!((0.9..1.1).contains(&(bill.reads / (watched * 2.0 * LOOK))));
-    // Ten or so windows of a minute, less their jitter, for each of the forty.
+    // About ten windows of a minute, less their jitter, for each of forty orders.
     let requests = bill.requests / REQUEST;
     assert!((400.0..=560.0).contains(&requests), "{requests}");
 }
@@ -75,14 +76,14 @@ fn what_was_learned_of_other_orders_makes_it_cheaper() {
 }
 
 #[test]
-fn no_hand_learns_from_itself() {
+fn no_fold_learns_from_itself() {
     let learned = learn(&trace()).unwrap();
     let orders: Vec<_> = trace().orders.into_keys().collect();
-    for (hand, learned) in learned.iter().enumerate() {
-        let others = orders.iter().filter(|order| fold(order) != hand).count();
+    for (number, learned) in learned.iter().enumerate() {
+        let others = orders.iter().filter(|order| fold(order) != number).count();
         assert!(others > 40 / FOLDS, "{others}");
         let weights: Vec<_> = learned.values().map(|dwells| dwells.total()).collect();
-        // Those of the same day weigh much the same.
+        // Dwell times of the same day have nearly the same weight.
         let one = order_status_stream::dwell::weight(cost::simulate::EPOCH.as_secs());
         for weight in weights {
             let counted = weight / one;
@@ -95,9 +96,9 @@ fn no_hand_learns_from_itself() {
 #[test]
 fn fixed_check_ins_show_a_change_half_an_interval_late_and_are_found_by_their_mean() {
     let (bill, delays) = fixed(&trace(), s(10));
-    // The network and the reading take 45 ms.
+    // The network and the read take 45 ms.
     assert!((delays.mean() - 5.0).abs() < 0.4, "{}", delays.mean());
-    // At the opening, and each ten seconds.
+    // At the opening, and then every ten seconds.
     let check_ins = bill.requests / REQUEST;
     assert!(
         (40.0 * 60.0..=40.0 * 62.0).contains(&check_ins),
@@ -122,17 +123,26 @@ fn a_line_that_cannot_be_read_is_named() {
     assert_eq!(
         error,
         format!(
-            "{}, line 3: not order,t,status: \"A,soon,PAID\"",
+            "{}, line 3: expected order,t,status, found \"A,soon,PAID\"",
             changes.display()
         )
     );
     fs::write(&changes, "A,1.5,PLACED\n").unwrap();
     let error = Trace::read(&changes, &visits).unwrap_err();
-    assert!(error.contains("line 1: not order,t,status"), "{error}");
+    assert!(error.contains("line 1: expected order,t,status"), "{error}");
     let missing = folder.path().join("nowhere.csv");
     assert!(
         Trace::read(&missing, &visits)
             .unwrap_err()
             .contains("nowhere.csv: ")
     );
+}
+
+#[test]
+fn the_made_up_shops_can_be_read() {
+    let traces = shops::traces().unwrap();
+    assert_eq!(traces.len(), 12);
+    for trace in traces {
+        assert!(trace.watch_minutes() > 0.0, "{}", trace.name);
+    }
 }

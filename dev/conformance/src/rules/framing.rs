@@ -1,175 +1,138 @@
-//! Lines and frames.
+//! Lines and frames, in every stream that another rule requested.
 
-use super::{Rule, Scope, Verdict, advice, each, expect, stream, worst};
-use crate::evidence::Evidence;
+use super::Check::Streams;
+use super::{Rule, Scope, Verdict, advice, each, expect, fail, worst};
 use crate::transcript::{Frame, Transcript};
 
-pub(super) const RULES: &[Rule] = &[
-    Rule {
-        id: "P7",
-        scope: Scope::Any,
-        text: "UTF-8 without a byte order mark; one kind of line end, LF",
-        advice: "end lines with LF alone: a CR at a chunk's end may or may not be half of a CRLF",
-        check: |evidence| each(evidence, |read| encoding(read, evidence)),
-    },
-    Rule {
-        id: "P8",
-        scope: Scope::Advice,
-        text: "lines are comments, event, data, id or retry",
-        advice: "clients ignore any other field: a misspelt one is lost without a word",
-        check: |evidence| {
-            each(evidence, |read| {
-                expect(read.strange.is_empty(), || {
-                    format!("there is {:?}", read.strange[0])
-                })
-            })
-        },
-    },
-    Rule {
-        id: "P9",
-        scope: Scope::Any,
-        text: "each frame has data",
-        advice: "add `data: {}`: browsers drop an event without data; some clients drop its retry or id, or dispatch it empty",
-        check: data,
-    },
-    Rule {
-        id: "P10",
-        scope: Scope::Advice,
-        text: "`id` is a frame's last field",
-        advice: "write id last: a client that takes it when it reads its line loses the event that a cut leaves without its end",
-        check: |evidence| {
-            each_frame(evidence, |frame| {
-                frame.get("id").is_none() || frame.names().last() == Some(&"id")
-            })
-        },
-    },
-    Rule {
-        id: "P11",
-        scope: Scope::Any,
-        text: "an id holds no NUL and goes through a header: printable ASCII",
-        advice: "clients ignore an id with NUL, and send the id back as a header's value",
-        check: |evidence| {
-            each_frame(evidence, |frame| {
-                frame
-                    .get("id")
-                    .is_none_or(|id| id.bytes().all(|b| (0x20..0x7f).contains(&b)))
-            })
-        },
-    },
-    Rule {
-        id: "P12",
-        scope: Scope::Any,
-        text: "`retry` is a number of milliseconds, 1000 to 3600000",
-        advice: "a shorter one outlives its response and hammers during an outage; clients ignore one that is no number",
-        check: retry,
-    },
-    Rule {
-        id: "P13",
-        scope: Scope::Advice,
-        text: "a comment is a line, without a blank one after it",
-        advice: "drop the blank line: some clients dispatch a block without data as an empty message",
-        check: |evidence| {
-            each(evidence, |read| {
-                expect(read.bare_comments == 0, || {
-                    format!("{} blocks are comments alone", read.bare_comments)
-                })
-            })
-        },
-    },
-    Rule {
-        id: "P14",
-        scope: Scope::Any,
-        text: "Last-Event-ID is heeded: what was seen does not come again",
-        advice: "go on after the event of that id, or tell the client in a way of your own that you cannot",
-        check: resume,
-    },
-];
+pub(super) const P7: Rule = Rule {
+    id: "P7",
+    scope: Scope::Any,
+    title: "UTF-8 without a byte order mark; each line ends with LF",
+    advice: "end lines with LF: a CR at the end of a chunk may or may not be half of a CRLF",
+    check: Streams(|streams, any_server| each(streams, |read| encoding(read, any_server))),
+};
 
-fn encoding(read: &Transcript, evidence: &Evidence) -> Verdict {
+fn encoding(read: &Transcript, any_server: bool) -> Verdict {
     if let Some(fault) = &read.encoding {
-        return Verdict::Fail(fault.clone());
+        return fail(fault.clone());
     }
     let mark = expect(!read.byte_order_mark, || {
-        "it begins with a byte order mark".to_owned()
+        "the stream begins with a byte order mark".to_owned()
     });
     let [lf, crlf, cr] = read.line_ends;
     let kinds = read.line_ends.iter().filter(|count| **count > 0).count();
-    // What HTTP itself does; a lone CR at a chunk's end makes some parsers wait for what follows.
-    let common = evidence.any_server && cr == 0;
+    // HTTP itself ends lines with CRLF. A lone CR at a chunk's end makes some parsers wait for the next byte.
+    let common = any_server && cr == 0;
     let ends = expect(kinds <= 1 && (common || crlf + cr == 0), || {
         format!("{lf} lines end with LF, {crlf} with CRLF, {cr} with CR")
     });
-    advice(evidence, worst([mark, ends]))
+    advice(any_server, worst([mark, ends]))
 }
 
-fn data(evidence: &Evidence) -> Verdict {
-    // Every browser takes a bare `retry`, and it is common.
+pub(super) const P8: Rule = Rule {
+    id: "P8",
+    scope: Scope::Advice,
+    title: "each line is a comment, event, data, id or retry",
+    advice: "clients ignore any other field, so a misspelt one is lost silently",
+    check: Streams(|streams, _| {
+        each(streams, |read| match read.strange.first() {
+            Some(line) => fail(format!("a line is {line:?}")),
+            None => Ok(()),
+        })
+    }),
+};
+
+pub(super) const P9: Rule = Rule {
+    id: "P9",
+    scope: Scope::Any,
+    title: "each frame has data",
+    advice: "add `data: {}`: browsers drop an event without data; some clients drop its retry or id, or dispatch an empty event",
+    check: Streams(data),
+};
+
+fn data(streams: &[Transcript], any_server: bool) -> Verdict {
+    // Every browser accepts a `retry` without data, and many servers send it.
     let bare_retry = |frame: &Frame| frame.names().iter().all(|name| *name == "retry");
-    let any_server = evidence.any_server;
+    let has_data = |frame: &Frame| frame.has(&["data"]);
     worst([
-        each_frame(evidence, |frame| {
-            frame.has(&["data"]) || any_server && bare_retry(frame)
+        each_frame(streams, |frame| {
+            has_data(frame) || any_server && bare_retry(frame)
         }),
-        advice(evidence, each_frame(evidence, |frame| frame.has(&["data"]))),
+        advice(any_server, each_frame(streams, has_data)),
     ])
 }
 
-/// Clients ignore what is no number. A number that is too small or too great is the server's own risk.
-fn retry(evidence: &Evidence) -> Verdict {
-    let digits = |retry: &str| !retry.is_empty() && retry.bytes().all(|b| b.is_ascii_digit());
-    let number = each_frame(evidence, |frame| frame.get("retry").is_none_or(digits));
-    let in_range = each_frame(evidence, |frame| {
-        let range = 1000..=3_600_000_u64;
-        frame
-            .get("retry")
-            .is_none_or(|retry| retry.parse().is_ok_and(|retry| range.contains(&retry)))
-    });
-    worst([number, advice(evidence, in_range)])
-}
-
-fn each_frame(evidence: &Evidence, kept: impl Fn(&Frame) -> bool) -> Verdict {
-    each(evidence, |read| {
-        match read.frames.iter().find(|frame| !kept(frame)) {
-            None => Verdict::Pass,
-            Some(frame) => {
-                let fields = frame.fields.iter().map(|(name, value)| {
-                    format!("{name}: {}", value.chars().take(40).collect::<String>())
-                });
-                Verdict::Fail(format!(
-                    "a frame is [{}]",
-                    fields.collect::<Vec<_>>().join(" | ")
-                ))
-            }
-        }
-    })
-}
-
-fn resume(evidence: &Evidence) -> Verdict {
-    let Some((cursor, resumed)) = &evidence.resumed else {
-        let what = if evidence.any_server {
-            "no events came that can be told from each other by an id"
-        } else {
-            "no order with changes: name one with ORDER"
-        };
-        return Verdict::Skip(what.to_owned());
-    };
-    if evidence.any_server
-        && let Ok(seen) = resumed
-        && seen.status == 204
-    {
-        // The standard's own way to say that nothing more comes.
-        return Verdict::Pass;
-    }
-    let event = match &evidence.held {
-        Ok(held) => Transcript::read(&held.body)
-            .resumable()
-            .map_or("message".to_owned(), |frame| frame.event().to_owned()),
-        Err(_) => "message".to_owned(),
-    };
-    stream(resumed, |read| {
-        let again = read.of(&event).any(|frame| frame.get("id") == Some(cursor));
-        expect(!again, || {
-            format!("from {cursor:?} on, {cursor:?} came again")
+pub(super) const P10: Rule = Rule {
+    id: "P10",
+    scope: Scope::Advice,
+    title: "`id` is the last field of a frame",
+    advice: "write id last: some clients store it when they read its line, and lose the event if the rest of the frame is cut off",
+    check: Streams(|streams, _| {
+        each_frame(streams, |frame| {
+            frame.get("id").is_none() || frame.names().last() == Some(&"id")
         })
+    }),
+};
+
+pub(super) const P11: Rule = Rule {
+    id: "P11",
+    scope: Scope::Any,
+    title: "an id has only printable ASCII, so that a header can carry it",
+    advice: "clients ignore an id with NUL, and send the id back as a header's value",
+    check: Streams(|streams, _| {
+        let printable = |id: &str| id.bytes().all(|b| (0x20..0x7f).contains(&b));
+        each_frame(streams, |frame| frame.get("id").is_none_or(printable))
+    }),
+};
+
+pub(super) const P12: Rule = Rule {
+    id: "P12",
+    scope: Scope::Any,
+    title: "`retry` is a number of milliseconds, from 1000 to 3600000",
+    advice: "clients reuse the last `retry` during an outage, so a short one hammers the server; they ignore one that is not a number",
+    check: Streams(retry),
+};
+
+/// Clients ignore a `retry` that is not a number. With a number that is too small or too large, any server harms only itself.
+fn retry(streams: &[Transcript], any_server: bool) -> Verdict {
+    let digits = |retry: &str| !retry.is_empty() && retry.bytes().all(|b| b.is_ascii_digit());
+    let in_range = |retry: &str| {
+        retry
+            .parse()
+            .is_ok_and(|retry| (1000..=3_600_000_u64).contains(&retry))
+    };
+    let all = |kept: &dyn Fn(&str) -> bool| {
+        each_frame(streams, |frame| frame.get("retry").is_none_or(kept))
+    };
+    worst([all(&digits), advice(any_server, all(&in_range))])
+}
+
+pub(super) const P13: Rule = Rule {
+    id: "P13",
+    scope: Scope::Advice,
+    title: "a comment is one line, without a blank line after it",
+    advice: "remove the blank line: some clients dispatch a block without data as an empty message",
+    check: Streams(|streams, _| {
+        each(streams, |read| {
+            expect(read.bare_comments == 0, || {
+                format!("{} blocks have only comments", read.bare_comments)
+            })
+        })
+    }),
+};
+
+fn each_frame(streams: &[Transcript], kept: impl Fn(&Frame) -> bool) -> Verdict {
+    each(streams, |read| {
+        let Some(frame) = read.frames.iter().find(|frame| !kept(frame)) else {
+            return Ok(());
+        };
+        let fields = frame
+            .fields
+            .iter()
+            .map(|(name, value)| format!("{name}: {}", value.chars().take(40).collect::<String>()));
+        fail(format!(
+            "a frame is [{}]",
+            fields.collect::<Vec<_>>().join(" | ")
+        ))
     })
 }

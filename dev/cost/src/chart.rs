@@ -1,4 +1,4 @@
-//! The frontier, drawn: what each setting costs against how late it is.
+//! Draws what each setting costs against how late it is.
 
 use std::error::Error;
 use std::path::Path;
@@ -18,14 +18,14 @@ const OURS: RGBColor = RGBColor(9, 105, 218);
 const FIXED: RGBColor = RGBColor(140, 149, 159);
 const HELD: RGBColor = RGBColor(207, 34, 46);
 
-/// Between check-ins, in seconds.
+/// The intervals of fixed check-ins, in seconds.
 const INTERVALS: [u64; 6] = [1, 2, 3, 5, 10, 15];
 
-/// Draws a panel a trace.
+/// Draws a panel for each trace.
 ///
 /// # Errors
 ///
-/// In one line: the file cannot be written.
+/// The file cannot be written. The error names it.
 pub fn draw(path: &Path, reports: &[(Trace, Report)]) -> Result<(), String> {
     panels(path, reports).map_err(|error| format!("{}: {error}", path.display()))
 }
@@ -70,7 +70,7 @@ fn panel(
         .draw()?;
     let ours = report.points("FRESHNESS=");
     let held = report.points("HOLD=");
-    // Labels stand above a line, and under the lowest one.
+    // Labels are above a line, and below the lowest line.
     let series = [
         (held, HELD, "held all the time", (7, -13)),
         (

@@ -1,4 +1,4 @@
-//! The real functions, and a DynamoDB that says what each call consumed.
+//! The real functions, behind a DynamoDB that reports what each call consumed.
 #![allow(
     dead_code,
     clippy::expect_used,
@@ -25,28 +25,27 @@ use order_status_stream::feed::dynamodb::DynamoDbFeed;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
-/// A DynamoDB with the project's tables.
-pub struct Stage {
+/// A DynamoDB with the project's tables, and a proxy before it that counts.
+pub struct Harness {
     dynamo: Dynamo,
-    /// What watching consumed.
     pub watching: Arc<Mutex<Usage>>,
-    /// Where clients find the DynamoDB that counts.
+    /// The counting proxy.
     endpoint: String,
 }
 
-impl Stage {
+impl Harness {
     pub async fn new() -> Self {
         let dynamo = Dynamo::start("127.0.0.1:0").await.unwrap();
         create_tables(&dynamo.client()).await.unwrap();
         let watching = Arc::default();
-        let meter = Meter {
+        let proxy = CountingProxy {
             client: reqwest::Client::builder().no_proxy().build().unwrap(),
             url: dynamo.endpoint(),
             watching: Arc::clone(&watching),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let app = Router::new().route("/", post(count)).with_state(meter);
+        let app = Router::new().route("/", post(forward)).with_state(proxy);
         tokio::spawn(async move { axum::serve(listener, app).await });
         Self {
             dynamo,
@@ -55,17 +54,17 @@ impl Stage {
         }
     }
 
-    /// The feed, past the meter.
+    /// A feed that nothing counts.
     pub fn feed(&self) -> DynamoDbFeed {
         DynamoDbFeed::new(self.dynamo.client(), FEED)
     }
 
-    /// One of the functions, on the DynamoDB that counts.
+    /// One of the functions, behind the counting proxy.
     pub fn function(&self, name: &str) -> Builder {
         self.on(&self.endpoint, bootstrap(name))
     }
 
-    /// One of the functions, on the DynamoDB itself: with nothing between them that takes time.
+    /// One of the functions, without the proxy, which takes time.
     pub fn direct(&self, bootstrap: PathBuf) -> Builder {
         self.on(&self.dynamo.endpoint(), bootstrap)
     }
@@ -83,24 +82,24 @@ impl Stage {
     }
 }
 
-/// Where `make bench` built a function.
+/// A function that `make bench` built.
 pub fn bootstrap(name: &str) -> PathBuf {
-    let functions = std::env::var_os("FUNCTIONS").expect("make bench says where they are");
+    let functions = std::env::var_os("FUNCTIONS").expect("FUNCTIONS is not set: run `make bench`");
     std::path::absolute(PathBuf::from(functions).join(name)).unwrap()
 }
 
 #[derive(Clone)]
-struct Meter {
+struct CountingProxy {
     client: reqwest::Client,
     url: String,
     watching: Arc<Mutex<Usage>>,
 }
 
-/// Passes a call on, and has DynamoDB say what it consumed.
-async fn count(State(meter): State<Meter>, headers: HeaderMap, body: Bytes) -> Response {
+/// Forwards a call, and asks DynamoDB what it consumed.
+async fn forward(State(proxy): State<CountingProxy>, headers: HeaderMap, body: Bytes) -> Response {
     let mut call: Value = serde_json::from_slice(&body).unwrap();
     call["ReturnConsumedCapacity"] = "TOTAL".into();
-    let mut request = meter.client.post(&meter.url).body(call.to_string());
+    let mut request = proxy.client.post(&proxy.url).body(call.to_string());
     for name in [
         "content-type",
         "x-amz-target",
@@ -113,18 +112,18 @@ async fn count(State(meter): State<Meter>, headers: HeaderMap, body: Bytes) -> R
     }
     let response = request.send().await.unwrap();
     let status = response.status();
-    let answer = response.bytes().await.unwrap();
-    let consumed: Value = serde_json::from_slice(&answer).unwrap();
+    let body = response.bytes().await.unwrap();
+    let consumed: Value = serde_json::from_slice(&body).unwrap();
     let units = consumed["ConsumedCapacity"]["CapacityUnits"].as_f64();
     let target = headers["x-amz-target"].to_str().unwrap();
-    meter.count(target, &call, units.unwrap_or_default());
+    proxy.count(target, &call, units.unwrap_or_default());
     let content_type = [("content-type", "application/x-amz-json-1.0")];
-    (status, content_type, answer).into_response()
+    (status, content_type, body).into_response()
 }
 
-impl Meter {
-    /// Watching is what `stream` reads, and the dwell times that `projector` writes. The rest is done whether or not anybody
-    /// watches: `projector` reads the newest entry alone.
+impl CountingProxy {
+    /// Watching is what `stream` reads, and the dwell times that `projector` writes. All other calls happen whether or not anybody
+    /// watches: `projector` reads only the newest entry.
     fn count(&self, target: &str, call: &Value, units: f64) {
         let mut watching = self.watching.lock().unwrap();
         if target.ends_with(".Query") && call["Limit"] != 1 {

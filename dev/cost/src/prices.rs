@@ -1,0 +1,28 @@
+//! Prices that only the comparison uses. `order_status_stream::prices` has the others, and says which list they are from.
+
+/// DynamoDB on demand: a write request unit, for each KB.
+pub const WRITE_UNIT: f64 = 0.625e-6;
+
+/// API Gateway WebSocket: a message of up to 32 KB.
+pub const WEBSOCKET_MESSAGE: f64 = 1.00e-6;
+
+/// API Gateway WebSocket: a minute of a connection.
+pub const WEBSOCKET_MINUTE: f64 = 0.25e-6;
+
+/// AppSync Events: an operation. Each connect, subscribe, publish and delivery is one.
+pub const APPSYNC_OPERATION: f64 = 1.00e-6;
+
+/// AppSync Events: a minute of a connection.
+pub const APPSYNC_MINUTE: f64 = 0.08e-6;
+
+/// Lambda Managed Instances: an hour of an m7g.large (2 vCPU).
+pub const INSTANCE_HOUR: f64 = 0.0816;
+
+/// Lambda Managed Instances: the management fee, as a part of the instance's price.
+pub const INSTANCE_FEE: f64 = 0.15;
+
+/// Lambda Managed Instances: the most concurrent requests on 2 vCPU (64 each), and so the most streams.
+pub const INSTANCE_STREAMS: f64 = 128.0;
+
+/// Lambda Managed Instances: the fewest instances, one in each of three availability zones.
+pub const FEWEST_INSTANCES: f64 = 3.0;
