@@ -3,7 +3,7 @@
 use std::ops::{Add, AddAssign};
 use std::time::Duration;
 
-use order_status_stream::prices;
+use crate::prices;
 use serde::Serialize;
 
 /// What was used.

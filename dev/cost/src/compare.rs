@@ -2,22 +2,21 @@
 
 use std::time::Duration;
 
-use order_status_stream::prices::{
-    APPSYNC_MINUTE, APPSYNC_OPERATION, CHECK_IN, FEWEST_INSTANCES, INSTANCE_FEE, INSTANCE_HOUR,
-    INSTANCE_STREAMS, LOOK, READ_UNIT, REQUEST, SECOND, WEBSOCKET_MESSAGE, WEBSOCKET_MINUTE,
-    WRITE_UNIT,
-};
-
 use crate::bill::{Bill, Delays, Usage};
 use crate::browser::ONE_WAY;
 use crate::meter::CALL;
+use crate::prices::{
+    APPSYNC_MINUTE, APPSYNC_OPERATION, CHECK_IN, FEWEST_INSTANCES, INSTANCE_FEE, INSTANCE_HOUR,
+    INSTANCE_STREAMS, POLL, READ_UNIT, REQUEST, SECOND, WEBSOCKET_MESSAGE, WEBSOCKET_MINUTE,
+    WRITE_UNIT,
+};
 use crate::trace::{Trace, Visit};
 
 /// Fixed check-ins are tried at so many offsets against the changes: what comes of them is no accident of one.
 const OFFSETS: u32 = 16;
 
 /// How often a held stream looks at the feed by default.
-const LOOKS_A_SECOND: f64 = 2.0;
+const POLLS_A_SECOND: f64 = 2.0;
 
 /// A page that asks a plain endpoint each `interval`, until the order is finished.
 pub fn fixed(trace: &Trace, interval: Duration) -> (Bill, Delays) {
@@ -115,8 +114,8 @@ pub fn alternatives(trace: &Trace) -> Vec<Alternative> {
     let (live, changes) = (live as f64, changes as f64);
     let snapshot = Bill {
         requests: visits * REQUEST,
-        held: visits * (CHECK_IN - REQUEST - LOOK),
-        reads: visits * LOOK,
+        held: visits * (CHECK_IN - REQUEST - POLL),
+        reads: visits * POLL,
         ..Bill::default()
     };
     // A connection is written down when it opens and when it closes, by a function each; who watches is read at each change.
@@ -135,7 +134,7 @@ pub fn alternatives(trace: &Trace) -> Vec<Alternative> {
     let instance_second = INSTANCE_HOUR * (1.0 + INSTANCE_FEE) / 3600.0;
     let streams = Bill {
         requests: (visits + minutes) * REQUEST,
-        reads: minutes * 60.0 * LOOKS_A_SECOND * LOOK,
+        reads: minutes * 60.0 * POLLS_A_SECOND * POLL,
         ..Bill::default()
     };
     let full = Bill {

@@ -7,6 +7,7 @@
 //! - [`browser`]: those who watch, and Lambda before them.
 //! - [`meter`]: DynamoDB, with what it counts.
 //! - [`bill`]: what was used, and what that costs.
+//! - [`prices`]: list prices.
 //! - [`compare`]: the same by other means.
 //! - [`report`]: what is printed.
 //! - [`picture`]: what is drawn.
@@ -24,6 +25,7 @@ pub mod browser;
 pub mod compare;
 pub mod meter;
 pub mod picture;
+pub mod prices;
 pub mod report;
 pub mod shapes;
 pub mod simulate;
