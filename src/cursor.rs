@@ -28,24 +28,6 @@ use sha2::{Digest, Sha256};
 
 use crate::order::Seq;
 
-/// The id of an event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EventId {
-    /// How far the client has seen after the event.
-    Cursor(Cursor),
-    /// `?`, which is not a cursor. The client's own cursor could not be read, and it was not sent `reset` yet.
-    Unreadable,
-}
-
-impl fmt::Display for EventId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Cursor(cursor) => cursor.fmt(f),
-            Self::Unreadable => f.write_str("?"),
-        }
-    }
-}
-
 /// The first two bytes of the SHA-256 of an entry's position, written as four hex digits.
 ///
 /// It shows that an entry of the same number is another one: in a restored feed, a recreated order or a reordered URL.
@@ -286,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tie_is_the_head_of_a_sha256() {
+    fn a_tie_is_the_first_two_bytes_of_a_sha256() {
         // echo -n abc | sha256sum
         assert_eq!(Tie::of("abc"), Tie(0xba78));
     }

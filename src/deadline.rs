@@ -209,7 +209,7 @@ mod tests {
         /// The runtime starts an invocation some milliseconds before the endpoint does: `lambda::delivery` computes its
         /// limit from that earlier start.
         #[test]
-        fn the_limits_nest_for_whoever_starts_earlier(remaining in any_deadline(), earlier in 0u64..=50) {
+        fn the_limits_nest_if_the_delivery_starts_earlier(remaining in any_deadline(), earlier in 0u64..=50) {
             let start = Instant::now();
             let earlier = Deadline::new(start, Some(remaining + ms(earlier.min(remaining.as_millis() as u64 / 20))));
             let later = Deadline::new(start + (earlier.remaining.unwrap() - remaining), Some(remaining));

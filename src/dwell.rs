@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn buckets_are_where_they_start() {
+    fn a_bucket_holds_what_is_between_its_start_and_the_next() {
         for at in 0..BUCKETS {
             assert_eq!(bucket(start(at) * 1.0001), at);
             assert_eq!(bucket(start(at + 1) * 0.9999), at);
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_memoryless_is_learned_as_such() {
+    fn a_constant_hazard_is_learned() {
         let hazard = memoryless(600.0).hazard(1.0);
         for quiet in [15.0, 60.0, 300.0, 600.0, 1200.0] {
             let rate = hazard.at(quiet) * 600.0;
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_takes_a_day_is_not_expected_within_a_minute_and_expected_after_a_day() {
+    fn a_status_of_a_day_is_expected_to_end_after_a_day_and_not_within_a_minute() {
         let mut dwells = Dwells::default();
         for hours in 18..30 {
             dwells.add(Duration::from_secs(hours * 3600), 1.0);

@@ -16,8 +16,8 @@
 //! An event type is one of an enum and an id is a cursor. Neither can hold a line break, so encoding cannot fail:
 //!
 //! ```
-//! use order_status_stream::cursor::{Cursor, EventId};
-//! use order_status_stream::frame::{Event, Frame};
+//! use order_status_stream::cursor::Cursor;
+//! use order_status_stream::frame::{Event, EventId, Frame};
 //!
 //! let cursor = Cursor::parse("3-9f2c", 1).ok_or("not a cursor")?;
 //! let frame = Frame::new(Event::Ready, "{}").id(EventId::Cursor(cursor));
@@ -27,12 +27,12 @@
 //!
 //! [9.2.5 Parsing an event stream]: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::cursor::EventId;
+use crate::cursor::Cursor;
 
 /// A comment without text. Every client skips this line. It is sent to push what stands before it through buffers.
 ///
@@ -69,6 +69,24 @@ impl Event {
             Self::End => Some("end"),
             Self::Expired => Some("expired"),
             Self::Rest => Some("rest"),
+        }
+    }
+}
+
+/// The id of an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EventId {
+    /// How far the client has seen after the event.
+    Cursor(Cursor),
+    /// `?`, which is not a cursor. The client's own cursor could not be read, and it was not sent `reset` yet.
+    Unreadable,
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cursor(cursor) => cursor.fmt(f),
+            Self::Unreadable => f.write_str("?"),
         }
     }
 }
@@ -153,7 +171,7 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cursor::Cursor;
+    use proptest::prelude::*;
 
     #[track_caller]
     fn check(frame: &Frame, expected: &str) {
@@ -198,6 +216,16 @@ mod tests {
                 &Frame::new(event, "{}"),
                 &format!("event: {name}\ndata: {{}}\n\n"),
             );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_id_is_printable_ascii(text in "(0|0-000[1-9]|[1-9][0-9]{0,18}(-[0-9a-f]{4})?~?)(\\.0){0,9}|\\?") {
+            let orders = text.split('.').count();
+            let id = Cursor::parse(&text, orders).map_or(EventId::Unreadable, EventId::Cursor);
+            prop_assert_eq!(id.to_string(), text);
+            prop_assert!(id.to_string().bytes().all(|byte| byte.is_ascii_graphic()));
         }
     }
 }

@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_memoryless_ten_minute_status_is_shown_freshness_late() {
+    fn a_change_once_in_ten_minutes_is_shown_with_the_delay_that_was_set() {
         let hazard = memoryless(600.0);
         for freshness in [0.7, 1.0, 2.0, 5.0] {
             let rest =
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_that_is_due_within_seconds_is_waited_for() {
+    fn the_response_is_held_if_a_change_is_due_within_seconds() {
         let hazard = memoryless(4.0);
         assert_eq!(
             policy(1.0).decide(&[Forecast::Learned(&hazard, 3.0)], 1, 0.5),
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn rests_at_the_floor_are_spread_too() {
+    fn the_shortest_rests_are_spread_too() {
         let hazard = memoryless(4.0);
         let mut millis = std::collections::BTreeSet::new();
         for part in 0..1000 {
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_that_nobody_knows_is_asked_for_a_tenth_of_the_time_so_far() {
+    fn the_rest_for_an_order_without_entries_is_a_tenth_of_the_time_so_far() {
         let rest = |check_ins| rests(policy(0.9).decide(&[Forecast::Unknown(check_ins)], 1, 0.5));
         let mut so_far = 0.0;
         for check_ins in 0..10 {

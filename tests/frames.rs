@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use eventsource_stream::Eventsource;
 use futures_util::{FutureExt, StreamExt, stream};
-use order_status_stream::cursor::{Cursor, EventId};
-use order_status_stream::frame::{COMMENT, Event, Frame};
+use order_status_stream::cursor::Cursor;
+use order_status_stream::frame::{COMMENT, Event, EventId, Frame};
 use proptest::prelude::*;
 
 #[derive(Clone, Debug)]

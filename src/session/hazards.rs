@@ -53,7 +53,7 @@ impl HazardCache {
         match timeout(READ_LIMIT, feed.learned()).await {
             Ok(Ok(dwells)) => self.replace(dwells, clock.epoch_seconds()),
             Ok(Err(error)) => self.unchanged(&error.to_string()),
-            Err(_) => self.unchanged("out of time"),
+            Err(_) => self.unchanged("the read took too long"),
         }
     }
 

@@ -10,9 +10,9 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use super::frames;
-use crate::cursor::{Cursor, EventId, Mark};
+use crate::cursor::{Cursor, Mark};
 use crate::feed::{Discontinuity, Entry};
-use crate::frame::{COMMENT, Frame};
+use crate::frame::{COMMENT, EventId, Frame};
 use crate::order::OrderId;
 
 /// What is sent to a client. An order is named by its index in the request.
