@@ -1,15 +1,15 @@
-//! The only place where a clock is read.
+//! The only module that reads a clock.
 //!
-//! Everything else is handed a [`Clock`], so that tests pause time (`tokio::time::pause`) and choose the date.
+//! All other code gets a [`Clock`] as an argument. So tests can pause time (`tokio::time::pause`) and choose the date.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
-/// The time as it passes for one request or one batch.
+/// The time during one request or one batch.
 ///
-/// The date is read once and moves on with tokio's monotonic clock. It must not outlive the invocation: Lambda freezes
-/// processes between two, and the monotonic clock with them.
+/// The date is read once and moves on with tokio's monotonic clock. Do not use it after the invocation: Lambda freezes the process
+/// between two invocations, and the monotonic clock with it.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: Instant,
@@ -19,7 +19,7 @@ pub struct Clock {
 impl Clock {
     /// A clock that starts at this machine's date.
     pub fn system() -> Self {
-        // A machine whose date lies before 1970 has other troubles; its date then is 1970.
+        // If the machine's date is before 1970, 1970 is used.
         Self::starting_at(
             SystemTime::now()
                 .duration_since(UNIX_EPOCH)
@@ -62,8 +62,7 @@ impl Clock {
 
     /// The time until a date in milliseconds since the Unix epoch, such as a function's deadline.
     ///
-    /// `None` where it has passed: `cargo lambda watch` sends a deadline in January 1970, and means
-    /// none.
+    /// `None` if the date has passed: `cargo lambda watch` sends a deadline in January 1970, which means none.
     pub fn remaining(&self, epoch_millis: u64) -> Option<Duration> {
         Duration::from_millis(epoch_millis).checked_sub(self.epoch())
     }

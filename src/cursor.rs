@@ -1,9 +1,25 @@
-//! How far a client has seen: the event id it sends back.
+//! How far a client has seen: the event id that it sends back. Pure.
 //!
 //! ```text
-//! cursor = mark *( "." mark )                      one mark an order, in the URL's order
-//! mark   = "0" [ "-" 4HEXDIG ]                     nothing seen; the check-ins that found no change, from 0001 to ffff
-//!        / seq [ "-" 4HEXDIG ] [ "~" ]             "~": the order's end was told
+//! cursor = mark *( "." mark )                      one mark for each order, in the URL's order
+//! mark   = "0" [ "-" 4HEXDIG ]                     nothing seen; the number of check-ins without a change, 0001 to ffff
+//!        / seq [ "-" 4HEXDIG ] [ "~" ]             "~": the client was told that the order is finished
+//! ```
+//!
+//! A client has seen the third entry of its first order, and nothing of its second order:
+//!
+//! ```
+//! use order_status_stream::cursor::Cursor;
+//! use order_status_stream::order::Seq;
+//!
+//! let cursor = Cursor::parse("3-9f2c.0", 2).ok_or("not a cursor")?;
+//! assert_eq!(cursor.0[0].seq, Seq(3));
+//! assert_eq!(cursor.0[1].seq, Seq::ZERO);
+//! assert_eq!(cursor.to_string(), "3-9f2c.0");
+//!
+//! // It is not the cursor of a URL with one order.
+//! assert_eq!(Cursor::parse("3-9f2c.0", 1), None);
+//! # Ok::<_, &str>(())
 //! ```
 
 use std::fmt;
@@ -12,11 +28,9 @@ use sha2::{Digest, Sha256};
 
 use crate::order::Seq;
 
-/// A text that is no cursor: the id of a client that brought none that can be read, until `reset` gives it one.
-pub const UNREADABLE: &str = "?";
-
-/// Four hex digits that tie an entry's number to the history it stands in: the first two bytes of the SHA-256 of the
-/// entry's position. A restored feed, a recreated order or a reordered URL is noticed by them.
+/// The first two bytes of the SHA-256 of an entry's position, written as four hex digits.
+///
+/// It shows that an entry of the same number is another one: in a restored feed, a recreated order or a reordered URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tie(u16);
 
@@ -31,15 +45,15 @@ impl Tie {
 /// How far a client has seen one order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Mark {
-    /// The last entry it has seen.
+    /// The last entry that it has seen.
     pub seq: Seq,
-    /// Of that entry; `None` where the client named a bare number, which is taken at its word.
+    /// Of that entry. `None` if the client sent a number only; then nothing is compared.
     pub tie: Option<Tie>,
-    /// It was told that the order is finished.
+    /// The client was told that the order is finished.
     pub ended: bool,
-    /// How many check-ins found no change of the order, if `seq` is zero. The client carries this number, so that an order
-    /// that nobody knows is asked for less and less often. At the largest number it stays.
-    pub asked: u16,
+    /// The number of check-ins that found no entry of the order, if `seq` is zero. The client carries this number, so that it
+    /// comes back less and less often for an order that does not exist. The number stops at its largest value.
+    pub check_ins: u16,
 }
 
 impl Mark {
@@ -48,14 +62,14 @@ impl Mark {
         seq: Seq::ZERO,
         tie: None,
         ended: false,
-        asked: 0,
+        check_ins: 0,
     };
 
     /// Nothing seen, after one more check-in.
     #[must_use]
-    pub fn asked_again(self) -> Self {
+    pub fn after_check_in(self) -> Self {
         Self {
-            asked: self.asked.saturating_add(1),
+            check_ins: self.check_ins.saturating_add(1),
             ..Self::START
         }
     }
@@ -64,10 +78,10 @@ impl Mark {
         if text == "0" {
             return Some(Self::START);
         }
-        if let Some(asked) = text.strip_prefix("0-") {
-            let asked = parse_hex(asked).filter(|asked| *asked > 0)?;
+        if let Some(check_ins) = text.strip_prefix("0-") {
+            let check_ins = parse_hex(check_ins).filter(|check_ins| *check_ins > 0)?;
             return Some(Self {
-                asked,
+                check_ins,
                 ..Self::START
             });
         }
@@ -83,7 +97,7 @@ impl Mark {
             seq: parse_seq(seq)?,
             tie,
             ended,
-            asked: 0,
+            check_ins: 0,
         })
     }
 }
@@ -106,8 +120,8 @@ impl fmt::Display for Mark {
         if let Some(Tie(tie)) = self.tie {
             write!(f, "-{tie:04x}")?;
         }
-        if self.asked > 0 {
-            write!(f, "-{:04x}", self.asked)?;
+        if self.check_ins > 0 {
+            write!(f, "-{:04x}", self.check_ins)?;
         }
         f.write_str(if self.ended { "~" } else { "" })
     }
@@ -118,14 +132,14 @@ impl fmt::Display for Mark {
 pub struct Cursor(pub Vec<Mark>);
 
 impl Cursor {
-    /// Nothing seen yet of so many orders.
+    /// Nothing seen yet, of this number of orders.
     pub fn start(orders: usize) -> Self {
         Self(vec![Mark::START; orders])
     }
 
-    /// Reads the cursor of so many orders. `None` where it is not one: the client is told `reset`.
+    /// Reads the cursor of this number of orders. `None` if the text is not such a cursor: the client is then sent `reset`.
     pub fn parse(text: &str, orders: usize) -> Option<Self> {
-        // Each mark is at most 27 bytes: a longer text is not worth splitting.
+        // A mark has at most 26 bytes and a separator. A longer text is not split.
         if text.len() > orders * 32 {
             return None;
         }
@@ -162,13 +176,13 @@ mod tests {
             seq: Seq(seq),
             tie: tie.map(Tie),
             ended,
-            asked: 0,
+            check_ins: 0,
         }
     }
 
-    fn asked(asked: u16) -> Mark {
+    fn waiting(check_ins: u16) -> Mark {
         Mark {
-            asked,
+            check_ins,
             ..Mark::START
         }
     }
@@ -185,8 +199,8 @@ mod tests {
     #[test]
     fn cursors() {
         check("0", 1, Some(vec![Mark::START]));
-        check("0-0001", 1, Some(vec![asked(1)]));
-        check("0-ffff.0", 2, Some(vec![asked(u16::MAX), Mark::START]));
+        check("0-0001", 1, Some(vec![waiting(1)]));
+        check("0-ffff.0", 2, Some(vec![waiting(u16::MAX), Mark::START]));
         check("3-9f2c", 1, Some(vec![mark(3, Some(0x9f2c), false)]));
         check("3", 1, Some(vec![mark(3, None, false)]));
         check("4-77aa~", 1, Some(vec![mark(4, Some(0x77aa), true)]));
@@ -209,7 +223,7 @@ mod tests {
     #[test]
     fn what_is_no_cursor() {
         let unreadable = [
-            UNREADABLE,
+            "?",
             "",
             "~",
             "0~",
@@ -248,20 +262,20 @@ mod tests {
 
     #[test]
     fn check_ins_are_counted_up_to_a_bound() {
-        assert_eq!(Mark::START.asked_again().to_string(), "0-0001");
-        assert_eq!(asked(0xff).asked_again().to_string(), "0-0100");
-        assert_eq!(asked(u16::MAX).asked_again().to_string(), "0-ffff");
+        assert_eq!(Mark::START.after_check_in().to_string(), "0-0001");
+        assert_eq!(waiting(0xff).after_check_in().to_string(), "0-0100");
+        assert_eq!(waiting(u16::MAX).after_check_in().to_string(), "0-ffff");
     }
 
     #[test]
-    fn a_tie_is_the_head_of_a_sha256() {
+    fn a_tie_is_the_first_two_bytes_of_a_sha256() {
         // echo -n abc | sha256sum
         assert_eq!(Tie::of("abc"), Tie(0xba78));
     }
 
     prop_compose! {
         fn any_mark()(seq in 1..=u64::MAX, tie: Option<u16>, ended: bool, start in prop::bool::weighted(0.2)) -> Mark {
-            if start { asked(tie.unwrap_or(0)) } else { mark(seq, tie, ended) }
+            if start { waiting(tie.unwrap_or(0)) } else { mark(seq, tie, ended) }
         }
     }
 

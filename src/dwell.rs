@@ -1,38 +1,39 @@
-//! How long orders stay in a status, and what that says of when the next change comes. Pure.
+//! How long orders stay in a status, and what this says about the time of the next change. Pure.
 //!
-//! A *dwell time* is the time between the records of two entries of an order's log, kept under the status of the first. The
-//! buckets grow by a
-//! constant factor, because what matters of a dwell time is its order of magnitude, from seconds at a checkout to weeks at sea.
+//! A *dwell time* is the time between the records of two entries of an order's log. It is kept under the status of the first entry.
+//! Dwell times are counted in buckets. Each bucket is wider than the one before by a constant factor, because only the order of
+//! magnitude matters: dwell times last from seconds at a checkout to weeks at sea.
 
 use std::time::Duration;
 
-/// How many buckets there are: the last begins at 97 days.
+/// The number of buckets. The last one begins at 97 days.
 pub const BUCKETS: usize = 48;
 
-/// Each bucket's upper end is so many times its lower. Wider ones blur when a change is due, narrower ones need more orders to
-/// say the same: half and twice the width were tried.
+/// The upper end of a bucket, divided by its lower end. With wider buckets the time of a change is less exact. Narrower ones need
+/// more orders to learn as much. Half and twice the width were tried.
 const FACTOR: f64 = std::f64::consts::SQRT_2;
 
-/// Orders that the prior counts for, spread evenly over the buckets: of what was never seen, a little is still expected.
+/// The weight of the prior, in orders. It is spread evenly over the buckets, so that a dwell time that was never seen is still
+/// possible.
 const PRIOR_ORDERS: f64 = 1.0;
 
-/// After this time an observation counts half: four weeks, so that a season is followed and a weekend is not forgotten.
+/// After this time an observation counts half. With four weeks, the hazards follow a season and do not forget a weekend.
 const HALF_LIFE_SECONDS: f64 = 28.0 * 86_400.0;
 
-/// 2026-01-01T00:00:00Z, when an observation had the weight 1.
+/// 2026-01-01T00:00:00Z. An observation at this time has the weight 1.
 const LANDMARK_SECONDS: f64 = 1_767_225_600.0;
 
-/// The weight of an observation made at a time, in seconds since the Unix epoch.
+/// The weight of an observation at a time in seconds since the Unix epoch.
 ///
-/// What is old fades because what is new weighs more (forward decay, Cormode et al. 2009): so adding is all that is ever done.
-/// Doubles hold such weights until 2104. DynamoDB's numbers do not, see `feed/dynamodb.rs`.
+/// Old observations count less because new ones weigh more (forward decay, Cormode et al. 2009). So weights are only ever added.
+/// A double can hold them until 2104. DynamoDB's numbers cannot, see `feed/dynamodb.rs`.
 pub fn weight(epoch_seconds: u64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "seconds fit a double")]
     let age = epoch_seconds as f64 - LANDMARK_SECONDS;
     (age / HALF_LIFE_SECONDS).exp2()
 }
 
-/// A histogram of dwell times: for each bucket, the weight of the dwell times that it holds.
+/// A histogram of dwell times. It holds the sum of the weights for each bucket.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dwells([f64; BUCKETS]);
 
@@ -48,7 +49,7 @@ impl Dwells {
         self.0[bucket(dwell.as_secs_f64())] += weight;
     }
 
-    /// Adds to a bucket; nothing where there is no such bucket, or no such weight.
+    /// Adds a weight to a bucket. Does nothing if there is no such bucket, or if the weight is not a positive, finite number.
     pub fn add_to_bucket(&mut self, bucket: usize, weight: f64) {
         if let Some(sum) = self.0.get_mut(bucket)
             && weight.is_finite()
@@ -58,7 +59,7 @@ impl Dwells {
         }
     }
 
-    /// Adds all of another histogram.
+    /// Adds another histogram.
     pub fn merge(&mut self, other: &Self) {
         for (sum, weight) in self.0.iter_mut().zip(other.0) {
             *sum += weight;
@@ -76,7 +77,7 @@ impl Dwells {
         buckets.filter(|(_, weight)| *weight > 0.0)
     }
 
-    /// What the histogram says at a time when an observation weighs `now`, see [`weight`].
+    /// The hazard, at a time when an observation weighs `now`, see [`weight`].
     pub fn hazard(&self, now: f64) -> Hazard {
         let orders = self.0.map(|weight| weight / now);
         let seen: f64 = orders.iter().sum();
@@ -85,15 +86,17 @@ impl Dwells {
         let mut stayed = 0.0;
         for bucket in (0..BUCKETS).rev() {
             let near = |other: Option<usize>| other.and_then(|at| orders.get(at)).unwrap_or(&0.0);
-            // Neighbours share: where few orders were seen, between two of them is not nothing.
+            // A bucket shares half of its weight with its neighbours. So the hazard does not drop to almost nothing between
+            // two of a few orders.
             let left = prior
                 + orders[bucket] / 2.0
                 + (near(bucket.checked_sub(1)) + near(Some(bucket + 1))) / 4.0;
             let (from, to) = (start(bucket), start(bucket + 1));
-            // Those that left in this bucket stayed half of it on average. `left` is never zero, so neither is the divisor.
+            // Orders that left in this bucket stayed half of it on average. `left` is never zero, so the divisor is not zero.
             let learned = left / ((stayed + left / 2.0) * (to - from));
             stayed += left;
-            // Between what was learned and what is assumed without, in magnitudes: one order says little, ten nearly all.
+            // The geometric mean of the learned hazard and the unlearned one. The more orders were seen, the more the learned
+            // one counts: one order counts half, ten count ten elevenths.
             let trust = seen / (seen + 1.0);
             rates[bucket] = learned.powf(trust) * unlearned((from + to) / 2.0).powf(1.0 - trust);
         }
@@ -101,22 +104,22 @@ impl Dwells {
     }
 }
 
-/// The chance a second that an order's next change comes now.
+/// The chance per second that an order's next change comes now.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hazard([f64; BUCKETS]);
 
 impl Hazard {
-    /// After so many seconds of quiet. Always positive and finite.
+    /// The hazard if the order has not changed for this number of seconds. It is positive and finite.
     pub fn at(&self, quiet: f64) -> f64 {
         self.0[bucket(quiet)]
     }
 }
 
-/// The hazard where nothing was learned, after so many seconds of quiet.
+/// The hazard if nothing was learned, and the order has not changed for this number of seconds.
 ///
-/// It falls, for what has been quiet for long mostly stays so, but slowly: were it to fall with the quiet time itself, check-ins
-/// would be a third cheaper in shops whose orders take days, and half as dear again as fixed ones where each takes as long as the next
-/// (`make cost SHAPES=1`).
+/// An order that has not changed for long mostly stays so. So the hazard falls, but slowly, with the square root of the time. If it
+/// fell with the time itself, check-ins would be a third cheaper in shops whose orders take days. But in shops where every order
+/// takes the same time, they would cost half as much again as check-ins at fixed intervals (`make cost SHAPES=1`).
 pub fn unlearned(quiet: f64) -> f64 {
     1.0 / (30.0 * (quiet / 60.0).sqrt().max(1.0))
 }
@@ -126,7 +129,7 @@ fn bucket(seconds: f64) -> usize {
     if seconds < 1.0 {
         return 0;
     }
-    // As a cast saturates, there is no number that is out of range.
+    // A cast saturates, so no number is out of range.
     let bucket = 1 + (seconds.ln() / FACTOR.ln()) as usize;
     bucket.min(BUCKETS - 1)
 }
@@ -155,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn buckets_are_where_they_start() {
+    fn a_bucket_holds_what_is_between_its_start_and_the_next() {
         for at in 0..BUCKETS {
             assert_eq!(bucket(start(at) * 1.0001), at);
             assert_eq!(bucket(start(at + 1) * 0.9999), at);
@@ -164,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_memoryless_is_learned_as_such() {
+    fn a_constant_hazard_is_learned() {
         let hazard = memoryless(600.0).hazard(1.0);
         for quiet in [15.0, 60.0, 300.0, 600.0, 1200.0] {
             let rate = hazard.at(quiet) * 600.0;
@@ -173,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_takes_a_day_is_not_expected_within_a_minute_and_expected_after_a_day() {
+    fn a_status_of_a_day_is_expected_to_end_after_a_day_and_not_within_a_minute() {
         let mut dwells = Dwells::default();
         for hours in 18..30 {
             dwells.add(Duration::from_secs(hours * 3600), 1.0);

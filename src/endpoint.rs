@@ -1,32 +1,27 @@
-//! An HTTP request becomes a response.
+//! From an HTTP request to a response.
 
-mod answer;
-mod question;
+mod reading;
+mod request;
+mod response;
 
-use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use futures_util::future::try_join_all;
 use http::{Method, Response, StatusCode};
 use serde_json::json;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use crate::access::{Access, AccessError};
-use crate::clock::Clock;
 use crate::cursor::{Cursor, Mark};
-use crate::feed::{Consistency, Entry, Feed, FeedError, Reading};
-use crate::hold::held_for;
+use crate::feed::{Entry, Feed};
+use crate::invocation::Invocation;
 use crate::order::OrderId;
 use crate::request::Request;
-use crate::session::{Pace, PublicChange, Session, Shared, show_only};
+use crate::session::{PublicChange, Session, Shared, Timing};
 use crate::settings::StreamSettings;
 
-pub use answer::Body;
-use question::{Question, QuestionError};
-
-/// A response must have begun before its client, or a proxy, loses patience.
-const LONGEST_READING: Duration = Duration::from_secs(3);
+use reading::{newest_of_each, nothing_since, within_limit};
+use request::{EventsRequest, EventsRequestError};
+pub use response::Body;
 
 /// Serves `GET /orders/{orderId}/events` and `GET /orders/events?order=A&order=B`.
 #[derive(Debug)]
@@ -48,168 +43,109 @@ impl<F: Feed> Endpoint<F> {
         }
     }
 
-    /// Responds to a Lambda event, which has to be responded to by the deadline (0 is none), in milliseconds since the
-    /// Unix epoch. An event that is not an HTTP request is answered 400: a function error would raise an alarm.
-    pub async fn respond_to_event(
-        &self,
-        event: &str,
-        deadline: u64,
-        clock: Clock,
-        random: fastrand::Rng,
-    ) -> Response<Body> {
+    /// Responds to a Lambda event. If the event is not an HTTP request, the response is a 400: a function error would raise an
+    /// alarm.
+    pub async fn respond_to_event(&self, event: &str, invocation: Invocation) -> Response<Body> {
         match Request::read(event) {
-            Ok(request) => {
-                let request = request.with_deadline(deadline);
-                self.respond(&request, clock, random).await
-            }
-            Err(error) => answer::problem(StatusCode::BAD_REQUEST, error.to_string()),
+            Ok(request) => self.respond(&request, invocation).await,
+            Err(error) => response::problem(StatusCode::BAD_REQUEST, error.to_string()),
         }
     }
 
-    /// Answers a request. What will pass by itself is answered 200 and a time to come back: for
-    /// anything else than 200 an `EventSource` gives up for good.
-    pub async fn respond(
-        &self,
-        request: &Request,
-        clock: Clock,
-        random: fastrand::Rng,
-    ) -> Response<Body> {
-        let response = match Question::read(request, &self.settings.base_path) {
-            Err(error) => answer::problem(status(&error), error.to_string()),
-            Ok(_) if request.method() == Method::OPTIONS => answer::options(),
-            Ok(question) => self.answer(request, question, clock, random).await,
+    /// Responds to a request. If a stream cannot be served now but can later, the response is a 200 that says when to come
+    /// back, because an `EventSource` gives up for good on any other status.
+    pub async fn respond(&self, request: &Request, invocation: Invocation) -> Response<Body> {
+        let response = match EventsRequest::read(request, &self.settings.base_path) {
+            Err(error) => response::problem(status(&error), error.to_string()),
+            Ok(_) if request.method() == Method::OPTIONS => response::options(),
+            Ok(asked) => self.check_access(request, asked, invocation).await,
         };
         match *request.method() {
-            Method::HEAD => answer::without_body(response),
+            Method::HEAD => response::without_body(response),
             _ => response,
         }
     }
 
-    /// The feed is asked after access alone: what a client is denied does not depend on what is
-    /// there.
-    async fn answer(
+    /// The feed is read only after access was given. So what a denied client learns does not depend on what the feed holds.
+    async fn check_access(
         &self,
         request: &Request,
-        question: Question,
-        clock: Clock,
-        random: fastrand::Rng,
+        asked: EventsRequest,
+        invocation: Invocation,
     ) -> Response<Body> {
-        let deadline = request.deadline();
-        // A token for longer than time can be told is one for ever.
+        let clock = invocation.clock;
+        // A token that is valid for longer than an `Instant` can hold never expires.
         let expiry =
             |lasts: Option<Duration>| lasts.and_then(|lasts| clock.now().checked_add(lasts));
-        match self.access.check(request, &question.orders, &clock).await {
-            Ok(_) if question.as_json => self.snapshot(&question.orders, deadline, &clock).await,
-            Ok(pass) => {
-                let expiry = expiry(pass.lasts);
-                self.stream(question, expiry, deadline, clock, random).await
-            }
-            Err(AccessError::KeysUnavailable) if !question.as_json => {
+        match self.access.check(request, &asked.orders, &clock).await {
+            Ok(_) if asked.as_json => self.snapshot(&asked.orders, &invocation).await,
+            Ok(pass) => self.stream(asked, expiry(pass.lasts), invocation).await,
+            Err(AccessError::KeysUnavailable) if !asked.as_json => {
                 let expiry = expiry(self.access.unverified_expiry(request, &clock));
-                let pace = self.pace(&question, Duration::ZERO, expiry, &clock);
-                answer::event_stream(self.session(question, clock, pace, random).postponed())
+                let timing = self.timing(&asked, Duration::ZERO, expiry, &invocation);
+                response::event_stream(self.session(asked, timing, invocation).postponed())
             }
-            Err(error) => answer::denied(&error),
+            Err(error) => response::denied(&error),
         }
     }
 
-    /// `deadline`: of the function, in milliseconds since the Unix epoch.
     async fn stream(
         &self,
-        question: Question,
+        asked: EventsRequest,
         expiry: Option<Instant>,
-        deadline: u64,
-        clock: Clock,
-        mut random: fastrand::Rng,
+        mut invocation: Invocation,
     ) -> Response<Body> {
-        let cursor = question.cursor.as_ref();
+        let cursor = asked.cursor.as_ref();
         if let Some(ended) = cursor.filter(|cursor| cursor.ended()) {
-            let reading = self.nothing_since(&question.orders, ended, &clock);
-            match calmly(clock.remaining(deadline), reading).await {
-                Ok(true) => return answer::no_content(),
+            let reading = nothing_since(&self.feed, &asked.orders, ended, &invocation.clock);
+            match within_limit(&invocation, reading).await {
+                Ok(true) => return response::no_content(),
                 Ok(false) => {}
-                Err(error) => tracing::warn!(%error, "not seen whether the orders are finished"),
+                Err(error) => {
+                    tracing::warn!(%error, "could not read whether the orders are still finished");
+                }
             }
         }
-        let remaining = clock.remaining(deadline);
-        let held = held_for(self.settings.window, remaining, random.f64());
-        let pace = self.pace(&question, held, expiry, &clock);
-        answer::event_stream(self.session(question, clock, pace, random))
+        // A window is up to a fifth shorter, so that streams that were opened together do not end together.
+        let jitter = 1.0 - invocation.random.f64() / 5.0;
+        let window = self.settings.window.mul_f64(jitter);
+        let timing = self.timing(&asked, window, expiry, &invocation);
+        response::event_stream(self.session(asked, timing, invocation))
     }
 
-    fn pace(
+    fn timing(
         &self,
-        question: &Question,
-        held: Duration,
+        asked: &EventsRequest,
+        window: Duration,
         expiry: Option<Instant>,
-        clock: &Clock,
-    ) -> Pace {
-        let end = clock.now() + held;
-        Pace {
+        invocation: &Invocation,
+    ) -> Timing {
+        let now = invocation.clock.now();
+        Timing {
             poll_interval: self.settings.poll_interval,
             heartbeat: self.settings.heartbeat,
-            end: expiry.map_or(end, |expiry| expiry.min(end)),
-            expiry,
+            limits: invocation.deadline.limits(now, window, expiry),
             policy: self.settings.policy,
-            first_visit: question.first_visit,
+            first_visit: asked.first_visit,
         }
     }
 
-    fn session(
-        &self,
-        Question { orders, cursor, .. }: Question,
-        clock: Clock,
-        pace: Pace,
-        random: fastrand::Rng,
-    ) -> Session<F> {
+    fn session(&self, asked: EventsRequest, timing: Timing, invocation: Invocation) -> Session<F> {
         let (feed, shared) = (self.feed.clone(), self.shared.clone());
-        Session::new(feed, orders, cursor, clock, pace, shared, random)
-    }
-
-    /// Whether the client, which was told that its orders are finished, has missed nothing since.
-    /// 204 closes a tab for good, so every order is read, and no lagging replica is asked.
-    async fn nothing_since(
-        &self,
-        orders: &[OrderId],
-        cursor: &Cursor,
-        clock: &Clock,
-    ) -> Result<bool, FeedError> {
-        let orders = orders.iter().zip(&cursor.0);
-        let readings = orders.map(|(order, mark)| self.is_unchanged(order, mark, clock));
-        Ok(try_join_all(readings).await?.into_iter().all(|it| it))
-    }
-
-    async fn is_unchanged(
-        &self,
-        order: &OrderId,
-        mark: &Mark,
-        clock: &Clock,
-    ) -> Result<bool, FeedError> {
-        let unchanged = |reading: &Reading| {
-            let finished = reading.newest().is_some_and(|newest| newest.terminal);
-            finished && reading.after(mark).is_ok_and(<[_]>::is_empty)
-        };
-        let page = self.feed.read(order, mark.seq, Consistency::Strong).await?;
-        if unchanged(&Reading::new(page.entries, clock)) {
-            return Ok(!page.more);
-        }
-        // The entry of the mark may have expired: the end of the log still says how the order ended.
-        let page = self.feed.latest(order, Consistency::Strong).await?;
-        let reading = Reading::latest(page.entries, clock);
-        // If the whole log has expired, nothing came after the end.
-        Ok(reading.newest().is_none() || unchanged(&reading))
+        Session::new(feed, shared, asked.orders, asked.cursor, timing, invocation)
     }
 
     /// The newest change of each order, and the cursor from which a stream goes on.
-    async fn snapshot(&self, orders: &[OrderId], deadline: u64, clock: &Clock) -> Response<Body> {
-        let newest = try_join_all(orders.iter().map(|order| self.newest(order, clock)));
-        let newest = match calmly(clock.remaining(deadline), newest).await {
+    async fn snapshot(&self, orders: &[OrderId], invocation: &Invocation) -> Response<Body> {
+        let public = &self.settings.public_attributes;
+        let newest = newest_of_each(&self.feed, orders, public, &invocation.clock);
+        let newest = match within_limit(invocation, newest).await {
             Ok(newest) => newest,
             Err(error) => {
-                tracing::warn!(%error, "no snapshot");
-                // Whoever asks for JSON reads the status.
+                tracing::warn!(%error, "could not read the newest changes for a JSON response");
+                // A client that asks for JSON reads the status.
                 let detail = "the feed cannot be read at the moment".to_owned();
-                return answer::problem(StatusCode::SERVICE_UNAVAILABLE, detail);
+                return response::problem(StatusCode::SERVICE_UNAVAILABLE, detail);
             }
         };
         let marks = newest
@@ -217,47 +153,14 @@ impl<F: Feed> Endpoint<F> {
             .map(|entry| entry.as_ref().map_or(Mark::START, Entry::mark));
         let cursor = Cursor(marks.collect()).to_string();
         let changes: Vec<_> = newest.iter().flatten().map(PublicChange::from).collect();
-        answer::json(&json!({ "orders": changes, "cursor": cursor }))
-    }
-
-    async fn newest(&self, order: &OrderId, clock: &Clock) -> Result<Option<Entry>, FeedError> {
-        let mut newest = self.feed.newest(order).await?;
-        if newest.as_ref().is_some_and(|entry| entry.is_expired(clock)) {
-            let page = self.feed.latest(order, Consistency::Strong).await?;
-            newest = Reading::latest(page.entries, clock).into_entries().pop();
-        }
-        if let Some(entry) = &mut newest {
-            show_only(&self.settings.public_attributes, entry);
-        }
-        Ok(newest)
+        response::json(&json!({ "orders": changes, "cursor": cursor }))
     }
 }
 
-/// What is read before a response begins: within a time, and where it panics it has failed. The
-/// platform would make a 502 of either, for which browsers give up.
-async fn calmly<T>(
-    remaining: Option<Duration>,
-    reading: impl Future<Output = Result<T, FeedError>>,
-) -> Result<T, FeedError> {
-    let limit = remaining.map_or(LONGEST_READING, |left| LONGEST_READING.min(left / 2));
-    let reading = AssertUnwindSafe(reading).catch_unwind();
-    let failed = |message: &str| {
-        Err(FeedError::Unavailable {
-            message: message.to_owned(),
-            source: message.into(),
-        })
-    };
-    match timeout(limit, reading).await {
-        Ok(Ok(read)) => read,
-        Ok(Err(_)) => failed("the reading panicked"),
-        Err(_) => failed("the reading took too long"),
-    }
-}
-
-fn status(error: &QuestionError) -> StatusCode {
+fn status(error: &EventsRequestError) -> StatusCode {
     match error {
-        QuestionError::NotFound(_) => StatusCode::NOT_FOUND,
-        QuestionError::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        EventsRequestError::NotFound(_) => StatusCode::NOT_FOUND,
+        EventsRequestError::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         _ => StatusCode::BAD_REQUEST,
     }
 }

@@ -1,4 +1,4 @@
-//! Server-Sent Events: frames to bytes.
+//! Server-Sent Events: from frames to bytes. Pure.
 //!
 //! The grammar (WHATWG HTML, [9.2.5 Parsing an event stream]):
 //!
@@ -13,65 +13,105 @@
 //! What is written here is narrower: LF line ends, always a `data` field, `id` last. `docs/protocol.md` says which client
 //! needs which of these.
 //!
+//! An event type is one of an enum and an id is a cursor. Neither can hold a line break, so encoding cannot fail:
+//!
+//! ```
+//! use order_status_stream::cursor::Cursor;
+//! use order_status_stream::frame::{Event, EventId, Frame};
+//!
+//! let cursor = Cursor::parse("3-9f2c", 1).ok_or("not a cursor")?;
+//! let frame = Frame::new(Event::Ready, "{}").id(EventId::Cursor(cursor));
+//! assert_eq!(frame.encode(), "event: ready\ndata: {}\nid: 3-9f2c\n\n");
+//! # Ok::<_, &str>(())
+//! ```
+//!
 //! [9.2.5 Parsing an event stream]: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use bytes::Bytes;
-use thiserror::Error;
 
-/// A comment without text: a line that every client skips, written to push what stands before it through buffers.
+use crate::cursor::Cursor;
+
+/// A comment without text. Every client skips this line. It is sent to push what stands before it through buffers.
 ///
 /// One line, without a blank one after it: some clients dispatch a block without data as an empty message.
 pub const COMMENT: Bytes = Bytes::from_static(b":\n");
 
+/// The types of events. `docs/protocol.md` says what each of them means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A change of an order. Its type is the default one, `message`, so `onmessage` gets it.
+    Change,
+    /// `hello`
+    Hello,
+    /// `ready`
+    Ready,
+    /// `reset`
+    Reset,
+    /// `end`
+    End,
+    /// `expired`
+    Expired,
+    /// `rest`
+    Rest,
+}
+
+impl Event {
+    /// The value of the `event` field; `None` for a frame without this field.
+    pub const fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Change => None,
+            Self::Hello => Some("hello"),
+            Self::Ready => Some("ready"),
+            Self::Reset => Some("reset"),
+            Self::End => Some("end"),
+            Self::Expired => Some("expired"),
+            Self::Rest => Some("rest"),
+        }
+    }
+}
+
+/// The id of an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EventId {
+    /// How far the client has seen after the event.
+    Cursor(Cursor),
+    /// `?`, which is not a cursor. The client's own cursor could not be read, and it was not sent `reset` yet.
+    Unreadable,
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cursor(cursor) => cursor.fmt(f),
+            Self::Unreadable => f.write_str("?"),
+        }
+    }
+}
+
 /// An event, with the reconnection time and the event id that it sets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
-    event: Option<String>,
+    event: Event,
     retry: Option<Duration>,
     data: String,
-    id: Option<String>,
-}
-
-/// Why a text cannot be a field of a [`Frame`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum FrameError {
-    /// An event type with a line break would end its field early.
-    #[error("an event type has no line break")]
-    EventType,
-    /// An id with a line break would end its field early; one with NUL is ignored by clients.
-    #[error("an event id has no line break and no NUL")]
-    Id,
+    id: Option<EventId>,
 }
 
 impl Frame {
-    /// An event of the type `message`, the one which `onmessage` gets.
-    pub fn message(data: impl Into<String>) -> Self {
+    /// A frame that sets neither the reconnection time nor the event id.
+    pub fn new(event: Event, data: impl Into<String>) -> Self {
         Self {
-            event: None,
+            event,
             retry: None,
             data: data.into(),
             id: None,
         }
     }
 
-    /// Gives the event a type of its own.
-    ///
-    /// # Errors
-    ///
-    /// [`FrameError::EventType`] where the type holds CR or LF.
-    pub fn event(mut self, event: impl Into<String>) -> Result<Self, FrameError> {
-        let event = event.into();
-        if event.contains(['\r', '\n']) {
-            return Err(FrameError::EventType);
-        }
-        self.event = Some(event);
-        Ok(self)
-    }
-
-    /// Sets the client's reconnection time, in whole milliseconds.
+    /// Sets the client's reconnection time. The frame holds it in whole milliseconds.
     #[must_use]
     pub fn retry(mut self, retry: Duration) -> Self {
         self.retry = Some(retry);
@@ -79,23 +119,16 @@ impl Frame {
     }
 
     /// Sets the client's last event id.
-    ///
-    /// # Errors
-    ///
-    /// [`FrameError::Id`] where the id holds CR, LF or NUL.
-    pub fn id(mut self, id: impl Into<String>) -> Result<Self, FrameError> {
-        let id = id.into();
-        if id.contains(['\r', '\n', '\0']) {
-            return Err(FrameError::Id);
-        }
+    #[must_use]
+    pub fn id(mut self, id: EventId) -> Self {
         self.id = Some(id);
-        Ok(self)
+        self
     }
 
     /// The bytes on the wire. A client reads CR and CRLF in the data as LF.
     pub fn encode(&self) -> Bytes {
         let mut text = String::with_capacity(self.data.len() + 64);
-        if let Some(event) = &self.event {
+        if let Some(event) = self.event.name() {
             field(&mut text, "event", event);
         }
         if let Some(retry) = self.retry {
@@ -106,7 +139,7 @@ impl Frame {
             field(&mut text, "data", line);
         }
         if let Some(id) = &self.id {
-            field(&mut text, "id", id);
+            field(&mut text, "id", &id.to_string());
         }
         text.push('\n');
         text.into()
@@ -138,40 +171,61 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[track_caller]
-    fn check(frame: Result<Frame, FrameError>, expected: Result<&str, FrameError>) {
-        let found = frame.map(|frame| String::from_utf8_lossy(&frame.encode()).into_owned());
-        assert_eq!(found, expected.map(str::to_owned));
+    fn check(frame: &Frame, expected: &str) {
+        assert_eq!(String::from_utf8_lossy(&frame.encode()), expected);
+    }
+
+    fn id(text: &str) -> EventId {
+        Cursor::parse(text, 1).map_or(EventId::Unreadable, EventId::Cursor)
     }
 
     #[test]
     fn bytes_on_the_wire() {
-        let data = Frame::message;
-        check(Ok(data("{}")), Ok("data: {}\n\n"));
-        check(Ok(data("")), Ok("data: \n\n"));
-        check(Ok(data(" a")), Ok("data:  a\n\n"));
+        let data = |data: &str| Frame::new(Event::Change, data);
+        check(&data("{}"), "data: {}\n\n");
+        check(&data(""), "data: \n\n");
+        check(&data(" a"), "data:  a\n\n");
         check(
-            Ok(data("a\nb\rc\r\nd\n\r")),
-            Ok("data: a\ndata: b\ndata: c\ndata: d\ndata: \ndata: \n\n"),
+            &data("a\nb\rc\r\nd\n\r"),
+            "data: a\ndata: b\ndata: c\ndata: d\ndata: \ndata: \n\n",
         );
-        check(data("ü🚚").id("3-9f2c"), Ok("data: ü🚚\nid: 3-9f2c\n\n"));
-        check(data("{}").id(""), Ok("data: {}\nid: \n\n"));
+        check(&data("ü🚚").id(id("3-9f2c")), "data: ü🚚\nid: 3-9f2c\n\n");
+        check(&data("{}").id(id("?")), "data: {}\nid: ?\n\n");
         check(
-            data("{}")
+            &Frame::new(Event::Hello, "{}")
                 .retry(Duration::from_micros(1_180_900))
-                .event("hello")
-                .and_then(|frame| frame.id("0")),
-            Ok("event: hello\nretry: 1180\ndata: {}\nid: 0\n\n"),
+                .id(id("0")),
+            "event: hello\nretry: 1180\ndata: {}\nid: 0\n\n",
         );
     }
 
     #[test]
-    fn what_would_break_the_framing_is_refused() {
-        for bad in ["a\nb", "a\rb", "a\r\nb", "a\0b"] {
-            check(Frame::message("").id(bad), Err(FrameError::Id));
+    fn event_types() {
+        for (event, name) in [
+            (Event::Hello, "hello"),
+            (Event::Ready, "ready"),
+            (Event::Reset, "reset"),
+            (Event::End, "end"),
+            (Event::Expired, "expired"),
+            (Event::Rest, "rest"),
+        ] {
+            check(
+                &Frame::new(event, "{}"),
+                &format!("event: {name}\ndata: {{}}\n\n"),
+            );
         }
-        check(Frame::message("").event("a\nb"), Err(FrameError::EventType));
-        check(Frame::message("").event("a\rb"), Err(FrameError::EventType));
+    }
+
+    proptest! {
+        #[test]
+        fn an_id_is_printable_ascii(text in "(0|0-000[1-9]|[1-9][0-9]{0,18}(-[0-9a-f]{4})?~?)(\\.0){0,9}|\\?") {
+            let orders = text.split('.').count();
+            let id = Cursor::parse(&text, orders).map_or(EventId::Unreadable, EventId::Cursor);
+            prop_assert_eq!(id.to_string(), text);
+            prop_assert!(id.to_string().bytes().all(|byte| byte.is_ascii_graphic()));
+        }
     }
 }

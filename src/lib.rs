@@ -1,29 +1,29 @@
 //! Live order status in the browser: Server-Sent Events from AWS Lambda, fed by a DynamoDB Stream.
 //!
-//! The modules, in the order in which a change passes them:
-//!
 //! ```text
-//!  Orders table ──stream──▶ projector ──append──▶ Feed table ──look──▶ stream ──SSE──▶ browser
+//!  Orders table ──stream──▶ projector ──append──▶ Feed table ◀──poll── stream ──SSE──▶ browser
 //! ```
 //!
-//! - [`order`]: what the public knows of an order.
-//! - [`change`]: a stream record, read as a change of that. Pure.
+//! The modules, in the order in which a change passes them:
+//!
+//! - [`order`]: what the public may know of an order.
+//! - [`change`]: a change of that, read from a stream record. Pure.
 //! - [`number`], [`timestamp`]: what shops write as numbers and times. Pure.
-//! - [`projector`]: a batch of records becomes entries of the feed, and the records that must come again.
+//! - [`projector`]: turns a batch of records into entries of the feed, and says which records must come again.
 //! - [`feed`]: a log for each order, in DynamoDB or in memory.
 //! - [`cursor`]: how far a client has seen. Pure.
 //! - [`dwell`]: how long orders stay in a status. Pure.
 //! - [`hold`]: hold or rest, and for how long. Pure.
-//! - [`session`]: one response, from a cursor, through the feed, to a clean ending.
-//! - [`frame`]: Server-Sent Events to bytes. Pure.
-//! - [`access`]: a token becomes the orders that it opens.
-//! - [`request`]: a Lambda event, read as an HTTP request. Pure.
-//! - [`endpoint`]: an HTTP request becomes a response.
-//! - [`delivery`]: which is brought to Lambda, or given up.
-//! - [`runtime`]: between `lambda_runtime` and the endpoint.
+//! - [`session`]: one response, from a cursor, through the feed, to a clean end.
+//! - [`frame`]: from Server-Sent Events to bytes. Pure.
+//! - [`access`]: which orders a token opens.
+//! - [`request`]: an HTTP request, read from a Lambda event. Pure.
+//! - [`endpoint`]: from an HTTP request to a response.
+//! - [`lambda`]: between `lambda_runtime` and the endpoint.
 //!
-//! Beside the path: [`clock`] is the only place that reads one, [`settings`] the environment, [`prices`] what AWS asks,
-//! [`telemetry`] the logs, [`nodelay`] a socket option. The binaries `projector` and `stream` put these together and do nothing else.
+//! All of them use these: [`clock`] is the only module that reads a clock. [`deadline`] has every time limit of a response.
+//! [`invocation`] is what one invocation gets. [`settings`] reads the settings. [`prices`] are those of AWS. [`telemetry`] writes
+//! the logs. The binaries `projector` and `stream` only put these together.
 //!
 //! Nothing here knows whether it runs on Lambda, under `cargo lambda watch` or in a test.
 
@@ -31,19 +31,19 @@ pub mod access;
 pub mod change;
 pub mod clock;
 pub mod cursor;
-pub mod delivery;
+pub mod deadline;
 pub mod dwell;
 pub mod endpoint;
 pub mod feed;
 pub mod frame;
 pub mod hold;
-pub mod nodelay;
+pub mod invocation;
+pub mod lambda;
 pub mod number;
 pub mod order;
 pub mod prices;
 pub mod projector;
 pub mod request;
-pub mod runtime;
 pub mod session;
 pub mod settings;
 pub mod telemetry;

@@ -1,11 +1,11 @@
 //! A Lambda event, read as an HTTP request. Pure.
 //!
 //! `lambda_http` reads far more of an event than is needed here, and panics if path and query do not make a URI. A
-//! Function URL hands `?q=a+b` over as `q=a b`, which does not: anyone could make the function fail. So the few
-//! members that matter are read here, and a member of an unexpected type counts as absent.
+//! Function URL passes `?q=a+b` on as `q=a b`, which is not part of a URI: anyone could make the function fail. So this module
+//! reads only the members that are needed. A member of an unexpected type counts as absent.
 //!
-//! The shapes: a Function URL and an HTTP API of API Gateway (payload format 2.0), a REST API of API Gateway (1.0), an
-//! Application Load Balancer.
+//! It reads the events of a Function URL and of an HTTP API of API Gateway (payload format 2.0), of a REST API of API Gateway
+//! (1.0), and of an Application Load Balancer.
 
 use std::fmt;
 
@@ -23,16 +23,15 @@ pub struct Request {
     path: String,
     parameters: Vec<(Vec<u8>, Vec<u8>)>,
     headers: Vec<(String, String)>,
-    deadline: u64,
 }
 
-/// The event is not an HTTP request: someone invoked the function with something else.
+/// The event is not an HTTP request. Somebody has invoked the function with something else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("the event is not an HTTP request: it needs a method and a path")]
 pub struct EventError;
 
 impl Request {
-    /// A request without headers and deadline.
+    /// A request without headers.
     pub fn new(method: Method, path_and_query: &str) -> Self {
         let (path, query) = path_and_query
             .split_once('?')
@@ -42,7 +41,6 @@ impl Request {
             path: path.to_owned(),
             parameters: parameters(query),
             headers: Vec::new(),
-            deadline: 0,
         }
     }
 
@@ -63,21 +61,13 @@ impl Request {
             path: path.ok_or(EventError)?,
             parameters: event.parameters(context.elb.is_some()),
             headers: event.headers(),
-            deadline: 0,
         })
     }
 
-    /// The request with one header more.
+    /// The request with one more header.
     #[must_use]
     pub fn with_header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// The request, to be answered by a time, in milliseconds since the Unix epoch. 0 is no deadline.
-    #[must_use]
-    pub fn with_deadline(mut self, deadline: u64) -> Self {
-        self.deadline = deadline;
         self
     }
 
@@ -86,14 +76,9 @@ impl Request {
         &self.method
     }
 
-    /// The path as it came, usually percent-encoded.
+    /// The path as the event has it, usually percent-encoded.
     pub fn path(&self) -> &str {
         &self.path
-    }
-
-    /// When the response must be complete, in milliseconds since the Unix epoch. 0 is no deadline.
-    pub fn deadline(&self) -> u64 {
-        self.deadline
     }
 
     /// The values of a query parameter, decoded.
@@ -103,7 +88,7 @@ impl Request {
         found.map(|(_, value)| value.as_slice())
     }
 
-    /// The values of a header. Cookies of the event are among those of `cookie`.
+    /// The values of a header. The values of `cookie` include the event's own list of cookies.
     pub fn headers<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         let named = |(known, _): &&(String, _)| known.eq_ignore_ascii_case(name);
         let found = self.headers.iter().filter(named);
@@ -142,7 +127,7 @@ struct Http<'a> {
 }
 
 impl Event<'_> {
-    /// API Gateway decodes the parameters that it lists, a load balancer does not.
+    /// The query parameters. API Gateway decodes the parameters that it lists; a load balancer does not.
     fn parameters(&self, encoded: bool) -> Vec<(Vec<u8>, Vec<u8>)> {
         if let Some(query) = text(self.raw_query_string) {
             return parameters(&query);
@@ -169,7 +154,7 @@ impl Event<'_> {
     }
 }
 
-/// The parameters of a query, as `application/x-www-form-urlencoded` has them: `+` is a space.
+/// The parameters of a query, read as `application/x-www-form-urlencoded`: `+` is a space.
 fn parameters(query: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
     pairs
@@ -182,7 +167,7 @@ fn form_decoded(text: &str) -> Vec<u8> {
     percent_decode(text.replace('+', " ").as_bytes()).collect()
 }
 
-/// Names and values of two objects, of which the first has lists and is preferred.
+/// The names and values of two objects. The first object has lists of values. If both have a name, the first one counts.
 fn pairs(lists: Option<&RawValue>, single: Option<&RawValue>) -> Vec<(String, String)> {
     let [lists, single] = [lists, single].map(|value| object::<Members<'_>>(value).0);
     let single = single
@@ -199,7 +184,7 @@ fn pairs(lists: Option<&RawValue>, single: Option<&RawValue>) -> Vec<(String, St
         .collect()
 }
 
-/// A string, or the strings of a list.
+/// The value if it is a string, or the strings in it if it is a list.
 fn texts(value: Option<&RawValue>) -> Vec<String> {
     let list = value.and_then(|value| serde_json::from_str::<Vec<&RawValue>>(value.get()).ok());
     let values = list.unwrap_or_else(|| value.into_iter().collect());
@@ -219,8 +204,8 @@ fn object<'a, T: Default + Deserialize<'a>>(value: Option<&'a RawValue>) -> T {
     object.unwrap_or_default()
 }
 
-/// A string. It is read as bytes, because half of a surrogate pair (`"\ud800"`) is an error in a `String`: an odd byte in
-/// one header must not make the whole event unreadable.
+/// A string. It is read as bytes, because half of a surrogate pair (`"\ud800"`) is an error in a `String`. An odd byte in one
+/// header must not make the whole event unreadable.
 #[derive(PartialEq, Eq)]
 struct Text(String);
 
@@ -242,7 +227,7 @@ impl<'de> Deserialize<'de> for Text {
     }
 }
 
-/// The members of an object, in their order.
+/// The members of an object, in the order of the text.
 #[derive(Default)]
 struct Members<'a>(Vec<(Text, &'a RawValue)>);
 

@@ -1,23 +1,25 @@
-//! One response: from a cursor, through the feed, to a clean ending.
+//! One response: from a cursor, through the feed, to a clean end.
 //!
 //! ```text
-//! Opening ──▶ Reading ──▶ Deciding ──▶ Live ──▶ Over
+//! Opening ──▶ Reading ──▶ Deciding ──▶ Held ──▶ Over
 //!  hello    │  (reset)      hold, or    │  ▲      end, expired or rest
 //!           │  changes      rest        │  │
 //!           │  ready                    │  │
 //!           └──────◀────────────────────┘  │
-//!                  every poll interval     │ comments, whenever it is quiet
+//!                  every poll interval     │ comments, if nothing else is sent
 //! ```
 //!
-//! A session reads a page of an order when everything that it read before is sent. Orders are read side by side. Each time it
-//! waits, it waits for a reading, for the next heartbeat and for its end at once.
+//! A session reads the next page of an order when everything that it read before is sent. It reads the orders side by side.
+//! Whenever it waits, it waits for three things at once: a reading, the next heartbeat and its end.
 
 mod backoff;
+mod decision;
 mod ending;
+mod finish;
 mod frames;
 mod hazards;
 mod outbox;
-mod reading;
+mod round;
 mod watched;
 
 use std::collections::BTreeSet;
@@ -27,43 +29,36 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
-use futures_util::stream::FuturesUnordered;
-use futures_util::{FutureExt, StreamExt};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use futures_util::FutureExt;
+use tokio::time::{Instant, sleep_until};
 
 use crate::clock::Clock;
 use crate::cursor::Cursor;
-use crate::feed::{Consistency, Discontinuity, Feed, FeedError, Page};
+use crate::deadline::Limits;
+use crate::feed::{Consistency, Discontinuity, Feed};
 use crate::hold::{Policy, SHORTEST_REST};
+use crate::invocation::Invocation;
 use crate::order::OrderId;
 
 use backoff::Backoff;
+use finish::Cause;
 pub use frames::PublicChange;
 pub(crate) use frames::show_only;
-use hazards::{HazardCache, Hazards};
+use hazards::HazardCache;
 use outbox::{Message, Outbox};
-use watched::{Query, Watched};
+use round::Round;
+use watched::Watched;
 
-/// How long after its end a session goes on sending what it has: a slower reader gets the rest of it next time.
-/// It is a part of what `hold` leaves before the deadline.
-const OVERTIME: Duration = Duration::from_millis(100);
-
-/// A reading waits while the client takes chunks. After this time, its failure may come from that wait.
-const NEGLECT: Duration = Duration::from_millis(500);
-
-/// When a session looks at the feed, breathes and ends.
+/// When a session polls the feed, sends a heartbeat and ends.
 #[derive(Clone, Copy, Debug)]
-pub struct Pace {
-    /// Between two looks at the feed.
+pub struct Timing {
+    /// Between two polls of the feed.
     pub poll_interval: Duration,
-    /// Silence after which a comment is sent.
+    /// After this time without a chunk, a comment is sent.
     pub heartbeat: Duration,
-    /// When the response is over at the latest.
-    pub end: Instant,
-    /// When the client's token expires, which is not before `end`.
-    pub expiry: Option<Instant>,
-    /// What ends it earlier; `None` holds it until then.
+    /// When the response ends at the latest.
+    pub limits: Limits,
+    /// Decides whether the response ends earlier. With `None`, it is held until then.
     pub policy: Option<Policy>,
     /// The client has just opened the stream.
     pub first_visit: bool,
@@ -78,7 +73,7 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// What sessions share that show these attributes of an order.
+    /// For sessions that show these attributes of an order.
     pub fn new(public_attributes: BTreeSet<String>) -> Self {
         Self {
             public_attributes: Arc::new(public_attributes),
@@ -91,93 +86,65 @@ impl Shared {
 #[derive(Debug)]
 pub struct Session<F> {
     feed: F,
-    watched: Vec<Watched>,
-    outbox: Outbox,
+    shared: Shared,
     clock: Clock,
-    pace: Pace,
+    random: fastrand::Rng,
+    timing: Timing,
     phase: Phase,
-    /// What is being read, an answer each.
-    readings: FuturesUnordered<BoxFuture<'static, Answer>>,
-    /// A reading of this round failed.
-    failed: bool,
-    /// This round of readings is consistent: it verifies that every order is finished.
-    verifying: bool,
+    watched: Vec<Watched>,
+    round: Round,
+    next_poll: Instant,
+    outbox: Outbox,
+    next_heartbeat: Instant,
     /// `ready` was sent, and no `reset` after it.
     caught_up: bool,
-    /// This round of readings found something to tell.
-    told: bool,
-    next_look: Instant,
-    next_heartbeat: Instant,
-    /// When the readings were last polled.
-    polled: Instant,
-    /// Readings that began before this time had to wait while the client took chunks.
-    neglected: Instant,
-    shared: Shared,
-    random: fastrand::Rng,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Opening,
-    /// As `Opening`, and the client is asked to come back.
+    /// As `Opening`, but the feed is not read and the client is asked to come back.
     Postponing,
     Postponed,
     Reading,
-    /// Everything that was read is told.
+    /// Everything that was read is sent.
     Deciding,
     /// Dwell times are being read, for the decision.
     Learning,
-    Live,
-    /// Nothing is read any more: the client is told when its token expires.
+    Held,
+    /// Nothing more is read: the client is told when its token expires.
     Expiring,
     Over,
 }
 
-/// What a reading gave.
-#[derive(Debug)]
-enum Answer {
-    Page {
-        order: usize,
-        query: Query,
-        began: Instant,
-        page: Result<Page, FeedError>,
-    },
-    Hazards(Hazards),
-}
-
 impl<F: Feed> Session<F> {
-    /// A session on orders, from a cursor on; `None` stands for a cursor that could not be read.
+    /// A session on orders, from a cursor on. `None` stands for a cursor that could not be read.
     pub fn new(
         feed: F,
+        shared: Shared,
         orders: Vec<OrderId>,
         cursor: Option<Cursor>,
-        clock: Clock,
-        pace: Pace,
-        shared: Shared,
-        random: fastrand::Rng,
+        timing: Timing,
+        invocation: Invocation,
     ) -> Self {
+        let start = invocation.clock.start();
         Self {
             feed,
+            shared,
+            clock: invocation.clock,
+            random: invocation.random,
+            timing,
+            phase: Phase::Opening,
             outbox: Outbox::new(cursor, orders.len()),
             watched: orders.into_iter().map(Watched::new).collect(),
-            clock,
-            pace,
-            phase: Phase::Opening,
-            readings: FuturesUnordered::new(),
-            failed: false,
-            verifying: false,
+            round: Round::new(start),
+            next_poll: start,
+            next_heartbeat: start + timing.heartbeat,
             caught_up: false,
-            told: false,
-            next_look: clock.start(),
-            next_heartbeat: clock.start() + pace.heartbeat,
-            polled: clock.start(),
-            neglected: clock.start(),
-            shared,
-            random,
         }
     }
 
-    /// A session that ends before it looks at the feed, because it cannot be told now whether the client may see it.
+    /// A session that ends before it reads the feed, because it is not known now whether the client may watch the orders.
     #[must_use]
     pub fn postponed(mut self) -> Self {
         self.phase = Phase::Postponing;
@@ -186,33 +153,35 @@ impl<F: Feed> Session<F> {
 
     /// The next bytes of the response; `None` at its end.
     ///
-    /// A session never fails: a body that breaks off looks to a client like any other, so whatever happens ends in a frame.
+    /// A session never fails, because a client cannot tell a body that breaks off from one that ends. So every end is a frame.
     pub async fn next(&mut self) -> Option<Bytes> {
-        // After a panic, nothing is used but what was sent before.
         let next = AssertUnwindSafe(self.proceed()).catch_unwind().await;
         let chunk = next.unwrap_or_else(|_| {
             tracing::error!("a session panicked, the client is asked to come back");
-            let retry = self.shared.backoff.failed();
-            self.break_off(retry, true);
+            // After a panic, only what was sent before is relied on.
+            self.rest(Cause::Panicked);
             self.outbox.take()
         });
-        self.next_heartbeat = self.clock.now() + self.pace.heartbeat;
+        self.next_heartbeat = self.clock.now() + self.timing.heartbeat;
         chunk
     }
 
     async fn proceed(&mut self) -> Option<Bytes> {
         loop {
-            if self.outbox.len() > 1 && self.is_overdue() {
-                self.break_off(SHORTEST_REST, false);
+            // A single message is sent, because it may be the end itself.
+            if self.outbox.len() > 1 && self.clock.now() >= self.timing.limits.drop {
+                self.rest(Cause::SlowReader);
             }
             if let Some(chunk) = self.outbox.take() {
                 return Some(chunk);
             }
             match self.phase {
                 Phase::Opening | Phase::Postponing => self.open(),
-                Phase::Postponed => self.postpone(),
+                Phase::Postponed => {
+                    self.rest(Cause::KeysUnavailable);
+                }
                 Phase::Deciding => self.decide(),
-                Phase::Reading | Phase::Learning | Phase::Live | Phase::Expiring => {
+                Phase::Reading | Phase::Learning | Phase::Held | Phase::Expiring => {
                     self.wait().await;
                 }
                 Phase::Over => return None,
@@ -220,11 +189,7 @@ impl<F: Feed> Session<F> {
         }
     }
 
-    fn is_overdue(&self) -> bool {
-        self.clock.now() >= self.pace.end + OVERTIME
-    }
-
-    /// The first chunk, before the feed was asked: `onopen` fires, proxies flush, and the client has a cursor.
+    /// The first chunk, sent before the feed is read: `onopen` fires, proxies flush, and the client has a cursor.
     fn open(&mut self) {
         let retry = self.jittered(SHORTEST_REST);
         self.outbox.push(Message::Hello(retry));
@@ -247,29 +212,26 @@ impl<F: Feed> Session<F> {
         self.outbox.push(reset);
     }
 
-    /// Waits for whatever comes first: what the phase waits for, the next heartbeat or the end.
+    /// Waits for what comes first: what the phase waits for, the next heartbeat, or the end.
     async fn wait(&mut self) {
         let now = self.clock.now();
-        if now >= self.pace.end {
-            return self.end_of_window();
+        if now >= self.timing.limits.end {
+            self.rest(Cause::WindowOver);
+            return;
         }
         if now >= self.next_heartbeat {
             return self.outbox.push(Message::Comment);
         }
-        let until = self.pace.end.min(self.next_heartbeat);
+        let until = self.timing.limits.end.min(self.next_heartbeat);
         match self.phase {
-            Phase::Live if now >= self.next_look => self.begin_round(Consistency::Eventual),
-            Phase::Live => sleep_until(until.min(self.next_look)).await,
+            Phase::Held if now >= self.next_poll => self.begin_round(Consistency::Eventual),
+            Phase::Held => sleep_until(until.min(self.next_poll)).await,
             Phase::Reading | Phase::Learning => {
-                if now >= self.polled + NEGLECT {
-                    self.neglected = now;
-                }
-                let until = self.look_again(now).map_or(until, |at| until.min(at));
+                self.round.resume(now);
+                let until = self.poll_again(now).map_or(until, |at| until.min(at));
                 self.begin_readings();
-                let answer = timeout_at(until, self.readings.next()).await;
-                self.polled = self.clock.now();
-                match answer {
-                    Ok(Some(answer)) => self.take(answer),
+                match self.round.next(until, &self.clock).await {
+                    Ok(Some(outcome)) => self.take(outcome),
                     Ok(None) => self.end_round(),
                     Err(_) => {}
                 }

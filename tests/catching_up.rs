@@ -9,7 +9,7 @@ use order_status_stream::feed::memory::Fault;
 use order_status_stream::feed::{Feed, PAGE_ENTRIES};
 use order_status_stream::order::Seq;
 use proptest::prelude::*;
-use support::{Connection, Stage, change_of, order, outline, request, within};
+use support::{Connection, Stage, change_of, order, outline, request};
 use tokio::time::{Instant, sleep};
 
 const A: &str = "/orders/A/events";
@@ -432,8 +432,9 @@ async fn never_silent(conditions: Conditions) {
     }
     stage.feed.inject(conditions.faults.clone());
     let path = format!("/orders/events?order={}", ids.join("&order="));
-    let request = within(conditions.deadline, request("GET", &path, &[]));
-    let mut page = Connection::new(stage.respond(&request).await);
+    let request = request("GET", &path, &[]);
+    let response = stage.respond_within(conditions.deadline, &request);
+    let mut page = Connection::new(response.await);
     let mut last = Instant::now();
     while page.chunk().await.is_some() {
         assert!(last.elapsed() <= s(1), "{:?}", last.elapsed());

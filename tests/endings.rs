@@ -9,7 +9,7 @@ use order_status_stream::change::{Change, Write};
 use order_status_stream::feed::memory::Fault;
 use order_status_stream::feed::{Feed, append};
 use order_status_stream::order::Seq;
-use support::{Connection, Stage, outline, request, within};
+use support::{Connection, Stage, deadline_after, outline, request};
 use tokio::time::Instant;
 
 const A: &str = "/orders/A/events";
@@ -19,13 +19,10 @@ async fn held(
     deadline: Option<Duration>,
 ) -> (Duration, Vec<eventsource_stream::Event>) {
     let start = Instant::now();
-    let mut request = request("GET", A, &[]);
-    if let Some(deadline) = deadline {
-        request = within(deadline, request);
-    }
-    let events = Connection::new(stage.respond(&request).await)
-        .finish()
-        .await;
+    let deadline = deadline.map_or(0, deadline_after);
+    let request = request("GET", A, &[]);
+    let response = stage.respond_with(&request, deadline, 7).await;
+    let events = Connection::new(response).finish().await;
     (start.elapsed(), events)
 }
 
@@ -84,9 +81,9 @@ async fn a_deadline_before_the_windows_end_is_kept_with_a_margin() {
 #[tokio::test(start_paused = true)]
 async fn a_deadline_that_has_passed_is_none() {
     let stage = Stage::new();
-    let request = request("GET", A, &[]).with_deadline(600_000);
+    let request = request("GET", A, &[]);
     let start = Instant::now();
-    Connection::new(stage.respond(&request).await)
+    Connection::new(stage.respond_with(&request, 600_000, 7).await)
         .finish()
         .await;
     assert!(start.elapsed() >= Duration::from_secs(48));
@@ -303,7 +300,7 @@ async fn a_feed_that_hangs_before_the_first_byte_hangs_no_request() {
     let hanging = request("GET", A, &[("last-event-id", &end)]);
     let start = Instant::now();
     let response = stage
-        .respond(&within(stage.age() + Duration::from_secs(2), hanging))
+        .respond_within(stage.age() + Duration::from_secs(2), &hanging)
         .await;
     assert_eq!(start.elapsed(), Duration::from_secs(1));
     assert_eq!(
@@ -327,8 +324,9 @@ async fn a_reader_that_is_slower_than_the_deadline_has_the_rest_next_time() {
     for n in 1..=50 {
         stage.change("A", &format!("S{n}")).await;
     }
-    let request = within(Duration::from_secs(10), request("GET", A, &[]));
-    let mut page = Connection::new(stage.respond(&request).await);
+    let request = request("GET", A, &[]);
+    let response = stage.respond_within(Duration::from_secs(10), &request);
+    let mut page = Connection::new(response.await);
     while outline(&support::parse(page.bytes()))
         .last()
         .map(String::as_str)

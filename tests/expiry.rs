@@ -12,7 +12,7 @@ use order_status_stream::feed::memory::Fault;
 use order_status_stream::request::Request;
 use proptest::prelude::*;
 use serde_json::json;
-use support::{Connection, NOW, Stage, outline, request, within};
+use support::{Connection, NOW, Stage, deadline_after, outline, request};
 use tokio::time::sleep;
 
 const A: &str = "/orders/A/events";
@@ -101,8 +101,9 @@ async fn end_in_time(way: Way, expires: Duration, window: u64, deadline: Duratio
         Way::Hang => vec![None, Some(Fault::Hangs)],
         _ => vec![],
     });
-    let request = within(deadline, with_token(expires));
-    let mut page = Connection::new(stage.respond_with(&request, seed).await);
+    let request = with_token(expires);
+    let response = stage.respond_with(&request, deadline_after(deadline), seed);
+    let mut page = Connection::new(response.await);
     if matches!(way, Way::SlowReader) {
         page.until("message").await;
         sleep(ms(seed % 60_000)).await;
@@ -161,10 +162,9 @@ async fn a_response_that_cannot_be_held_until_then_says_expired_early() {
     let stage = stage(&[]);
     stage.change("A", "PLACED").await;
     // The deadline comes 2 s before the token expires.
-    let request = within(ms(10_000), with_token(ms(11_000)));
-    let events = Connection::new(stage.respond(&request).await)
-        .finish()
-        .await;
+    let request = with_token(ms(11_000));
+    let response = stage.respond_within(ms(10_000), &request);
+    let events = Connection::new(response.await).finish().await;
     assert_eq!(outline(&events), ["hello", "PLACED", "ready", "expired"]);
     assert_eq!(stage.age(), ms(9000));
 }

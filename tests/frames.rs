@@ -7,24 +7,39 @@ use std::time::Duration;
 use bytes::Bytes;
 use eventsource_stream::Eventsource;
 use futures_util::{FutureExt, StreamExt, stream};
-use order_status_stream::frame::{COMMENT, Frame};
+use order_status_stream::cursor::Cursor;
+use order_status_stream::frame::{COMMENT, Event, EventId, Frame};
 use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
 struct Fields {
-    event: Option<String>,
+    event: Event,
     retry: Option<u64>,
     data: String,
-    id: Option<String>,
+    id: Option<EventId>,
     comment_before: bool,
+}
+
+const EVENTS: &[Event] = &[
+    Event::Change,
+    Event::Hello,
+    Event::Ready,
+    Event::Reset,
+    Event::End,
+    Event::Expired,
+    Event::Rest,
+];
+
+fn event_id(text: &str) -> EventId {
+    Cursor::parse(text, 1).map_or(EventId::Unreadable, EventId::Cursor)
 }
 
 prop_compose! {
     fn any_fields()(
-        event in prop::option::of("[^\r\n]{1,8}"),
+        event in prop::sample::select(EVENTS),
         retry in prop::option::of(0u64..=u64::from(u32::MAX)),
         data in "[ a:\r\n\u{feff}é🚚\0]{0,12}|.*|\\PC*",
-        id in prop::option::of("[^\r\n\0]{0,8}"),
+        id in prop::option::of("\\?|0(-0[0-9a-f]{2}1)?|[1-9][0-9]{0,9}(-[0-9a-f]{4})?~?".prop_map(|id| event_id(&id))),
         comment_before: bool,
     ) -> Fields {
         Fields { event, retry, data, id, comment_before }
@@ -32,15 +47,12 @@ prop_compose! {
 }
 
 fn encode(fields: &Fields) -> Bytes {
-    let mut frame = Frame::message(&fields.data);
-    if let Some(event) = &fields.event {
-        frame = frame.event(event).unwrap();
-    }
+    let mut frame = Frame::new(fields.event, &fields.data);
     if let Some(retry) = fields.retry {
         frame = frame.retry(Duration::from_millis(retry));
     }
     if let Some(id) = &fields.id {
-        frame = frame.id(id).unwrap();
+        frame = frame.id(id.clone());
     }
     let comment = if fields.comment_before {
         COMMENT
@@ -56,8 +68,10 @@ type Dispatched = (String, String, String, Option<u64>);
 fn expected(frames: &[Fields]) -> Vec<Dispatched> {
     let mut last_event_id = String::new();
     let dispatched = frames.iter().map(|fields| {
-        last_event_id = fields.id.clone().unwrap_or_else(|| last_event_id.clone());
-        let event = fields.event.clone().unwrap_or_else(|| "message".to_owned());
+        if let Some(id) = &fields.id {
+            last_event_id = id.to_string();
+        }
+        let event = fields.event.name().unwrap_or("message").to_owned();
         let data = fields.data.replace("\r\n", "\n").replace('\r', "\n");
         (event, data, last_event_id.clone(), fields.retry)
     });

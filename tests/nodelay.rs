@@ -3,7 +3,7 @@
 
 use std::net::{TcpListener, TcpStream};
 
-use order_status_stream::nodelay;
+use order_status_stream::lambda::nodelay;
 
 #[test]
 fn connections_to_the_address_are_set_and_others_are_left() {

@@ -222,7 +222,7 @@ async fn rests_of_every_kind_are_jittered() {
             stage.change("A", "SHIPPED").await;
             sleep(Duration::from_secs(30 * 86_400)).await;
             stage.feed.inject(due(fault));
-            let response = stage.respond_with(&request("GET", A, &[]), seed).await;
+            let response = stage.respond_with(&request("GET", A, &[]), 0, seed).await;
             let rest = rest(&Connection::new(response).finish().await);
             assert!(rest >= Duration::from_secs(1));
             rests.insert(rest);

@@ -11,6 +11,7 @@ use order_status_stream::clock::Clock;
 use order_status_stream::endpoint::Endpoint;
 use order_status_stream::feed::memory::MemoryFeed;
 use order_status_stream::feed::{Position, append};
+use order_status_stream::invocation::Invocation;
 use order_status_stream::order::{OrderId, Status};
 use order_status_stream::settings::StreamSettings;
 use serde_json::json;
@@ -24,7 +25,7 @@ fuzz_target!(|text: &str| {
 
 async fn answer(text: &str) {
     let event = if text.starts_with('{') { text.to_owned() } else { event(text) };
-    let response = endpoint().await.respond_to_event(&event, 0, clock(), fastrand::Rng::with_seed(7)).await;
+    let response = endpoint().await.respond_to_event(&event, Invocation::new(clock(), 0, fastrand::Rng::with_seed(7))).await;
     let status = response.status().as_u16();
     assert!([200, 204, 400, 404, 405].contains(&status), "{status}");
     let is_stream = response.headers().get("content-type").is_some_and(|is| is == "text/event-stream; charset=utf-8");

@@ -1,27 +1,26 @@
-//! The function behind the Orders table's stream. Assembly only: see the library.
+//! The function behind the Orders table's stream. It only puts the library together.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use aws_lambda_events::event::dynamodb::Event;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use order_status_stream::clock::Clock;
+use order_status_stream::deadline::Deadline;
 use order_status_stream::feed::dynamodb::DynamoDbFeed;
-use order_status_stream::hold::held_for;
+use order_status_stream::lambda;
 use order_status_stream::projector::Projector;
 use order_status_stream::settings::ProjectorSettings;
 use order_status_stream::telemetry;
+
+/// The longest timeout that Lambda lets a function have.
+const MAX_INVOCATION: Duration = Duration::from_secs(900);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let variable = |name: &str| std::env::var(name).ok();
     telemetry::start(variable);
-    match run(variable).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!(%error, "stopped");
-            ExitCode::FAILURE
-        }
-    }
+    lambda::exit_code(run(variable).await)
 }
 
 async fn run(variable: impl Fn(&str) -> Option<String>) -> Result<(), Error> {
@@ -30,12 +29,9 @@ async fn run(variable: impl Fn(&str) -> Option<String>) -> Result<(), Error> {
     let projector = &Projector::new(feed, settings.rules, settings.retention);
     lambda_runtime::run(service_fn(|event: LambdaEvent<Event>| async move {
         let clock = Clock::system();
-        let end =
-            clock.start() + held_for(MAX_INVOCATION, clock.remaining(event.context.deadline), 0.0);
+        let deadline = Deadline::at(event.context.deadline, &clock);
+        let end = deadline.end(clock.start() + MAX_INVOCATION);
         Ok::<_, Error>(projector.project(&event.payload, &clock, end).await)
     }))
     .await
 }
-
-/// Lambda's own limit.
-const MAX_INVOCATION: std::time::Duration = std::time::Duration::from_secs(900);

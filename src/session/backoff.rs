@@ -1,16 +1,16 @@
-//! When clients come back to a feed that fails.
+//! When clients come back if the feed fails.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-/// After one failure. It doubles with each that follows …
+/// The time after one failure. It doubles with each further one …
 const FIRST_RETRY: Duration = Duration::from_secs(3);
 
 /// … up to this.
 const LONGEST_RETRY: Duration = Duration::from_secs(48);
 
-/// How often in a row the feed has failed the sessions of this process, which share it.
+/// The number of failures in a row. The sessions of a process share it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Backoff(Arc<AtomicU32>);
 

@@ -1,145 +1,83 @@
-//! What becomes of a response: it is held, or it ends.
+//! How a response ends if its client's token expires soon. Pure.
 
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use serde_json::json;
+use crate::hold::SHORTEST_REST;
 
-use super::hazards::Hazards;
-use super::outbox::Message;
-use super::watched::Watched;
-use super::{Answer, Phase, Session};
-use crate::feed::Feed;
-use crate::hold::{Ending, FIRST_HOLD, Next, Outlook, SHORTEST_REST};
-use crate::order::Seq;
+/// A client must be back so long before its token expires, because the request takes some time and clocks differ.
+const BACK_BEFORE_EXPIRY: Duration = Duration::from_secs(3);
 
-impl<F: Feed> Session<F> {
-    pub(super) fn postpone(&mut self) {
-        let retry = self.shared.backoff.failed();
-        let retry = self.jittered(retry);
-        self.rest(retry, true, false);
-    }
+/// How a response ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// The client comes back after this time.
+    Rest(Duration),
+    /// Not yet: it is held until the token expires.
+    Hold,
+    /// The client is told that its token expires, and fetches another one.
+    Expired,
+}
 
-    pub(super) fn end(&mut self) {
-        let mut orders = serde_json::Map::new();
-        for watched in &self.watched {
-            let status = watched.newest.as_ref().map(|(status, _)| status);
-            orders.insert(watched.order.to_string(), json!(status));
-        }
-        self.outbox.push(Message::End(orders));
-        self.outbox.push(Message::Comment);
-        self.phase = Phase::Over;
-    }
-
-    /// Everything is told: holds the response until the next look, or ends it.
-    pub(super) fn decide(&mut self) {
-        let known = match self.pace.policy {
-            Some(_) if !self.is_first_hold() => self.shared.hazards.known(&self.clock),
-            _ => return self.hold(),
+impl Ending {
+    /// The end of a response whose client is to rest for some time. Every rest passes this function.
+    ///
+    /// A client that comes back with an expired token is refused, and an `EventSource` then gives up for good. So a rest ends
+    /// 3 s before that. If there is no time for a rest, the response is held until the token expires. If the response cannot be
+    /// held that long, the client is told early.
+    ///
+    /// `left` is the time until the token expires, `None` if it never does.
+    pub(super) fn new(rest: Duration, left: Option<Duration>, can_hold: bool) -> Self {
+        let Some(left) = left else {
+            return Self::Rest(rest);
         };
-        if let Some(hazards) = known {
-            return self.hold_or_rest(&hazards);
+        let longest = left.saturating_sub(BACK_BEFORE_EXPIRY);
+        match longest >= SHORTEST_REST {
+            true => Self::Rest(rest.min(longest)),
+            false if can_hold && !left.is_zero() => Self::Hold,
+            false => Self::Expired,
         }
-        let hazards = self.shared.hazards.clone();
-        let hazards = hazards.read(self.feed.clone(), self.clock);
-        self.readings.push(hazards.map(Answer::Hazards).boxed());
-        self.phase = Phase::Learning;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const fn s(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
     }
 
-    /// The page was opened just now, and an order has no entries: its first change may be on its way.
-    fn is_first_hold(&self) -> bool {
-        let unknown = self.watched.iter().any(|watched| watched.newest.is_none());
-        let first = self.pace.first_visit && self.clock.now() < self.clock.start() + FIRST_HOLD;
-        unknown && first
-    }
-
-    pub(super) fn hold_or_rest(&mut self, hazards: &Hazards) {
-        let Some(policy) = self.pace.policy else {
-            return self.hold();
+    #[test]
+    fn endings() {
+        let check = |rest, left: Option<u64>, can_hold, expected| {
+            let found = Ending::new(s(rest), left.map(s), can_hold);
+            assert_eq!(found, expected, "{rest} {left:?} {can_hold}");
         };
-        let now = self.clock.epoch_millis();
-        let unfinished = self.watched.iter().enumerate();
-        let unfinished = unfinished.filter(|(_, watched)| !watched.finished);
-        let outlook = |(order, watched): (usize, &Watched)| {
-            let Some((status, since)) = &watched.newest else {
-                return Outlook::Unknown(self.outbox.mark(order).asked);
-            };
-            let quiet = Duration::from_millis(now.saturating_sub(*since)).as_secs_f64();
-            match hazards.get(status) {
-                Some(hazard) => Outlook::Learned(hazard, quiet),
-                None => Outlook::Unlearned(quiet),
-            }
-        };
-        let outlooks: Vec<_> = unfinished.map(outlook).collect();
-        match policy.next(&outlooks, self.watched.len(), self.random.f64()) {
-            Next::Rest(rest) if self.rest(rest, false, true) => {}
-            _ => self.hold(),
-        }
+        check(60, None, false, Ending::Rest(s(60)));
+        check(60, Some(90), true, Ending::Rest(s(60)));
+        check(60, Some(60), true, Ending::Rest(s(57)));
+        check(60, Some(4), true, Ending::Rest(s(1)));
+        check(60, Some(3), true, Ending::Hold);
+        check(60, Some(3), false, Ending::Expired);
+        check(1, Some(0), true, Ending::Expired);
     }
 
-    fn hold(&mut self) {
-        self.phase = Phase::Live;
-        if self.told {
-            // Node's clients were reported to hold a small chunk back until the next one comes.
-            self.outbox.push(Message::Comment);
-        }
-    }
-
-    pub(super) fn bad_weather(&mut self) {
-        let retry = self.shared.backoff.failed();
-        let retry = self.jittered(retry);
-        if !self.rest(retry, true, true) {
-            self.phase = Phase::Expiring;
-        }
-    }
-
-    pub(super) fn end_of_window(&mut self) {
-        let retry = self.jittered(SHORTEST_REST);
-        self.rest(retry, false, false);
-    }
-
-    /// Ends the response in place of all that waits: the client goes on from what it was sent.
-    pub(super) fn break_off(&mut self, retry: Duration, unavailable: bool) {
-        self.phase = Phase::Over;
-        if self.outbox.clear() {
-            let retry = self.jittered(retry);
-            self.rest(retry, unavailable, false);
-        }
-    }
-
-    /// Ends the response with `rest`, or with `expired` if the client would come back too late. Returns `false` if it must be
-    /// held until its token expires. Every rest of a session is made here.
-    fn rest(&mut self, retry: Duration, unavailable: bool, may_hold: bool) -> bool {
-        let now = self.clock.now();
-        let left = self.pace.expiry;
-        let left = left.map(|expiry| expiry.saturating_duration_since(now));
-        let until_expiry = self.pace.expiry.is_some_and(|at| at <= self.pace.end);
-        let goodbye = match Ending::new(retry, left, may_hold && until_expiry) {
-            Ending::Hold => return false,
-            Ending::Expired => Message::Expired,
-            Ending::Rest(retry) => {
-                if !unavailable && self.caught_up {
-                    self.count_unknown();
+    proptest! {
+        #[test]
+        fn a_client_is_back_before_its_token_expires(
+            rest in 1000u64..100_000, left: Option<u32>, can_hold: bool,
+        ) {
+            let rest = Duration::from_millis(rest);
+            let left = left.map(|left| Duration::from_millis(u64::from(left % 200_000)));
+            match Ending::new(rest, left, can_hold) {
+                Ending::Rest(found) => {
+                    prop_assert!(found >= SHORTEST_REST && found <= rest);
+                    prop_assert!(left.is_none_or(|left| found + s(3) <= left));
                 }
-                Message::Rest { retry, unavailable }
-            }
-        };
-        self.outbox.push(goodbye);
-        self.phase = Phase::Over;
-        true
-    }
-
-    /// Counts the check-in in the marks of orders without entries.
-    fn count_unknown(&mut self) {
-        for (order, watched) in self.watched.iter().enumerate() {
-            if watched.newest.is_none() && self.outbox.mark(order).seq == Seq::ZERO {
-                self.outbox.asked_again(order);
+                Ending::Hold => prop_assert!(can_hold && left.is_some_and(|left| left < s(4))),
+                Ending::Expired => prop_assert!(left.is_some_and(|left| left < s(4))),
             }
         }
-    }
-
-    /// Up to a half longer, so that clients that were cut off together do not come back together.
-    pub(super) fn jittered(&mut self, retry: Duration) -> Duration {
-        retry.mul_f64(1.0 + self.random.f64() / 2.0)
     }
 }

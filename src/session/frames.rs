@@ -1,4 +1,4 @@
-//! The frames that a session sends, less their ids. `docs/protocol.md` is their contract.
+//! The frames that a session sends, without their ids. `docs/protocol.md` is their contract.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -7,10 +7,10 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::feed::{Discontinuity, Entry};
-use crate::frame::{Frame, FrameError};
+use crate::frame::{Event, Frame};
 use crate::order::{OrderId, PublicView, Seq, Status};
 
-/// A change, as the public gets it.
+/// The data of a change, as clients get it.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PublicChange<'a> {
@@ -42,36 +42,37 @@ pub(crate) fn show_only(public_attributes: &BTreeSet<String>, entry: &mut Entry)
         .retain(|name, _| public_attributes.contains(name));
 }
 
-pub(super) fn hello(retry: Duration) -> Result<Frame, FrameError> {
-    Ok(Frame::message("{}").event("hello")?.retry(retry))
+pub(super) fn hello(retry: Duration) -> Frame {
+    Frame::new(Event::Hello, "{}").retry(retry)
 }
 
 pub(super) fn change(entry: &Entry) -> Frame {
-    Frame::message(data(&PublicChange::from(entry)))
+    Frame::new(Event::Change, data(&PublicChange::from(entry)))
 }
 
-pub(super) fn ready() -> Result<Frame, FrameError> {
-    Frame::message("{}").event("ready")
+pub(super) fn ready() -> Frame {
+    Frame::new(Event::Ready, "{}")
 }
 
-pub(super) fn reset(orders: &[OrderId], reason: Discontinuity) -> Result<Frame, FrameError> {
-    Frame::message(data(&json!({ "orders": orders, "reason": reason }))).event("reset")
+pub(super) fn reset(orders: &[OrderId], reason: Discontinuity) -> Frame {
+    let reset = json!({ "orders": orders, "reason": reason });
+    Frame::new(Event::Reset, data(&reset))
 }
 
-pub(super) fn end(orders: Map<String, Value>) -> Result<Frame, FrameError> {
-    Frame::message(data(&json!({ "orders": orders }))).event("end")
+pub(super) fn end(orders: Map<String, Value>) -> Frame {
+    Frame::new(Event::End, data(&json!({ "orders": orders })))
 }
 
-pub(super) fn expired() -> Result<Frame, FrameError> {
-    Frame::message("{}").event("expired")
+pub(super) fn expired() -> Frame {
+    Frame::new(Event::Expired, "{}")
 }
 
-pub(super) fn rest(retry: Duration, unavailable: bool) -> Result<Frame, FrameError> {
+pub(super) fn rest(retry: Duration, unavailable: bool) -> Frame {
     let rest = Rest {
         retry: u64::try_from(retry.as_millis()).unwrap_or(u64::MAX),
         unavailable,
     };
-    Ok(Frame::message(data(&rest)).event("rest")?.retry(retry))
+    Frame::new(Event::Rest, data(&rest)).retry(retry)
 }
 
 /// The data of `rest`.
@@ -86,7 +87,7 @@ struct Rest {
 fn data(value: &impl Serialize) -> String {
     #[expect(
         clippy::expect_used,
-        reason = "nothing that is sent has a key that is not text"
+        reason = "serialization to a string only fails for keys that are not text, and there are none"
     )]
     serde_json::to_string(value).expect("JSON")
 }

@@ -11,19 +11,20 @@ use crate::dwell::{Dwells, Hazard, weight};
 use crate::feed::Feed;
 use crate::order::Status;
 
-/// Dwell times change over weeks, but a new shop learns by the minute. Reading them costs as much as a check-in or two.
+/// The time between two readings. Dwell times change over weeks, but a new shop learns by the minute. A reading costs as much as
+/// one or two check-ins.
 const REFRESH_SECONDS: u64 = 10 * 60;
 
-/// After a reading that failed, or found nothing.
-const TRY_AGAIN_SECONDS: u64 = 60;
+/// The time until the next reading if one failed, or found nothing.
+const RETRY_SECONDS: u64 = 60;
 
-/// A reading that takes longer is not worth the wait.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// A longer reading is given up, because the client waits for it.
+const READ_LIMIT: Duration = Duration::from_millis(500);
 
-/// The hazard of each status that something was learned of.
+/// The hazard of each status of which dwell times were learned.
 pub(super) type Hazards = Arc<BTreeMap<Status, Hazard>>;
 
-/// What the sessions of a process know of dwell times: nothing, until one of them has read them.
+/// The hazards that the sessions of a process know. It is empty until one of them has read the dwell times.
 #[derive(Clone, Debug, Default)]
 pub(super) struct HazardCache(Arc<Mutex<State>>);
 
@@ -31,42 +32,42 @@ pub(super) struct HazardCache(Arc<Mutex<State>>);
 struct State {
     hazards: Hazards,
     /// When to read next, in seconds since the Unix epoch.
-    due: u64,
+    next_read: u64,
 }
 
 impl HazardCache {
-    /// What is known. `None` if a reading is due: the session that gets it must [`read`](Self::read). The others go on with
-    /// what there is.
+    /// The known hazards. `None` if a reading is due: then this session must [`read`](Self::read). The others go on with what is
+    /// known.
     pub(super) fn known(&self, clock: &Clock) -> Option<Hazards> {
         let now = clock.epoch_seconds();
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if now < state.due {
+        if now < state.next_read {
             return Some(state.hazards.clone());
         }
-        state.due = now + TRY_AGAIN_SECONDS;
+        state.next_read = now + RETRY_SECONDS;
         None
     }
 
-    /// Reads the dwell times. If that fails, what was known stays.
+    /// Reads the dwell times. If this fails, the known hazards stay.
     pub(super) async fn read(self, feed: impl Feed, clock: Clock) -> Hazards {
-        match timeout(PATIENCE, feed.learned()).await {
+        match timeout(READ_LIMIT, feed.learned()).await {
             Ok(Ok(dwells)) => self.replace(dwells, clock.epoch_seconds()),
             Ok(Err(error)) => self.unchanged(&error.to_string()),
-            Err(_) => self.unchanged("out of time"),
+            Err(_) => self.unchanged("the read took too long"),
         }
     }
 
     fn replace(&self, dwells: BTreeMap<Status, Dwells>, now: u64) -> Hazards {
         let hazard = |(status, dwells): (_, Dwells)| (status, dwells.hazard(weight(now)));
         let hazards = Arc::new(dwells.into_iter().map(hazard).collect::<BTreeMap<_, _>>());
-        let in_a_while = match hazards.is_empty() {
-            true => TRY_AGAIN_SECONDS,
+        let until_next = match hazards.is_empty() {
+            true => RETRY_SECONDS,
             false => REFRESH_SECONDS,
         };
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *state = State {
             hazards,
-            due: now + in_a_while,
+            next_read: now + until_next,
         };
         state.hazards.clone()
     }

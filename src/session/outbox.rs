@@ -1,7 +1,7 @@
 //! What waits to be sent, and how far the client has seen.
 //!
-//! A message becomes bytes when it is taken. So a page of entries is in memory once, and an id never says more than what was
-//! sent.
+//! A message becomes bytes when it is taken. So a page of entries is in memory only once, and an id never names an entry that
+//! was not sent yet.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -10,12 +10,12 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use super::frames;
-use crate::cursor::{Cursor, Mark, UNREADABLE};
+use crate::cursor::{Cursor, Mark};
 use crate::feed::{Discontinuity, Entry};
-use crate::frame::{COMMENT, Frame, FrameError};
+use crate::frame::{COMMENT, EventId, Frame};
 use crate::order::OrderId;
 
-/// What a client is told. A number is that of an order in the request.
+/// What is sent to a client. An order is named by its index in the request.
 #[derive(Debug)]
 pub(super) enum Message {
     Hello(Duration),
@@ -33,12 +33,12 @@ pub(super) enum Message {
     Comment,
 }
 
-/// Messages on their way.
+/// The messages that wait to be sent.
 #[derive(Debug)]
 pub(super) struct Outbox {
-    /// After the last frame that was taken.
+    /// The client's, after the last frame that was taken.
     cursor: Cursor,
-    /// The client's cursor could not be read, and it was not told `reset` yet.
+    /// The client's cursor could not be read, and `reset` was not taken yet.
     unreadable: bool,
     /// `hello` was taken.
     opened: bool,
@@ -46,7 +46,7 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    /// Nothing to send to a client that brought this cursor; `None` if it cannot be read.
+    /// An empty outbox for a client with this cursor. `None` stands for a cursor that cannot be read.
     pub(super) fn new(cursor: Option<Cursor>, orders: usize) -> Self {
         Self {
             unreadable: cursor.is_none(),
@@ -56,7 +56,7 @@ impl Outbox {
         }
     }
 
-    /// Whether the client's cursor could not be read, and it was not told so yet.
+    /// Whether the client's cursor could not be read, and `reset` was not taken yet.
     pub(super) fn unreadable(&self) -> bool {
         self.unreadable
     }
@@ -66,21 +66,21 @@ impl Outbox {
         self.cursor.0[order]
     }
 
-    /// Another check-in found no change of the order.
-    pub(super) fn asked_again(&mut self, order: usize) {
-        self.cursor.0[order] = self.cursor.0[order].asked_again();
+    /// Counts a check-in that found no entry of the order.
+    pub(super) fn count_check_in(&mut self, order: usize) {
+        self.cursor.0[order] = self.cursor.0[order].after_check_in();
     }
 
     pub(super) fn push(&mut self, message: Message) {
         self.messages.push_back(message);
     }
 
-    /// How many messages wait.
+    /// The number of messages that wait.
     pub(super) fn len(&self) -> usize {
         self.messages.len()
     }
 
-    /// Drops what waits. Returns whether the client has got `hello`: without it, no other frame is sent.
+    /// Drops what waits. Returns whether `hello` was taken: without it, no other frame is sent.
     pub(super) fn clear(&mut self) -> bool {
         self.messages.clear();
         self.opened
@@ -88,24 +88,18 @@ impl Outbox {
 
     /// The bytes of the next message; `None` if none waits.
     pub(super) fn take(&mut self) -> Option<Bytes> {
-        loop {
-            let message = self.messages.pop_front()?;
-            match self.encode(message) {
-                Ok(bytes) => return Some(bytes),
-                // Event types are literals and a cursor is digits: neither can break a line.
-                Err(error) => tracing::error!(%error, "a frame was not sent"),
-            }
-        }
+        let message = self.messages.pop_front()?;
+        Some(self.encode(message))
     }
 
-    fn encode(&mut self, message: Message) -> Result<Bytes, FrameError> {
-        match message {
-            Message::Comment => Ok(COMMENT),
-            // One chunk: the comment makes proxies flush, and `hello` takes the debris of a frame that was cut off.
+    fn encode(&mut self, message: Message) -> Bytes {
+        let frame = match message {
+            Message::Comment => return COMMENT,
+            // One chunk: the comment makes proxies flush, and `hello` ends what is left of a frame that was cut off.
             Message::Hello(retry) => {
                 self.opened = true;
-                let hello = self.with_id(frames::hello(retry)?)?;
-                Ok([&COMMENT[..], &hello].concat().into())
+                let hello = self.with_id(frames::hello(retry)).encode();
+                return [&COMMENT[..], &hello].concat().into();
             }
             Message::Reset(orders, reason) => {
                 self.unreadable = false;
@@ -113,30 +107,30 @@ impl Outbox {
                     self.cursor.0[*order] = Mark::START;
                 }
                 let orders: Vec<_> = orders.into_iter().map(|(_, order)| order).collect();
-                self.with_id(frames::reset(&orders, reason)?)
+                frames::reset(&orders, reason)
             }
             Message::Change(order, entry) => {
                 self.cursor.0[order] = entry.mark();
-                self.with_id(frames::change(&entry))
+                frames::change(&entry)
             }
-            Message::Ready => self.with_id(frames::ready()?),
+            Message::Ready => frames::ready(),
             Message::End(orders) => {
                 for mark in &mut self.cursor.0 {
                     mark.ended = true;
                 }
-                self.with_id(frames::end(orders)?)
+                frames::end(orders)
             }
-            Message::Expired => self.with_id(frames::expired()?),
-            Message::Rest { retry, unavailable } => self.with_id(frames::rest(retry, unavailable)?),
-        }
+            Message::Expired => frames::expired(),
+            Message::Rest { retry, unavailable } => frames::rest(retry, unavailable),
+        };
+        self.with_id(frame).encode()
     }
 
-    /// A client that is cut off before `reset` must send an id that is unreadable again, so that it gets `reset` then.
-    fn with_id(&self, frame: Frame) -> Result<Bytes, FrameError> {
-        let id = match self.unreadable {
-            true => UNREADABLE.to_owned(),
-            false => self.cursor.to_string(),
-        };
-        Ok(frame.id(id)?.encode())
+    /// If a client disconnects before `reset`, it must bring an id that cannot be read again, so that it gets `reset` then.
+    fn with_id(&self, frame: Frame) -> Frame {
+        frame.id(match self.unreadable {
+            true => EventId::Unreadable,
+            false => EventId::Cursor(self.cursor.clone()),
+        })
     }
 }

@@ -1,4 +1,4 @@
-//! A watched order: what to read of it next, and what a page says of it.
+//! A watched order: what to read next, and what a page means for the client.
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -11,9 +11,9 @@ use crate::order::{OrderId, Seq, Status};
 /// What to read of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Query {
-    /// The page that begins at the client's mark. If the client has seen nothing, the latest page.
+    /// The page that begins at the client's mark. If the client has seen nothing, it is the latest page.
     Next(Consistency),
-    /// The latest page, consistently: a consistent reading did not find the mark.
+    /// The latest page, with a consistent reading, because a consistent reading did not find the mark.
     Latest,
 }
 
@@ -43,24 +43,24 @@ impl Query {
 #[derive(Debug)]
 pub(super) struct Watched {
     pub(super) order: OrderId,
-    /// The query that must be made before everything of the order is told.
+    /// The query that must be made before everything of the order is sent.
     pub(super) due: Option<Query>,
-    /// The query is under way.
+    /// A query is being made.
     pub(super) is_read: bool,
-    /// It was read in this round, and is read again because another order is not.
+    /// It was read in this round, and is read again because another order is read slowly.
     pub(super) again: bool,
-    /// The status after the newest entry, and since when the order is in it, in milliseconds since the Unix epoch.
+    /// The status after the newest entry, and when it began, in milliseconds since the Unix epoch.
     pub(super) newest: Option<(Status, u64)>,
     /// The newest entry is terminal.
     pub(super) finished: bool,
-    /// The client was told `reset`, and no change after that.
+    /// The client was sent `reset`, and no change after that.
     pub(super) was_reset: bool,
 }
 
-/// What a page says to the client.
+/// What a page holds that is new to the client.
 #[derive(Debug, Default)]
 pub(super) struct News {
-    /// Before the entries.
+    /// Sent before the entries.
     pub(super) reset: Option<Discontinuity>,
     pub(super) entries: Vec<Entry>,
 }
@@ -78,38 +78,39 @@ impl Watched {
         }
     }
 
-    /// Reads the page that a query gave. `mark` is where the query began.
+    /// Takes the page that a query gave. `mark` is where the query began.
     pub(super) fn take(&mut self, query: Query, page: Page, mark: &Mark, clock: &Clock) -> News {
         let is_latest = query == Query::Latest || mark.seq == Seq::ZERO;
         let reading = match is_latest {
             true => Reading::latest(page.entries, clock),
             false => Reading::new(page.entries, clock),
         };
-        // An entry expires because another one followed it. If that one is gone, only the log's end says what became of the order.
-        let is_overtaken = reading.newest().is_some_and(Entry::is_superseded);
-        let after = match is_overtaken && !page.more && !is_latest {
+        // An entry expires because another one followed it. If that one is gone, only the end of the log says what became of
+        // the order.
+        let is_superseded = reading.newest().is_some_and(Entry::is_superseded);
+        let after = match is_superseded && !page.more && !is_latest {
             true => Err(Discontinuity::Trimmed),
             false => reading.after(mark),
         };
         let (new, reset) = match (after, query) {
             (Ok(new), _) => (new.len(), self.left_out(&reading, mark)),
-            // Perhaps only a replica that lags: `reset` needs a consistent reading …
+            // Perhaps only a replica lags. So before a `reset`, the reading is repeated consistently …
             (Err(_), Query::Next(Consistency::Eventual)) => {
                 self.due = Some(Query::Next(Consistency::Strong));
                 return News::default();
             }
-            // … and one of the log's end: it says what became of the order after the mark.
+            // … and then the end of the log is read: it says what became of the order after the mark.
             (Err(_), Query::Next(Consistency::Strong)) => {
                 self.due = Some(Query::Latest);
                 return News::default();
             }
             (Err(reason), Query::Latest) => (reading.entries().len(), Some(reason)),
         };
-        // A latest page ends with the newest entry, whatever comes before it.
+        // A latest page ends with the newest entry. `more` means earlier entries.
         let more = page.more && !is_latest;
         self.due = more.then_some(query);
         let newest = reading.newest();
-        // Both are those of the last page when everything is read.
+        // When everything is read, both come from the last page.
         self.finished = newest.is_some_and(|newest| newest.terminal);
         self.newest = newest.map(|newest| (newest.status.clone(), newest.since()));
         self.was_reset = new == 0 && (self.was_reset || reset.is_some());
@@ -118,7 +119,7 @@ impl Watched {
         News { reset, entries }
     }
 
-    /// A client that has seen nothing gets the latest changes. If there were others before them, it is told so, once.
+    /// A client that has seen nothing gets the latest changes. If there were others before them, it is told so once.
     fn left_out(&self, reading: &Reading, mark: &Mark) -> Option<Discontinuity> {
         let left_out = mark.seq == Seq::ZERO && !reading.is_whole();
         (left_out && !self.was_reset).then_some(Discontinuity::Trimmed)

@@ -20,6 +20,7 @@ use order_status_stream::clock::Clock;
 use order_status_stream::endpoint::{Body, Endpoint};
 use order_status_stream::feed::memory::MemoryFeed;
 use order_status_stream::feed::{Position, append};
+use order_status_stream::invocation::Invocation;
 use order_status_stream::order::{OrderId, PublicView, Status};
 use order_status_stream::request::Request;
 use order_status_stream::settings::StreamSettings;
@@ -113,21 +114,32 @@ impl Stage {
     }
 
     pub async fn respond(&self, request: &Request) -> Response<Body> {
-        self.respond_with(request, 7).await
+        self.respond_with(request, 0, 7).await
     }
 
-    /// With random numbers of its own.
-    pub async fn respond_with(&self, request: &Request, seed: u64) -> Response<Body> {
-        self.endpoint
-            .respond(request, self.clock(), fastrand::Rng::with_seed(seed))
+    /// Responds within a time since the harness was made.
+    pub async fn respond_within(&self, deadline: Duration, request: &Request) -> Response<Body> {
+        self.respond_with(request, deadline_after(deadline), 7)
             .await
+    }
+
+    /// Responds by a deadline in milliseconds since the Unix epoch, with random numbers from a seed.
+    pub async fn respond_with(
+        &self,
+        request: &Request,
+        deadline: u64,
+        seed: u64,
+    ) -> Response<Body> {
+        let random = fastrand::Rng::with_seed(seed);
+        let invocation = Invocation::new(self.clock(), deadline, random);
+        self.endpoint.respond(request, invocation).await
     }
 
     /// Responds to a Lambda event.
     pub async fn respond_to_event(&self, event: &str) -> Response<Body> {
-        self.endpoint
-            .respond_to_event(event, 0, self.clock(), fastrand::Rng::with_seed(7))
-            .await
+        let random = fastrand::Rng::with_seed(7);
+        let invocation = Invocation::new(self.clock(), 0, random);
+        self.endpoint.respond_to_event(event, invocation).await
     }
 
     /// `GET`s a path and query, with a cursor unless that is empty.
@@ -176,9 +188,9 @@ pub fn request(method: &str, path_and_query: &str, headers: &[(&str, &str)]) -> 
     Request::read(&event.to_string()).unwrap()
 }
 
-/// The request, to be answered within a time.
-pub fn within(deadline: Duration, request: Request) -> Request {
-    request.with_deadline((NOW + deadline).as_millis().try_into().unwrap())
+/// The deadline that is a time after [`NOW`], in milliseconds since the Unix epoch.
+pub fn deadline_after(deadline: Duration) -> u64 {
+    (NOW + deadline).as_millis().try_into().unwrap()
 }
 
 /// A response as it is being read.

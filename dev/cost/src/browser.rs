@@ -11,6 +11,7 @@ use http::Method;
 use http_body_util::BodyExt;
 use order_status_stream::clock::Clock;
 use order_status_stream::endpoint::Endpoint;
+use order_status_stream::invocation::Invocation;
 use order_status_stream::request::Request;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
@@ -87,7 +88,8 @@ impl Platform {
             .entry(since_start.as_secs())
             .or_default() += 1;
         let clock = Clock::starting_at(EPOCH + since_start);
-        let mut body = endpoint.respond(&request, clock, random).await.into_body();
+        let invocation = Invocation::new(clock, 0, random);
+        let mut body = endpoint.respond(&request, invocation).await.into_body();
         let mut bytes = 0;
         while let Some(Ok(frame)) = body.frame().await {
             if let Ok(chunk) = frame.into_data() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use order_status_stream::prices::{CHECK_IN, LOOK, READ_UNIT, REQUEST, SECOND};
+use order_status_stream::prices::{CHECK_IN, POLL, READ_UNIT, REQUEST, SECOND};
 
 use crate::bill::{Bill, Delays, Usage};
 use crate::browser::ONE_WAY;
@@ -114,8 +114,8 @@ pub fn alternatives(trace: &Trace) -> Vec<Alternative> {
     let (live, changes) = (live as f64, changes as f64);
     let snapshot = Bill {
         requests: visits * REQUEST,
-        held: visits * (CHECK_IN - REQUEST - LOOK),
-        reads: visits * LOOK,
+        held: visits * (CHECK_IN - REQUEST - POLL),
+        reads: visits * POLL,
         ..Bill::default()
     };
     // A function writes a table item when a connection opens, and another when it closes. Each change reads who watches.
@@ -134,7 +134,7 @@ pub fn alternatives(trace: &Trace) -> Vec<Alternative> {
     let instance_second = INSTANCE_HOUR * (1.0 + INSTANCE_FEE) / 3600.0;
     let streams = Bill {
         requests: (visits + minutes) * REQUEST,
-        reads: minutes * 60.0 * POLLS_A_SECOND * LOOK,
+        reads: minutes * 60.0 * POLLS_A_SECOND * POLL,
         ..Bill::default()
     };
     let full = Bill {

@@ -8,7 +8,7 @@ use cost::compare::{fixed, fixed_of_mean};
 use cost::shops;
 use cost::simulate::{Learned, Outcome, learn, simulate};
 use cost::trace::{Change, FOLDS, Trace, Visit, fold};
-use order_status_stream::prices::{LOOK, REQUEST, SECOND};
+use order_status_stream::prices::{POLL, REQUEST, SECOND};
 
 const fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -62,7 +62,7 @@ fn what_is_held_is_billed_each_second_and_beyond_the_visit() {
     let bill = run(&[("HOLD", "always")]).watching.bill();
     let watched = trace().watch_minutes() * 60.0;
     assert!((0.9..1.1).contains(&(bill.held / (watched * SECOND))));
-    assert!((0.9..1.1).contains(&(bill.reads / (watched * 2.0 * LOOK))));
+    assert!((0.9..1.1).contains(&(bill.reads / (watched * 2.0 * POLL))));
     // About ten windows of a minute, less their jitter, for each of forty orders.
     let requests = bill.requests / REQUEST;
     assert!((400.0..=560.0).contains(&requests), "{requests}");

@@ -11,8 +11,9 @@ use futures_util::FutureExt;
 use futures_util::future::select;
 use http::Response;
 use order_status_stream::clock::Clock;
+use order_status_stream::deadline::Deadline;
 use order_status_stream::endpoint::{Body, Endpoint};
-use order_status_stream::hold::held_for;
+use order_status_stream::invocation::Invocation;
 use order_status_stream::projector::Projector;
 use order_status_stream::request::Request;
 use order_status_stream::settings::{ProjectorSettings, SettingsError, StreamSettings};
@@ -235,7 +236,7 @@ impl Platform {
         batch.records = records.iter().map(|record| record.event.clone()).collect();
         let clock = self.clock(process.skew);
         let deadline = Instant::now() + PROJECTOR_TIMEOUT;
-        let end = clock.start() + held_for(PROJECTOR_TIMEOUT * 15, Some(PROJECTOR_TIMEOUT), 0.0);
+        let end = Deadline::new(clock.start(), Some(PROJECTOR_TIMEOUT)).end(deadline);
         let projection = process.projector.project(&batch, &clock, end);
         let death = process.caller.death();
         let outcome = timeout_at(deadline, select(projection.boxed(), death.boxed())).await;
@@ -284,7 +285,7 @@ impl Platform {
         let clock = self.clock(process.skew);
         let deadline = clock.epoch() + self.plan.timeout;
         let deadline = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
-        let request = request.with_deadline(deadline);
-        process.endpoint.respond(&request, clock, random).await
+        let invocation = Invocation::new(clock, deadline, random);
+        process.endpoint.respond(&request, invocation).await
     }
 }

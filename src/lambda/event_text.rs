@@ -1,22 +1,18 @@
-//! Between `lambda_runtime` and the endpoint: the event as it came, and the response as a stream.
+//! The event as text.
 //!
 //! The runtime parses an event before it calls the function, and reports a function error if it cannot. Here every event
-//! must have a response, so the runtime is handed a JSON string that holds the event's text, whatever that is.
+//! must get a response. So the runtime is given a JSON string that holds the event's text, whatever the text is.
 
 use std::task::{Context, Poll};
 
-use http::Response;
-use http_body_util::{BodyDataStream, BodyExt};
+use lambda_runtime::LambdaInvocation;
 use lambda_runtime::tower::{Layer, Service};
-use lambda_runtime::{LambdaInvocation, MetadataPrelude, StreamResponse};
 
-use crate::endpoint::Body;
-
-/// A layer of the runtime's: the payload of the functions inside is a `String`, the text of the event.
+/// A layer of the runtime: the payload of the function inside is a `String`, the text of the event.
 #[derive(Clone, Copy, Debug)]
 pub struct EventTextLayer;
 
-/// See [`EventTextLayer`].
+/// The service of an [`EventTextLayer`].
 #[derive(Clone, Debug)]
 pub struct EventText<S>(S);
 
@@ -41,19 +37,5 @@ impl<S: Service<LambdaInvocation>> Service<LambdaInvocation> for EventText<S> {
         let text = String::from_utf8_lossy(&invocation.body);
         invocation.body = serde_json::Value::from(text).to_string().into();
         self.0.call(invocation)
-    }
-}
-
-/// A response, as the runtime streams it.
-pub fn streamed(response: Response<Body>) -> StreamResponse<BodyDataStream<Body>> {
-    let (parts, body) = response.into_parts();
-    StreamResponse {
-        metadata_prelude: MetadataPrelude {
-            status_code: parts.status,
-            headers: parts.headers,
-            // The endpoint sets none.
-            cookies: Vec::new(),
-        },
-        stream: body.into_data_stream(),
     }
 }

@@ -36,7 +36,7 @@ pub(super) fn event_stream<F: Feed>(session: Session<F>) -> Response<Body> {
         CACHE_CONTROL,
         "no-cache, no-store, no-transform",
     );
-    // nginx and its like would hold chunks back.
+    // Without this, nginx and other proxies hold chunks back.
     let buffering = HeaderName::from_static("x-accel-buffering");
     set(&mut response, buffering, "no");
     response
@@ -46,7 +46,7 @@ pub(super) fn json(value: &Value) -> Response<Body> {
     whole(StatusCode::OK, "application/json", value.to_string())
 }
 
-/// The end was told and nothing came since: whoever comes back need not do so again.
+/// The client knows that its orders are finished, and nothing came since. On a 204, an `EventSource` does not come back.
 pub(super) fn no_content() -> Response<Body> {
     let mut response = Response::new(Empty::new().boxed_unsync());
     *response.status_mut() = StatusCode::NO_CONTENT;
@@ -54,14 +54,14 @@ pub(super) fn no_content() -> Response<Body> {
     response
 }
 
-/// A preflight never comes here, for CORS is the Function URL's.
+/// The response to `OPTIONS`. A preflight never arrives here, because the Function URL answers it.
 pub(super) fn options() -> Response<Body> {
     let mut response = whole(StatusCode::OK, "text/plain", format!("{METHODS}\n"));
     set(&mut response, ALLOW, METHODS);
     response
 }
 
-/// RFC 9457.
+/// A problem, as RFC 9457 defines it.
 pub(super) fn problem(status: StatusCode, detail: String) -> Response<Body> {
     let body = json!({
         "type": "about:blank",
@@ -78,7 +78,8 @@ pub(super) fn problem(status: StatusCode, detail: String) -> Response<Body> {
     response
 }
 
-/// RFC 6750, section 3. Why a token is not good is told in the body, where it needs no quoting.
+/// The response to a request without access, as RFC 6750, section 3, defines it. The body says why the token is refused,
+/// because there the text needs no quoting.
 pub(super) fn denied(error: &AccessError) -> Response<Body> {
     let (status, challenge) = match error {
         AccessError::NoToken => (StatusCode::UNAUTHORIZED, "Bearer"),
@@ -96,7 +97,7 @@ pub(super) fn denied(error: &AccessError) -> Response<Body> {
     response
 }
 
-/// What a GET would be answered, without its body.
+/// The response to `HEAD`: that to `GET`, without its body.
 pub(super) fn without_body(response: Response<Body>) -> Response<Body> {
     response.map(|_| Empty::new().boxed_unsync())
 }

@@ -1,31 +1,27 @@
-//! A response on its way to Lambda: what befalls it is its own client's matter, and no other's.
+//! Sends a response to Lambda, or abandons it shortly before the deadline. One failed response does not affect the others.
 //!
-//! `lambda_runtime` takes a response that could not be sent for the end of the process or, in concurrent mode, of the
-//! worker that had sent it, which it does not replace. And while nobody reads a response its worker waits, for ever where
-//! nothing ends the wait: in concurrent mode a deadline ends the invocation and not the process.
+//! If a response cannot be sent, `lambda_runtime` ends the process. In concurrent mode it ends the worker that had sent the
+//! response, and does not replace it. And a worker waits as long as nobody reads its response. Nothing else ends that wait:
+//! in concurrent mode a deadline ends the invocation and not the process.
 
 use std::panic::AssertUnwindSafe;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use lambda_runtime::Error;
 use lambda_runtime::LambdaInvocation;
 use lambda_runtime::tower::{Layer, Service};
-use tokio::time::timeout;
+use tokio::time::timeout_at;
 
 use crate::clock::Clock;
+use crate::deadline::Deadline;
 
-/// What is left of the deadline when a response that nobody has read to its end is given up. The session has said its goodbye
-/// before that: see `hold`.
-const MARGIN: Duration = Duration::from_millis(250);
-
-/// A layer of the runtime's that keeps workers alive.
+/// A layer of the runtime that keeps workers alive.
 #[derive(Clone, Copy, Debug)]
 pub struct DeliveryLayer;
 
-/// See [`DeliveryLayer`].
+/// The service of a [`DeliveryLayer`].
 #[derive(Clone, Debug)]
 pub struct Delivery<S>(S);
 
@@ -51,18 +47,20 @@ where
     }
 
     fn call(&mut self, invocation: LambdaInvocation) -> Self::Future {
-        let remaining = Clock::system().remaining(invocation.context.deadline);
+        let deadline = Deadline::at(invocation.context.deadline, &Clock::system());
         let sent = AssertUnwindSafe(self.0.call(invocation)).catch_unwind();
         async move {
-            let sent = match remaining {
-                Some(remaining) => timeout(remaining - MARGIN.min(remaining / 8), sent).await,
+            let sent = match deadline.give_up() {
+                Some(give_up) => timeout_at(give_up, sent).await,
                 None => Ok(sent.await),
             };
             match sent {
                 Ok(Ok(Ok(()))) => {}
                 Ok(Ok(Err(error))) => tracing::warn!(%error, "a response was not sent"),
                 Ok(Err(_)) => tracing::error!("a response was not sent: panic"),
-                Err(_) => tracing::warn!("a response was not read by its deadline, it is given up"),
+                Err(_) => {
+                    tracing::warn!("a response was not read by its deadline and is abandoned");
+                }
             }
             Ok(())
         }

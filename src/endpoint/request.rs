@@ -8,25 +8,25 @@ use crate::cursor::Cursor;
 use crate::order::{OrderId, OrderIdError};
 use crate::request::Request;
 
-/// More orders on one connection would make a look at the feed a burst of reads.
+/// A poll of the feed reads each order of a connection. With more orders, a poll would be a burst of reads.
 const MAX_ORDERS: usize = 10;
 
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Question {
+pub(super) struct EventsRequest {
     pub(super) orders: Vec<OrderId>,
-    /// `None` where the client brought one that cannot be read.
+    /// `None` if the client sent one that cannot be read.
     pub(super) cursor: Option<Cursor>,
-    /// The client brought no cursor: it has just opened the stream.
+    /// The client sent no cursor: it has just opened the stream.
     pub(super) first_visit: bool,
-    /// The newest change of each order, once, instead of a stream.
+    /// The client wants the newest change of each order as JSON, and no stream.
     pub(super) as_json: bool,
 }
 
-/// What is wrong with a request, and stays wrong however often it is sent.
+/// Why a request is refused. It is refused again each time it is sent.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub(super) enum QuestionError {
-    /// Holds the base path.
+pub(super) enum EventsRequestError {
+    /// The base path.
     #[error(
         "there is nothing at this path: ask for {0}/orders/{{orderId}}/events or {0}/orders/events?order=A&order=B"
     )]
@@ -43,19 +43,19 @@ pub(super) enum QuestionError {
     OrderTwice(OrderId),
 }
 
-impl Question {
+impl EventsRequest {
     /// Reads a request to a path below the base path, which is empty or begins with `/` and ends without.
-    pub(super) fn read(request: &Request, base_path: &str) -> Result<Self, QuestionError> {
+    pub(super) fn read(request: &Request, base_path: &str) -> Result<Self, EventsRequestError> {
         let path = request.path().strip_prefix(base_path);
         let several = path == Some("/orders/events");
         let one = path
             .and_then(|path| path.strip_prefix("/orders/"))
             .and_then(|rest| rest.strip_suffix("/events"));
         if !several && one.is_none() {
-            return Err(QuestionError::NotFound(base_path.to_owned()));
+            return Err(EventsRequestError::NotFound(base_path.to_owned()));
         }
         if ![Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method()) {
-            return Err(QuestionError::MethodNotAllowed);
+            return Err(EventsRequestError::MethodNotAllowed);
         }
         let orders = match one {
             Some(id) => vec![order_in_path(id)?],
@@ -74,33 +74,34 @@ impl Question {
     }
 }
 
-fn order_in_path(id: &str) -> Result<OrderId, QuestionError> {
+fn order_in_path(id: &str) -> Result<OrderId, EventsRequestError> {
     let id = percent_decode_str(id).decode_utf8();
     Ok(OrderId::try_from(
-        &*id.map_err(|_| QuestionError::NotUtf8)?,
+        &*id.map_err(|_| EventsRequestError::NotUtf8)?,
     )?)
 }
 
-fn orders_in_query(request: &Request) -> Result<Vec<OrderId>, QuestionError> {
+fn orders_in_query(request: &Request) -> Result<Vec<OrderId>, EventsRequestError> {
     let ids: Vec<_> = request.parameters("order").collect();
     if !(1..=MAX_ORDERS).contains(&ids.len()) {
-        return Err(QuestionError::OrderCount(ids.len()));
+        return Err(EventsRequestError::OrderCount(ids.len()));
     }
     let mut orders = Vec::with_capacity(ids.len());
     for id in ids {
-        let id = str::from_utf8(id).map_err(|_| QuestionError::NotUtf8)?;
+        let id = str::from_utf8(id).map_err(|_| EventsRequestError::NotUtf8)?;
         let order = OrderId::try_from(id)?;
         if orders.contains(&order) {
-            return Err(QuestionError::OrderTwice(order));
+            return Err(EventsRequestError::OrderTwice(order));
         }
         orders.push(order);
     }
     Ok(orders)
 }
 
-/// The header is what a browser sends when it reconnects, the query is for a page that opens a
-/// stream with a cursor in hand: the header is newer. Some clients send it empty before they have
-/// seen an id.
+/// The text of the client's cursor.
+///
+/// A browser sends the header when it reconnects. The query is for a page that opens a stream with a cursor that it already
+/// has. So the header is newer. Some clients send an empty header before they have seen an id.
 fn cursor(request: &Request) -> Option<&str> {
     let parameters = request.parameters("lastEventId");
     let parameters = parameters.map(|text| str::from_utf8(text).unwrap_or("unreadable"));
@@ -110,8 +111,8 @@ fn cursor(request: &Request) -> Option<&str> {
         .find(|text| !text.is_empty())
 }
 
-/// An `EventSource` accepts `text/event-stream`, a bare `fetch` or `curl` anything: those get the
-/// stream.
+/// Whether the client wants JSON. An `EventSource` accepts `text/event-stream`, and a plain `fetch` or `curl` accepts anything:
+/// they get the stream.
 fn accepts_json(request: &Request) -> bool {
     let types = request
         .headers("accept")

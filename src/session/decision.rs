@@ -1,0 +1,70 @@
+//! Whether a response that has sent everything is held, or ends.
+
+use std::time::Duration;
+
+use futures_util::FutureExt;
+
+use super::finish::Cause;
+use super::hazards::Hazards;
+use super::outbox::Message;
+use super::round::Outcome;
+use super::watched::Watched;
+use super::{Phase, Session};
+use crate::feed::Feed;
+use crate::hold::{Decision, FIRST_HOLD, Forecast};
+
+impl<F: Feed> Session<F> {
+    /// Holds the response until the next poll, or ends it. If the dwell times must be read first, begins that reading.
+    pub(super) fn decide(&mut self) {
+        let known = match self.timing.policy {
+            Some(_) if !self.is_first_hold() => self.shared.hazards.known(&self.clock),
+            _ => return self.hold(),
+        };
+        if let Some(hazards) = known {
+            return self.hold_or_rest(&hazards);
+        }
+        let hazards = self.shared.hazards.clone();
+        let hazards = hazards.read(self.feed.clone(), self.clock);
+        self.round.push(hazards.map(Outcome::Hazards).boxed());
+        self.phase = Phase::Learning;
+    }
+
+    /// The page was opened just now, and an order has no entries: its first change may come soon.
+    fn is_first_hold(&self) -> bool {
+        let unknown = self.watched.iter().any(|watched| watched.newest.is_none());
+        let first = self.timing.first_visit && self.clock.now() < self.clock.start() + FIRST_HOLD;
+        unknown && first
+    }
+
+    pub(super) fn hold_or_rest(&mut self, hazards: &Hazards) {
+        let Some(policy) = self.timing.policy else {
+            return self.hold();
+        };
+        let now = self.clock.epoch_millis();
+        let unfinished = self.watched.iter().enumerate();
+        let unfinished = unfinished.filter(|(_, watched)| !watched.finished);
+        let forecast = |(order, watched): (usize, &Watched)| {
+            let Some((status, since)) = &watched.newest else {
+                return Forecast::Unknown(self.outbox.mark(order).check_ins);
+            };
+            let quiet = Duration::from_millis(now.saturating_sub(*since)).as_secs_f64();
+            match hazards.get(status) {
+                Some(hazard) => Forecast::Learned(hazard, quiet),
+                None => Forecast::Unlearned(quiet),
+            }
+        };
+        let forecasts: Vec<_> = unfinished.map(forecast).collect();
+        match policy.decide(&forecasts, self.watched.len(), self.random.f64()) {
+            Decision::Rest(rest) if self.rest(Cause::NothingDue(rest)) => {}
+            _ => self.hold(),
+        }
+    }
+
+    fn hold(&mut self) {
+        self.phase = Phase::Held;
+        if self.round.has_news {
+            // Clients on Node were reported to keep a small chunk until the next one comes.
+            self.outbox.push(Message::Comment);
+        }
+    }
+}
