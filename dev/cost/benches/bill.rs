@@ -19,7 +19,7 @@ use cost::browser::ONE_WAY;
 use cost::simulate::{EPOCH, Learned, changes, record, simulate};
 use cost::trace::{Change, Trace, Visit};
 use fastrand::Rng;
-use local::runtime_api::Function;
+use lambda_stand_in::Function;
 use order_status_stream::dwell::{Dwells, weight};
 use order_status_stream::feed::Feed;
 use order_status_stream::order::Status;

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use cost::simulate::record;
-use local::runtime_api::Function;
+use lambda_stand_in::Function;
 use stage::{Stage, bootstrap};
 
 /// Of each kind.
