@@ -27,6 +27,8 @@
 //!
 //! Nothing here knows whether it runs on Lambda, under `cargo lambda watch` or in a test.
 
+#![warn(missing_docs)]
+
 pub mod access;
 pub mod change;
 pub mod clock;

@@ -17,8 +17,8 @@ use cloud_support::Cloud;
 use http::{Response, StatusCode};
 use http_support::{Server, serve};
 use jsonwebtoken::Algorithm;
+use lambda_stand_in::{Fault, Function};
 use local::issuer::Issuer;
-use local::runtime_api::{Fault, Function};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 

@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use cloud::Cloud;
-use local::runtime_api::{Builder, Fault, Function, Stats};
+use lambda_stand_in::{Builder, Fault, Function, Stats};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;

@@ -22,7 +22,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use jsonwebtoken::Algorithm;
 use local::issuer::Issuer;
-use local::page::Page;
+use local::page::PageServer;
 use local::shop::Shop;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -83,13 +83,13 @@ async fn the_real_function_passes_all_of_it() {
         .await
         .unwrap();
     let mut tasks = JoinSet::new();
-    let pump = cloud.pump(&projector);
+    let event_source = cloud.event_source(&projector);
     tasks.spawn(async move {
-        pump.run(std::future::pending()).await.unwrap();
+        event_source.run(std::future::pending()).await.unwrap();
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let shop = format!("http://{}", listener.local_addr().unwrap());
-    let page = Page {
+    let page = PageServer {
         shop: Shop::new(cloud.client.clone()),
         stream_url: stream.url(),
         files: "web".into(),

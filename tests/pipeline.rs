@@ -14,7 +14,7 @@ use cloud::{Cloud, environment};
 use eventsource_stream::{Event, Eventsource};
 use futures_util::{Stream, StreamExt};
 use http_support::{Door, Shut};
-use local::runtime_api::{Function, InvokeError};
+use lambda_stand_in::{Function, InvokeError};
 use serde_json::{Value, json};
 
 /// Opens a stream, and yields its events until the connection ends.
@@ -58,8 +58,8 @@ async fn a_write_to_an_order_reaches_its_watcher() {
             .unwrap(),
     );
     let stream = cloud.stream().start().await.unwrap();
-    let pump = cloud.pump(&projector);
-    let pump = tokio::spawn(pump.run(std::future::pending()));
+    let event_source = cloud.event_source(&projector);
+    let event_source = tokio::spawn(event_source.run(std::future::pending()));
 
     let mut page = watch(&stream, "/orders/A/events").await;
     until(&mut page, "ready").await;
@@ -81,7 +81,7 @@ async fn a_write_to_an_order_reaches_its_watcher() {
     stream
         .wait_for(|stats| stats.completed == 1 && stats.in_flight() == 0)
         .await;
-    pump.abort();
+    event_source.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use cloud_support::Cloud;
 use http::StatusCode;
 use http_support::Server;
-use local::runtime_api::{Fault, Function};
+use lambda_stand_in::{Fault, Function};
 use serde_json::{Value, json};
 use tokio::process::Command;
 use tokio::sync::mpsc;

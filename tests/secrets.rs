@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use bytes::Bytes;
 use eventsource_stream::Eventsource;
 use futures_util::StreamExt;
 use jsonwebtoken::Algorithm;
+use lambda_stand_in::{Builder, Function};
 use local::dynamo::{Dynamo, create_tables};
+use local::event_source::EventSource;
 use local::issuer::Issuer;
-use local::pump::{BoxError, Invoke, Pump};
-use local::runtime_api::{Builder, Function};
 use reqwest::{Client, RequestBuilder};
 use serde_json::json;
 
@@ -20,14 +19,6 @@ use serde_json::json;
 const SECRET: &str = "hush5f3c";
 
 const HOUR: Duration = Duration::from_secs(3600);
-
-struct Projector(Arc<Function>);
-
-impl Invoke for Projector {
-    async fn invoke(&self, payload: Bytes) -> Result<Bytes, BoxError> {
-        Ok(self.0.invoke(payload).await?)
-    }
-}
 
 /// A real binary, as talkative as it can be.
 fn talkative(bootstrap: &str, dynamo: &Dynamo) -> Builder {
@@ -63,13 +54,13 @@ async fn no_log_line_of_a_whole_run_holds_a_secret() {
         .env("HEARTBEAT", "1s")
         .propagate_disconnect(true);
     let stream = stream.start().await.unwrap();
-    let pump = Pump {
+    let event_source = EventSource {
         streams: dynamo.streams(),
         stream_arn,
-        function: Projector(Arc::clone(&projector)),
+        function: Arc::clone(&projector),
         settings: Default::default(),
     };
-    let pump = tokio::spawn(pump.run(std::future::pending()));
+    let event_source = tokio::spawn(event_source.run(std::future::pending()));
 
     // Orders: good, and none, for it has no status.
     for (id, status) in [("A", Some("PLACED")), ("B", None)] {
@@ -136,7 +127,7 @@ async fn no_log_line_of_a_whole_run_holds_a_secret() {
     projector
         .wait_for_log("stream/2026-11-22T00:00:00.000")
         .await;
-    pump.abort();
+    event_source.abort();
 
     let lines = [projector.logs(), stream.logs()].concat();
     let talks = |line: &&String| line.contains("\"DEBUG\"") && line.contains("projected");

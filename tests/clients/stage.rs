@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
+use lambda_stand_in::{Fault, Function};
 use local::dynamo::{Dynamo, create_tables};
-use local::runtime_api::{Fault, Function};
 use order_status_stream::change::{Change, Write};
 use order_status_stream::clock::Clock;
 use order_status_stream::feed::dynamodb::DynamoDbFeed;

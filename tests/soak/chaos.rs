@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use local::pump::{BoxError, Invoke};
-use local::runtime_api::Fault;
+use lambda_stand_in::Fault;
+use local::event_source::{BoxError, Invoke};
 use tokio::time::sleep;
 
 use super::World;
@@ -86,7 +86,7 @@ impl Chaos {
     }
 
     async fn deliver(&self, payload: Bytes) -> Result<Bytes, BoxError> {
-        Ok(self.world.projector.invoke(payload).await?)
+        self.world.projector.invoke(payload).await
     }
 
     fn old_batch(&self) -> Option<Bytes> {

@@ -28,8 +28,8 @@ use std::time::Duration;
 
 use chaos::{Chaos, Door};
 use cloud::Cloud;
-use local::pump::{Pump, Settings};
-use local::runtime_api::Function;
+use lambda_stand_in::Function;
+use local::event_source::{EventSource, Settings};
 use tally::Tally;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
@@ -123,18 +123,18 @@ async fn nothing_is_lost_doubled_or_out_of_order() {
     let world = Arc::new(World::new(duration, hurry).await);
 
     let mut stage = JoinSet::new();
-    let pump = Pump {
+    let event_source = EventSource {
         streams: world.cloud.dynamo.streams(),
         stream_arn: world.cloud.stream_arn.clone(),
         function: Chaos::new(Arc::clone(&world)),
         settings: Settings {
             batch_size: 10,
-            shortest_backoff: Duration::from_millis(50),
-            longest_backoff: Duration::from_millis(500),
+            min_backoff: Duration::from_millis(50),
+            max_backoff: Duration::from_millis(500),
             ..Settings::default()
         },
     };
-    stage.spawn(async move { pump.run(std::future::pending()).await.unwrap() });
+    stage.spawn(async move { event_source.run(std::future::pending()).await.unwrap() });
     stage.spawn(chaos::rage(Arc::clone(&world)));
     stage.spawn(report(Arc::clone(&world), start));
 

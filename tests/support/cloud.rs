@@ -13,10 +13,9 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
-use bytes::Bytes;
+use lambda_stand_in::{Builder, Function};
 use local::dynamo::{Dynamo, create_tables};
-use local::pump::{BoxError, Invoke, Pump};
-use local::runtime_api::{Builder, Function};
+use local::event_source::EventSource;
 use order_status_stream::change::{Change, Write};
 use order_status_stream::clock::Clock;
 use order_status_stream::feed::dynamodb::DynamoDbFeed;
@@ -60,11 +59,11 @@ impl Cloud {
     }
 
     /// What carries changes of orders to the projector.
-    pub fn pump(&self, projector: &Arc<Function>) -> Pump<Projector> {
-        Pump {
+    pub fn event_source(&self, projector: &Arc<Function>) -> EventSource<Arc<Function>> {
+        EventSource {
             streams: self.dynamo.streams(),
             stream_arn: self.stream_arn.clone(),
-            function: Projector(Arc::clone(projector)),
+            function: Arc::clone(projector),
             settings: Default::default(),
         }
     }
@@ -134,12 +133,4 @@ pub fn environment(function: Builder, endpoint: &str) -> Builder {
         .env("AWS_REGION", "us-east-1")
         .env("AWS_ACCESS_KEY_ID", "local")
         .env("AWS_SECRET_ACCESS_KEY", "local")
-}
-
-pub struct Projector(Arc<Function>);
-
-impl Invoke for Projector {
-    async fn invoke(&self, payload: Bytes) -> Result<Bytes, BoxError> {
-        Ok(self.0.invoke(payload).await?)
-    }
 }

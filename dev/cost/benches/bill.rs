@@ -20,7 +20,7 @@ use cost::simulate::{EPOCH, Learned, changes, record, simulate};
 use cost::trace::{Change, Trace, Visit};
 use fastrand::Rng;
 use harness::Harness;
-use local::runtime_api::Function;
+use lambda_stand_in::Function;
 use order_status_stream::dwell::{Dwells, weight};
 use order_status_stream::feed::Feed;
 use order_status_stream::order::Status;

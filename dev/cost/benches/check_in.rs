@@ -16,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use cost::simulate::record;
 use harness::{Harness, bootstrap};
-use local::runtime_api::Function;
+use lambda_stand_in::Function;
 
 /// The number of measurements behind each median.
 const TIMES: usize = 300;

@@ -1,4 +1,4 @@
-//! DynamoDB with streams, embedded: `dynoxide`, in memory, behind its HTTP server.
+//! An embedded DynamoDB with streams: `dynoxide`, in memory, behind its HTTP server.
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,52 +15,42 @@ use tokio::net::{TcpListener, ToSocketAddrs};
 use tokio::runtime;
 use tokio::sync::oneshot;
 
-/// The shop's own table: `orderId`, with a stream of new and old images.
+/// The shop's table. Its key is `orderId`, and its stream has new and old images.
 pub const ORDERS: &str = "Orders";
 
-/// The log of each order that the projector keeps: `order`, `seq`, and a time to live on `expiresAt`.
+/// The projector's log of each order. Its key is `order` and `seq`, and its time to live is in `expiresAt`.
 pub const FEED: &str = "OrderFeed";
 
-/// What can go wrong with the embedded DynamoDB.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DynamoError {
-    /// The address cannot be listened on.
     #[error("the embedded DynamoDB cannot listen")]
     Listen(#[source] io::Error),
-    /// The database itself failed.
     #[error("the embedded DynamoDB failed")]
     Database(#[from] dynoxide::DynoxideError),
-    /// A table could not be created.
     #[error("table {table} was not created")]
     Table {
-        /// The table's name.
         table: &'static str,
-        /// What the SDK says.
         source: Box<aws_sdk_dynamodb::Error>,
     },
-    /// The orders table was created without the stream that was asked for.
+    /// The orders table was created without a stream.
     #[error("table {ORDERS} has no stream")]
     NoStream,
 }
 
-/// A running DynamoDB, gone when dropped: its port is free and its connections are closed when `drop` returns.
+/// A running DynamoDB. When `drop` returns, its port is free and its connections are closed.
 ///
-/// It has a thread of its own: a test's paused clock and a caller's busy runtime leave it alone.
+/// It runs on its own thread, so a paused clock or a busy runtime does not stop it.
 pub struct Dynamo {
     address: SocketAddr,
     database: Database,
-    /// Its end is what stops the server.
+    /// A drop stops the server.
     stop: Option<oneshot::Sender<()>>,
     server: Option<JoinHandle<()>>,
 }
 
 impl Dynamo {
-    /// Serves an empty database at `address`; port 0 takes a free one.
-    ///
-    /// # Errors
-    ///
-    /// [`DynamoError::Listen`] where the address is taken or the server's thread cannot start.
+    /// Serves an empty database at `address`. Port 0 means any free port.
     pub async fn start(address: impl ToSocketAddrs) -> Result<Self, DynamoError> {
         let listener = TcpListener::bind(address)
             .await
@@ -86,13 +76,12 @@ impl Dynamo {
         })
     }
 
-    /// Where clients find it, such as `http://127.0.0.1:8000`.
+    /// The URL for clients, such as `http://127.0.0.1:8000`.
     #[must_use]
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// A client of its tables.
     #[must_use]
     pub fn client(&self) -> aws_sdk_dynamodb::Client {
         let config = aws_sdk_dynamodb::Config::builder()
@@ -103,7 +92,6 @@ impl Dynamo {
         aws_sdk_dynamodb::Client::from_conf(config)
     }
 
-    /// A client of its streams.
     #[must_use]
     pub fn streams(&self) -> aws_sdk_dynamodbstreams::Client {
         let config = aws_sdk_dynamodbstreams::Config::builder()
@@ -114,11 +102,7 @@ impl Dynamo {
         aws_sdk_dynamodbstreams::Client::from_conf(config)
     }
 
-    /// Deletes what has outlived its time to live, as DynamoDB does within a few days, and says how many items it was.
-    ///
-    /// # Errors
-    ///
-    /// [`DynamoError::Database`] where the database fails.
+    /// Deletes the items whose time to live has ended, and returns how many. DynamoDB does this within a few days.
     pub fn sweep(&self) -> Result<usize, DynamoError> {
         Ok(self.database.sweep_ttl()?)
     }
@@ -128,13 +112,13 @@ impl Drop for Dynamo {
     fn drop(&mut self) {
         self.stop.take();
         if let Some(server) = self.server.take() {
-            // A panic of the server was printed by its thread; there is nobody left to tell.
+            // If the server panicked, its thread has printed that.
             let _ = server.join();
         }
     }
 }
 
-/// Ends when `stopped` does. The runtime goes with it, and with that every connection.
+/// Ends with `stopped`. The runtime ends with it, and so does every connection.
 async fn serve(
     listener: std::net::TcpListener,
     database: Database,
@@ -156,7 +140,7 @@ async fn serve(
 ///
 /// # Errors
 ///
-/// [`DynamoError::Table`] where a table exists already or the server is gone.
+/// [`DynamoError::Table`] if a table exists already or the server does not answer.
 pub async fn create_tables(client: &aws_sdk_dynamodb::Client) -> Result<String, DynamoError> {
     let arn = create_orders(client)
         .await
@@ -237,7 +221,7 @@ fn region() -> Region {
     Region::from_static("us-east-1")
 }
 
-/// Any will do: the embedded DynamoDB asks for a signature and does not verify it.
+/// The embedded DynamoDB wants a signature but does not check it.
 fn credentials() -> Credentials {
     Credentials::new("local", "local", None, None, "local")
 }

@@ -1,9 +1,10 @@
 //! Both functions, behind the emulator of `cargo lambda watch`.
 //!
-//! The emulator could start them too: by `cargo run`, another each 100 ms while a request waits, each in a session of its
-//! own. On a machine that was busy building, that made 16 processes of each before the first had answered. Nor does it
-//! replace one that dies; the next request that it hands to that one hangs. Started here, they answer within milliseconds,
-//! wait for no build lock, and are missed when they die.
+//! The emulator can also start them itself, but this has three problems. It uses `cargo run`, which waits for the build lock, and
+//! it starts another process each 100 ms while a request waits: 16 of each function on a machine that was busy building. It
+//! starts each of them in a session of its own, so they do not end with this program. It does not replace a process that ends,
+//! and the next request for that process hangs. So this program starts them. They answer within milliseconds, and it sees if one
+//! ends.
 
 use std::env;
 use std::iter;
@@ -14,26 +15,26 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::select_all;
+use lambda_stand_in::ProcessGroup;
 use local::dynamo::FEED;
-use local::pump::{BoxError, HttpFunction, Invoke};
+use local::event_source::{BoxError, HttpFunction, Invoke};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time;
 
-/// Processes of `stream`: the streams that can be held at a time, for a request that finds all of them busy waits. A
-/// browser has six connections to a host.
+/// Processes of `stream`. This is the number of streams at a time: a request waits if all are busy. A browser opens six
+/// connections to a host.
 const STREAMS: usize = 12;
 
 /// How long the emulator and the functions may take to start.
-const START: Duration = Duration::from_secs(30);
+const START_LIMIT: Duration = Duration::from_secs(30);
 
-/// Between two attempts to reach them.
-const TRY_AGAIN: Duration = Duration::from_millis(50);
+const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
-/// What the functions are told, unless the caller's environment says otherwise.
+/// Environment variables of the functions, unless this program's environment sets them.
 const DEFAULTS: [(&str, &str); 1] = [("PUBLIC_ATTRIBUTES", "eta,carrier,trackingUrl")];
 
-/// What the functions are told whatever the caller's environment says: nothing of this may reach an AWS account.
+/// Environment variables of the functions that replace those of this program: no call may reach an AWS account.
 const FIXED: [(&str, &str); 6] = [
     ("FEED_TABLE", FEED),
     ("AWS_REGION", "us-east-1"),
@@ -43,40 +44,41 @@ const FIXED: [(&str, &str); 6] = [
     ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
 ];
 
-/// The emulator and the functions' processes.
+/// The processes of the emulator and the functions.
 #[derive(Debug, Default)]
 pub(crate) struct Functions {
     processes: Vec<(&'static str, Child)>,
 }
 
 impl Functions {
-    /// Starts the emulator at `port`, then the functions that were built into the directory `binaries`, and returns when
-    /// one process of each has answered. `dynamo` is their database, `jwks` the keys of the tokens that open orders.
+    /// Starts the emulator at `port`, then the functions in the directory `binaries`, and returns when one process of each function
+    /// has answered. `dynamo` is the endpoint of their database. `jwks` are the keys of the tokens that they accept.
     pub(crate) async fn start(
+        group: &ProcessGroup,
         binaries: &Path,
         dynamo: &str,
         jwks: &str,
         port: u16,
     ) -> Result<Self, BoxError> {
         let mut functions = Self::default();
-        functions.spawn("cargo lambda watch", &mut emulator(port))?;
-        // A function that finds nobody at its Runtime API ends.
+        functions.spawn(group, "cargo lambda watch", &mut emulator(port))?;
+        // A function ends if its Runtime API does not listen.
         functions.or_ended(listens(port)).await?;
         for name in iter::once("projector").chain(iter::repeat_n("stream", STREAMS)) {
             let mut function = function(name, binaries, dynamo, port);
-            functions.spawn(name, function.env("JWKS", jwks))?;
+            functions.spawn(group, name, function.env("JWKS", jwks))?;
         }
         functions.or_ended(answer(port)).await?;
         Ok(functions)
     }
 
-    /// Returns when one of the processes has ended, which none should.
+    /// Returns when one of the processes has ended. This is always an error.
     pub(crate) async fn ended(&mut self) -> BoxError {
         let endings = self.processes.iter_mut().map(|(name, child)| {
             Box::pin(async move {
                 match child.wait().await {
                     Ok(status) => format!("{name} ended: {status}"),
-                    Err(error) => format!("{name} cannot be waited for: {error}"),
+                    Err(error) => format!("waiting for {name} failed: {error}"),
                 }
             })
         });
@@ -88,30 +90,34 @@ impl Functions {
         start: impl Future<Output = Result<(), BoxError>>,
     ) -> Result<(), BoxError> {
         tokio::select! {
-            started = time::timeout(START, start) => match started {
+            started = time::timeout(START_LIMIT, start) => match started {
                 Ok(outcome) => outcome,
-                Err(_) => Err(format!("the functions did not start within {} s", START.as_secs()).into()),
+                Err(_) => Err(format!("the functions did not start within {} s", START_LIMIT.as_secs()).into()),
             },
             ended = self.ended() => Err(ended),
         }
     }
 
-    fn spawn(&mut self, name: &'static str, command: &mut Command) -> Result<(), BoxError> {
-        let child = command
-            .stdin(Stdio::null())
-            .spawn()
+    fn spawn(
+        &mut self,
+        group: &ProcessGroup,
+        name: &'static str,
+        command: &mut Command,
+    ) -> Result<(), BoxError> {
+        let child = group
+            .spawn(command.stdin(Stdio::null()))
             .map_err(|error| format!("{name} cannot be started: {error}"))?;
         self.processes.push((name, child));
         Ok(())
     }
 }
 
-/// The URL of the function `stream`, as a browser has it.
+/// The URL of the function `stream` for a browser.
 pub(crate) fn stream_url(port: u16) -> String {
     format!("http://localhost:{port}/lambda-url/stream")
 }
 
-/// Where the function `projector` is invoked.
+/// The function `projector`, for the event source.
 pub(crate) fn projector(port: u16) -> Result<HttpFunction, BoxError> {
     let url = format!("http://localhost:{port}/2015-03-31/functions/projector/invocations");
     Ok(HttpFunction::new(url)?)
@@ -130,7 +136,7 @@ fn emulator(port: u16) -> Command {
         ])
         .arg(port.to_string())
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
-        // At its own level it explains how to start a function by hand.
+        // At its default level it explains how to start a function by hand.
         .env("RUST_LOG", "warn");
     command
 }
@@ -158,12 +164,12 @@ async fn listens(port: u16) -> Result<(), BoxError> {
         .await
         .is_err()
     {
-        time::sleep(TRY_AGAIN).await;
+        time::sleep(RETRY_INTERVAL).await;
     }
     Ok(())
 }
 
-/// Asks each function for what costs nothing: a path that is no order's, and a batch of no records.
+/// Sends each function a request that has no effect: an unknown path, and a batch without records.
 async fn answer(port: u16) -> Result<(), BoxError> {
     let client = reqwest::Client::builder().no_proxy().build()?;
     let response = client.get(stream_url(port) + "/").send().await?;

@@ -1,4 +1,4 @@
-//! Makes tokens: what a shop's backend does for its customers, for this machine and for tests.
+//! Makes tokens, as the backend of a shop does for its customers. For `make run` and for tests.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,39 +11,32 @@ use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
-/// Someone who makes tokens, with a key of their own.
+/// Makes tokens with its own key.
 #[derive(Clone)]
 pub struct Issuer {
     key: EncodingKey,
     header: Header,
 }
 
-/// Why there is no issuer, or no token.
 #[derive(Debug, thiserror::Error)]
 pub enum IssuerError {
-    /// The machine's random numbers.
+    /// The machine has no random numbers.
     #[error("no key could be made")]
     Key(#[from] Unspecified),
-    /// A key that was just made.
-    #[error("the key that was made is none")]
+    #[error("the new key is invalid")]
     Rejected(#[from] KeyRejected),
-    /// The key, or the claims.
+    /// The key or the claims are invalid.
     #[error("no token could be made")]
     Token(#[from] jsonwebtoken::errors::Error),
-    /// It is asked for another algorithm than ES256, EdDSA and RS256.
-    #[error("no keys are made for {0:?}")]
+    /// Only ES256, EdDSA and RS256 are supported.
+    #[error("unsupported algorithm: {0:?}")]
     Algorithm(Algorithm),
 }
 
-/// What stands before the key in the PKCS #8 form of an RSA key of 2048 bits.
-const RSA_PKCS8_HEAD: usize = 26;
+/// The length of the PKCS #8 header of an RSA key of 2048 bits.
+const RSA_PKCS8_HEADER: usize = 26;
 
 impl Issuer {
-    /// An issuer with a new key of that name.
-    ///
-    /// # Errors
-    ///
-    /// Where no key can be made.
     pub fn new(algorithm: Algorithm, key_id: &str) -> Result<Self, IssuerError> {
         let random = SystemRandom::new();
         let key = match algorithm {
@@ -58,7 +51,7 @@ impl Issuer {
             Algorithm::RS256 => {
                 let key =
                     AsDer::<Pkcs8V1Der<'_>>::as_der(&RsaKeyPair::generate(KeySize::Rsa2048)?)?;
-                EncodingKey::from_rsa_der(&key.as_ref()[RSA_PKCS8_HEAD..])
+                EncodingKey::from_rsa_der(&key.as_ref()[RSA_PKCS8_HEADER..])
             }
             other => return Err(IssuerError::Algorithm(other)),
         };
@@ -67,40 +60,28 @@ impl Issuer {
         Ok(Self { key, header })
     }
 
-    /// The public key, as a JWKS has it.
-    ///
-    /// # Errors
-    ///
-    /// Where the key is none.
+    /// The public key, in the form of a JWKS.
     pub fn jwk(&self) -> Result<Value, IssuerError> {
         let mut jwk = Jwk::from_encoding_key(&self.key, self.header.alg)?;
         jwk.common.key_id.clone_from(&self.header.kid);
         Ok(json!(jwk))
     }
 
-    /// The key set: what `JWKS` is to be.
-    ///
-    /// # Errors
-    ///
-    /// Where the key is none.
+    /// The key set, for the setting `JWKS`.
     pub fn jwks(&self) -> Result<String, IssuerError> {
         Ok(json!({ "keys": [self.jwk()?] }).to_string())
     }
 
-    /// A token that opens orders (`*` alone: every one) for a while from now on; and when it ends, since the Unix epoch.
-    ///
-    /// # Errors
-    ///
-    /// Where the key is none.
+    /// A token that gives access to orders (a single `*` means every order) from now on, and its expiry since the Unix epoch.
     pub fn token(
         &self,
         orders: &[&str],
-        lasts: Duration,
+        lifetime: Duration,
     ) -> Result<(String, Duration), IssuerError> {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
-        let expires = Duration::from_secs((now + lasts).as_secs());
+        let expires = Duration::from_secs((now + lifetime).as_secs());
         let orders = match orders {
             ["*"] => json!("*"),
             orders => json!(orders),
@@ -109,35 +90,22 @@ impl Issuer {
         Ok((self.sign(&claims)?, expires))
     }
 
-    /// A token that says whatever one likes.
-    ///
-    /// # Errors
-    ///
-    /// Where the key is none.
+    /// A token with any claims.
     pub fn sign(&self, claims: &Value) -> Result<String, IssuerError> {
         self.sign_as(&self.header, claims)
     }
 
-    /// The same, under another header: of the issuer's own algorithm.
-    ///
-    /// # Errors
-    ///
-    /// Where the key is none, or of another algorithm.
+    /// A token with any claims and another header, which must name the issuer's algorithm.
     pub fn sign_as(&self, header: &Header, claims: &Value) -> Result<String, IssuerError> {
         Ok(encode(header, claims, &self.key)?)
     }
 
-    /// The signature of a message, as a token has it: for tokens that are none.
-    ///
-    /// # Errors
-    ///
-    /// Where the key is none.
+    /// The signature of a message, in the form of a token's. Tests make invalid tokens with it.
     pub fn signature(&self, message: &[u8]) -> Result<String, IssuerError> {
         let algorithm = self.header.alg;
         Ok(jsonwebtoken::crypto::sign(message, &self.key, algorithm)?)
     }
 
-    /// The header of its tokens.
     pub fn header(&self) -> Header {
         self.header.clone()
     }

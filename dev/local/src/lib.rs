@@ -1,20 +1,16 @@
-//! The machine-local stage of order-status-stream: what the two functions need around them when there is no cloud.
+//! What the two functions of order-status-stream need on one machine, without AWS. Never deployed.
 //!
-//! The modules in the order in which a change meets them:
+//! The modules in the order in which a change passes them:
 //!
 //! - [`shop`] writes orders,
-//! - [`dynamo`] keeps them and streams their changes,
-//! - [`pump`] carries the stream to the projector,
-//! - [`page`] shows the browser what the stream function sends.
+//! - [`dynamo`] stores them and streams their changes,
+//! - [`event_source`] delivers the stream to the projector,
+//! - [`page`] serves the page, on which a browser shows what the stream function sends.
 //!
-//! [`issuer`] makes the tokens that open orders. For tests, [`runtime_api`] takes the place of Lambda: what an emulator lets pass, it does not.
-//!
-//! [`offspring`] sees to it that nothing of this outlives the command that started it. Never deployed.
+//! [`issuer`] makes the tokens that give access to orders.
 
 pub mod dynamo;
+pub mod event_source;
 pub mod issuer;
-pub mod offspring;
 pub mod page;
-pub mod pump;
-pub mod runtime_api;
 pub mod shop;

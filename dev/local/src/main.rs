@@ -1,7 +1,7 @@
-//! `make run`: the whole of order-status-stream on this machine, until Ctrl-C.
+//! `make run`: all of order-status-stream on this machine, until Ctrl-C.
 //!
-//! An embedded DynamoDB, both functions under `cargo lambda watch`, the pump between them, a shop and the page. When one
-//! of them ends, all do.
+//! It runs an embedded DynamoDB, both functions under `cargo lambda watch`, the event source between them, a shop and the page. If
+//! one of them ends, all end.
 
 #![allow(
     clippy::print_stdout,
@@ -13,22 +13,24 @@ mod functions;
 mod ports;
 
 use std::convert::Infallible;
+use std::env;
 use std::error::Error;
+use std::future;
 use std::io;
 use std::iter::successors;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::{ExitCode, Stdio};
 use std::time::Duration;
-use std::{env, future};
 
+use clap::{Parser, Subcommand};
 use jsonwebtoken::Algorithm;
+use lambda_stand_in::{ProcessGroup, adopt_orphans};
 use local::dynamo::{Dynamo, create_tables};
+use local::event_source::{BoxError, EventSource, Settings};
 use local::issuer::Issuer;
-use local::offspring::{Offspring, adopt, die_with_parent};
-use local::page::Page;
-use local::pump::{BoxError, Pump, Settings};
-use local::shop::{Shop, Simulation};
+use local::page::PageServer;
+use local::shop::{Shop, Traffic};
 use reqwest::Url;
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -38,54 +40,73 @@ use tokio::signal::unix::{SignalKind, signal};
 use functions::Functions;
 use ports::Ports;
 
-/// How often something happens in the shop, on average.
-const PACE: Duration = Duration::from_secs(4);
+/// The average time between two changes in the shop.
+const TRAFFIC_INTERVAL: Duration = Duration::from_secs(4);
 
-/// The argument that makes this program the stage; without, it is what starts the stage and cleans up after it.
-const STAGE: &str = "stage";
+/// Runs order-status-stream on this machine: database, functions, a shop and the page. Ctrl-C ends it.
+#[derive(Parser)]
+#[command(name = "local")]
+struct Arguments {
+    #[command(flatten)]
+    ports: Ports,
+    #[command(subcommand)]
+    action: Option<Action>,
+}
 
-/// The argument that makes it ask a stage that runs for a token, of the orders that are named next.
-const TOKEN: &str = "token";
+#[derive(Subcommand)]
+enum Action {
+    /// Print a token that gives access to orders. `make run` must be running.
+    Token {
+        /// The order ids, separated by commas. `*` means every order.
+        #[arg(value_parser = order_ids)]
+        orders: String,
+    },
+}
+
+fn order_ids(text: &str) -> Result<String, &'static str> {
+    match text {
+        "" => Err("name the orders: make token ORDERS=A,B"),
+        orders => Ok(orders.to_owned()),
+    }
+}
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let outcome = match env::args().nth(1).as_deref() {
-        None => supervise().await,
-        Some(STAGE) => stage().await.map(|never| match never {}),
-        Some(TOKEN) => token(env::args().nth(2)).await,
-        Some(_) => Err("this takes no arguments".into()),
+    let arguments = Arguments::parse();
+    let outcome = match arguments.action {
+        None => run(arguments.ports).await,
+        Some(Action::Token { orders }) => print_token(&orders, arguments.ports.page_port).await,
     };
-    outcome.unwrap_or_else(|error| {
-        eprintln!("\nerror: {}", chain(&*error));
-        ExitCode::FAILURE
-    })
-}
-
-/// Runs the stage until it fails or a signal asks for its end, and leaves no process behind.
-async fn supervise() -> Result<ExitCode, BoxError> {
-    adopt()?;
-    let asked = asked_to_end()?;
-    let mut stage = Offspring::start(Command::new(env::current_exe()?).arg(STAGE))?;
-    let outcome = tokio::select! {
-        signal = asked => Ok(signal),
-        status = stage.ended() => Err(status?),
-    };
-    stage.end()?;
     match outcome {
-        Ok(signal) => println!("\n{signal}: everything has ended"),
-        // Else it has said what was wrong.
-        Err(status) if status.code().is_none() => eprintln!("\nerror: the stage ended: {status}"),
-        Err(_) => {}
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nerror: {}", error_chain(&*error));
+            ExitCode::FAILURE
+        }
     }
-    Ok(if outcome.is_ok() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
 }
 
-/// Ends with the first signal that asks for it; from now on, they do not end the process by themselves.
-fn asked_to_end() -> io::Result<impl Future<Output = &'static str>> {
+/// Runs everything until a part of it fails or a signal arrives. Then no process is left.
+async fn run(ports: Ports) -> Result<(), BoxError> {
+    tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_max_level(tracing::Level::WARN)
+        .init();
+    ports.check()?;
+    adopt_orphans()?;
+    let end_signal = end_signal()?;
+    let processes = ProcessGroup::new()?;
+    let outcome = tokio::select! {
+        signal = end_signal => Ok(signal),
+        failed = run_system(ports, &processes) => failed.map(|never| match never {}),
+    };
+    processes.end()?;
+    println!("\n{}: everything has ended", outcome?);
+    Ok(())
+}
+
+/// Waits for a signal that asks this process to end. After this call such a signal no longer ends it by itself.
+fn end_signal() -> io::Result<impl Future<Output = &'static str>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
@@ -98,88 +119,82 @@ fn asked_to_end() -> io::Result<impl Future<Output = &'static str>> {
     })
 }
 
-/// Prints a token of the stage that runs, which opens orders that are separated by commas.
-async fn token(orders: Option<String>) -> Result<ExitCode, BoxError> {
-    let orders = orders.filter(|orders| !orders.is_empty());
-    let orders = orders.ok_or("of which orders? make token ORDERS=A,B")?;
-    let port = env::var("PAGE_PORT").unwrap_or_else(|_| Ports::PAGE.to_string());
-    let url = format!("http://localhost:{port}/token");
+/// Asks a running `make run` for a token, and prints it.
+async fn print_token(orders: &str, page_port: u16) -> Result<(), BoxError> {
+    let url = format!("http://localhost:{page_port}/token");
     let url = Url::parse_with_params(&url, [("orders", orders)])?;
     let client = reqwest::Client::builder().no_proxy().build()?;
-    let answer = client.get(url).send().await;
-    let answer = answer.map_err(|_| "`make run` makes the tokens, and it is not running")?;
-    let answer = answer.error_for_status()?.bytes().await?;
-    let answer: Value = serde_json::from_slice(&answer)?;
-    let token = answer["token"].as_str();
+    let response = client.get(url).send().await;
+    let response = response.map_err(|_| "`make run` makes the tokens, and it is not running")?;
+    let body = response.error_for_status()?.bytes().await?;
+    let body: Value = serde_json::from_slice(&body)?;
+    let token = body["token"].as_str();
     println!(
         "{}",
-        token.ok_or("the page's server answered without a token")?
+        token.ok_or("the response of the page's server has no token")?
     );
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
-/// Starts everything, in the order of need, and returns when a part of it has ended.
-async fn stage() -> Result<Infallible, BoxError> {
-    die_with_parent();
-    tracing_subscriber::fmt()
-        .with_writer(io::stderr)
-        .with_max_level(tracing::Level::WARN)
-        .init();
-    let ports = Ports::free(|name| env::var(name).ok())?;
-    let binaries = binaries().await?;
-
+/// Starts everything, each part after those it needs, and returns when a part has ended.
+async fn run_system(ports: Ports, processes: &ProcessGroup) -> Result<Infallible, BoxError> {
+    let binaries = binaries(processes).await?;
     println!("starting …");
-    let dynamo = Dynamo::start((Ipv4Addr::LOCALHOST, ports.dynamo)).await?;
+    let dynamo = Dynamo::start((Ipv4Addr::LOCALHOST, ports.dynamodb_port)).await?;
     let stream_arn = create_tables(&dynamo.client()).await?;
     let issuer = Issuer::new(Algorithm::ES256, "local")?;
     let mut functions = Functions::start(
+        processes,
         &binaries,
         &dynamo.endpoint(),
         &issuer.jwks()?,
-        ports.functions,
+        ports.functions_port,
     )
     .await?;
-    let pump = Pump {
+    let event_source = EventSource {
         streams: dynamo.streams(),
         stream_arn,
-        function: functions::projector(ports.functions)?,
+        function: functions::projector(ports.functions_port)?,
         settings: Settings::default(),
     };
     let shop = Shop::new(dynamo.client());
-    let page = Page {
+    let page = PageServer {
         shop: shop.clone(),
-        stream_url: functions::stream_url(ports.functions),
+        stream_url: functions::stream_url(ports.functions_port),
         issuer,
         files: PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../web")),
     };
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, ports.page)).await?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, ports.page_port)).await?;
     announce(ports, &shop.place().await?.order_id);
 
     tokio::select! {
         ended = functions.ended() => Err(ended),
-        ended = Simulation::new(shop).run(PACE) => Ok(ended?),
-        ended = pump.run(future::pending()) => { ended?; Err("the pump ended".into()) }
+        ended = Traffic::new(shop).run(TRAFFIC_INTERVAL) => Ok(ended?),
+        ended = event_source.run(future::pending()) => { ended?; Err("the event source ended".into()) }
         ended = page.serve(listener) => { ended?; Err("the page's server ended".into()) }
     }
 }
 
-/// The directory of the built functions, which is this program's own, once it is certain that nothing is missing.
-async fn binaries() -> Result<PathBuf, BoxError> {
-    let emulator = Command::new("cargo")
+/// The directory of the built functions, which is also the directory of this program. It checks that everything is there.
+async fn binaries(processes: &ProcessGroup) -> Result<PathBuf, BoxError> {
+    let mut version = Command::new("cargo");
+    version
         .args(["lambda", "--version"])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .await;
-    if !emulator.is_ok_and(|status| status.success()) {
+        .stderr(Stdio::null());
+    let installed = match processes.spawn(&mut version) {
+        Ok(mut process) => process.wait().await?.success(),
+        Err(_) => false,
+    };
+    if !installed {
         return Err("cargo-lambda is missing: `make run` installs it into .tools/".into());
     }
     let mut directory = env::current_exe()?;
     directory.pop();
     for function in ["projector", "stream"] {
         if !directory.join(function).exists() {
-            return Err(format!("{function} is not built: `make run` does that").into());
+            return Err(format!("{function} is not built: `make run` builds it").into());
         }
     }
     Ok(directory)
@@ -194,14 +209,14 @@ fn announce(ports: Ports, order_id: &str) {
 
 Ctrl-C ends all of it.
 ",
-        ports.page,
-        functions::stream_url(ports.functions),
-        ports.dynamo,
+        ports.page_port,
+        functions::stream_url(ports.functions_port),
+        ports.dynamodb_port,
     );
 }
 
-/// An error and what led to it.
-fn chain(error: &(dyn Error + 'static)) -> String {
+/// An error and its causes.
+fn error_chain(error: &(dyn Error + 'static)) -> String {
     let causes: Vec<_> = successors(Some(error), |&error| error.source())
         .map(ToString::to_string)
         .collect();

@@ -1,17 +1,16 @@
-//! The demo page and the shop's JSON API behind it, on loopback.
+//! The server of the demo page and of the shop's JSON API, on loopback.
 //!
-//! | request | answer |
+//! | request | response |
 //! | --- | --- |
 //! | `GET /config.json` | `{"streamUrl": "…"}` |
-//! | `GET /token?orders=A,B` | `{"token": "…", "expiresAt": 1795372800000}`: opens those orders until then (epoch ms) |
+//! | `GET /token?orders=A,B` | `{"token": "…", "expiresAt": 1795372800000}`: gives access to these orders until then (epoch ms) |
 //! | `GET /orders` | `{"orders": [{"orderId": "…", "status": "…"}]}`, newest first, at most [`LISTED`] |
 //! | `POST /orders` | 201, the new order |
-//! | `POST /orders/{id}/advance`, `POST /orders/{id}/cancel` | 200, the order as it stands now; 404, 409 |
+//! | `POST /orders/{id}/advance`, `POST /orders/{id}/cancel` | 200, the order as it is now; 404, 409 |
 //! | any other `GET` | a file of `web/` |
 //!
-//! Errors are `application/problem+json` (RFC 9457). What runs on a developer's machine can be reached by any page that
-//! the developer's browser shows: requests for another host (DNS rebinding) and writes that another origin sends are
-//! refused.
+//! Errors are `application/problem+json` (RFC 9457). Every page in the developer's browser can send requests to this server. So
+//! it refuses requests for another host (DNS rebinding), and writes from another origin.
 
 use std::io;
 use std::path::PathBuf;
@@ -32,31 +31,24 @@ use tower_http::services::ServeDir;
 use crate::issuer::{Issuer, IssuerError};
 use crate::shop::{Order, Shop, ShopError};
 
-/// The most orders that are listed.
+/// The most orders in a list.
 pub const LISTED: usize = 12;
 
-/// How long a token opens its orders.
-const TOKEN_LASTS: Duration = Duration::from_secs(60 * 60);
+const TOKEN_LIFETIME: Duration = Duration::from_secs(60 * 60);
 
-/// What the page needs.
 #[derive(Clone, Debug)]
-pub struct Page {
-    /// The shop whose orders are shown.
+pub struct PageServer {
     pub shop: Shop,
-    /// Where the stream function is, such as `http://localhost:9000/lambda-url/stream`.
+    /// The URL of the stream function, such as `http://localhost:9000/lambda-url/stream`.
     pub stream_url: String,
-    /// Makes the tokens that open orders. A shop would ask whose they are: here they are everyone's.
+    /// Makes the tokens. A real shop would check the customer first; here everyone gets a token.
     pub issuer: Issuer,
-    /// The page's files.
+    /// The directory of the page's files.
     pub files: PathBuf,
 }
 
-impl Page {
+impl PageServer {
     /// Serves the page until the future is dropped.
-    ///
-    /// # Errors
-    ///
-    /// Where `listener` fails.
     pub async fn serve(self, listener: TcpListener) -> io::Result<()> {
         axum::serve(listener, self.router()).await
     }
@@ -75,22 +67,22 @@ impl Page {
     }
 }
 
-async fn config(State(page): State<Page>) -> Response {
+async fn config(State(page): State<PageServer>) -> Response {
     Json(json!({"streamUrl": page.stream_url})).into_response()
 }
 
 #[derive(Deserialize)]
-struct Wanted {
+struct TokenQuery {
     /// Separated by commas.
     orders: String,
 }
 
 async fn token(
-    State(page): State<Page>,
-    Query(wanted): Query<Wanted>,
+    State(page): State<PageServer>,
+    Query(query): Query<TokenQuery>,
 ) -> Result<Response, IssuerError> {
-    let orders: Vec<_> = wanted.orders.split(',').collect();
-    let (token, expires) = page.issuer.token(&orders, TOKEN_LASTS)?;
+    let orders: Vec<_> = query.orders.split(',').collect();
+    let (token, expires) = page.issuer.token(&orders, TOKEN_LIFETIME)?;
     let expires = u64::try_from(expires.as_millis()).unwrap_or(u64::MAX);
     Ok(Json(json!({"token": token, "expiresAt": expires})).into_response())
 }
@@ -101,24 +93,24 @@ impl IntoResponse for IssuerError {
     }
 }
 
-async fn list(State(page): State<Page>) -> Result<Response, ShopError> {
+async fn list(State(page): State<PageServer>) -> Result<Response, ShopError> {
     let orders = page.shop.newest(LISTED).await?;
     Ok(Json(json!({"orders": orders})).into_response())
 }
 
-async fn place(State(page): State<Page>) -> Result<(StatusCode, Json<Order>), ShopError> {
+async fn place(State(page): State<PageServer>) -> Result<(StatusCode, Json<Order>), ShopError> {
     Ok((StatusCode::CREATED, Json(page.shop.place().await?)))
 }
 
 async fn advance(
-    State(page): State<Page>,
+    State(page): State<PageServer>,
     Path(order_id): Path<String>,
 ) -> Result<Json<Order>, ShopError> {
     Ok(Json(page.shop.advance(&order_id).await?))
 }
 
 async fn cancel(
-    State(page): State<Page>,
+    State(page): State<PageServer>,
     Path(order_id): Path<String>,
 ) -> Result<Json<Order>, ShopError> {
     Ok(Json(page.shop.cancel(&order_id).await?))
@@ -135,7 +127,7 @@ impl IntoResponse for ShopError {
     }
 }
 
-/// Refuses what is not the page's own request, and lets nothing be cached: the files change while one works on them.
+/// Refuses requests that are not from the page. Forbids caching, because a developer changes the files.
 async fn guard(request: Request, next: Next) -> Response {
     let refusal = refusal(request.method(), request.uri(), request.headers());
     let mut response = match refusal {
@@ -154,7 +146,7 @@ fn refusal(method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<&'static s
             .get(name)
             .and_then(|value: &HeaderValue| value.to_str().ok())
     };
-    // HTTP/1.1 clients send the host as a header, proxies and HTTP/2 as part of the URI.
+    // HTTP/1.1 clients send the host in a header. Proxies and HTTP/2 clients send it in the URI.
     let host = uri
         .authority()
         .map(|authority| authority.as_str())

@@ -1,74 +1,60 @@
-//! Whether the ports that are promised are free.
+//! The ports of `make run`, and whether they are free.
 
 use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
 
-/// `localhost` is either, and clients try both.
+/// Clients try both addresses of `localhost`.
 const LOOPBACK: [IpAddr; 2] = [
     IpAddr::V4(Ipv4Addr::LOCALHOST),
     IpAddr::V6(Ipv6Addr::LOCALHOST),
 ];
 
-/// The ports of the stage, each with the variable that moves it elsewhere.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, clap::Args)]
 pub(crate) struct Ports {
-    /// `DYNAMODB_PORT`
-    pub(crate) dynamo: u16,
-    /// `PAGE_PORT`
-    pub(crate) page: u16,
-    /// `FUNCTIONS_PORT`
-    pub(crate) functions: u16,
+    /// The port of DynamoDB
+    #[arg(long, env, global = true, default_value_t = 8000)]
+    pub(crate) dynamodb_port: u16,
+    /// The port of the page
+    #[arg(long, env, global = true, default_value_t = 8080)]
+    pub(crate) page_port: u16,
+    /// The port of the functions
+    #[arg(long, env, global = true, default_value_t = 9000)]
+    pub(crate) functions_port: u16,
 }
 
 impl Ports {
-    /// Of the page, unless `PAGE_PORT` says otherwise.
-    pub(crate) const PAGE: u16 = 8080;
-
-    /// Reads them from the environment, and checks that they are free.
+    /// Checks that all ports are free.
     ///
     /// # Errors
     ///
-    /// Names every one that is not, and what can be done about it.
-    pub(crate) fn free(variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
-        let mut complaints = Vec::new();
-        let mut port = |name: &str, default: u16| match variable(name)
-            .map_or(Ok(default), |text| text.parse())
-        {
-            Ok(port) => {
-                complaints.extend(is_taken(port).then(|| taken(port, name)));
-                port
-            }
-            Err(_) => {
-                complaints.push(format!("{name} is no port number"));
-                default
-            }
-        };
-        let ports = Self {
-            dynamo: port("DYNAMODB_PORT", 8000),
-            page: port("PAGE_PORT", Self::PAGE),
-            functions: port("FUNCTIONS_PORT", 9000),
-        };
-        if complaints.is_empty() {
-            Ok(ports)
-        } else {
-            Err(complaints.join("\n       "))
+    /// Names every port that is in use, and what to do about it.
+    pub(crate) fn check(self) -> Result<(), String> {
+        let ports = [
+            ("DYNAMODB_PORT", self.dynamodb_port),
+            ("PAGE_PORT", self.page_port),
+            ("FUNCTIONS_PORT", self.functions_port),
+        ];
+        let used = ports.into_iter().filter(|&(_, port)| is_in_use(port));
+        let errors: Vec<_> = used.map(|(name, port)| in_use(name, port)).collect();
+        match errors.is_empty() {
+            true => Ok(()),
+            false => Err(errors.join("\n       ")),
         }
     }
 }
 
-fn taken(port: u16, name: &str) -> String {
+fn in_use(name: &str, port: u16) -> String {
     format!(
-        "port {port} is taken by another program: end it (`lsof -nP -iTCP:{port} -sTCP:LISTEN` tells which it is), or \
-         take another port ({name}={})",
+        "port {port} is in use by another program: end it (`lsof -nP -iTCP:{port} -sTCP:LISTEN` shows which one it is), or \
+         choose another port ({name}={})",
         port.saturating_add(1)
     )
 }
 
-fn is_taken(port: u16) -> bool {
-    // A machine without IPv6 refuses its address in another way.
+fn is_in_use(port: u16) -> bool {
+    // On a machine without IPv6, the IPv6 address fails with another error.
     LOOPBACK.iter().any(|&address| {
-        TcpListener::bind(SocketAddr::new(address, port))
-            .is_err_and(|error| error.kind() == ErrorKind::AddrInUse)
+        TcpListener::bind((address, port)).is_err_and(|error| error.kind() == ErrorKind::AddrInUse)
     })
 }
 
@@ -79,15 +65,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_port_is_taken_while_someone_listens_on_either_loopback_address() {
+    fn a_listener_on_either_loopback_address_uses_the_port() {
         for address in LOOPBACK {
-            let Ok(listener) = TcpListener::bind(SocketAddr::new(address, 0)) else {
+            let Ok(listener) = TcpListener::bind((address, 0)) else {
                 continue;
             };
             let port = listener.local_addr().unwrap().port();
-            assert!(is_taken(port), "{address}");
+            assert!(is_in_use(port), "{address}");
             drop(listener);
-            assert!(!is_taken(port), "{address}");
+            assert!(!is_in_use(port), "{address}");
         }
     }
 }

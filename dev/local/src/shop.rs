@@ -1,10 +1,10 @@
-//! A shop to watch: it places orders, moves them on and calls them off, in the orders table alone.
+//! A demo shop. It places, advances and cancels orders in the orders table, and does not use the feed.
 //!
-//! It knows nothing of the feed. Besides what customers may see it writes what they must never see ([`EMAIL`], [`NOTE`],
-//! [`PLACED_AT`]), so that whoever watches a stream can check that it does not show.
+//! It also writes attributes that customers must never see ([`EMAIL`], [`NOTE`], [`PLACED_AT`]), so that one can check that no
+//! stream contains them.
 
-mod simulation;
 mod status;
+mod traffic;
 
 use std::collections::HashMap;
 use std::time::SystemTime;
@@ -14,48 +14,39 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Serialize;
 
 use crate::dynamo::ORDERS;
-pub use simulation::Simulation;
 pub use status::Status;
-use status::{Setting, rfc3339};
+use status::{Attribute, rfc3339};
+pub use traffic::Traffic;
 
-/// Private: whose order it is.
+/// Private: the customer.
 pub const EMAIL: &str = "customerEmail";
 
-/// Private: what the staff tell each other.
+/// Private: a note of the staff.
 pub const NOTE: &str = "internalNote";
 
-/// Private: when the order was placed, RFC 3339. Orders of other writers have none.
+/// Private: when the order was placed, RFC 3339. Orders of other writers do not have it.
 pub const PLACED_AT: &str = "placedAt";
 
-/// Letters and digits that nobody mistakes for another.
+/// Letters and digits that look different from each other.
 const ID_ALPHABET: &[u8] = b"23456789ABCDEFGHJKMNPQRSTUVWXYZ";
 
-/// An order as lists show it. Its status is any string: the shop is not the table's only writer.
+/// An order in a list. Its status can be any string, because other programs write the table too.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Order {
-    /// The table's key.
     pub order_id: String,
-    /// Where it stands.
     pub status: String,
 }
 
-/// Why the shop did not do as it was told.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ShopError {
-    /// There is no such order.
     #[error("there is no order {0}")]
     Unknown(String),
-    /// Nothing comes after this status.
+    /// No status follows this one.
     #[error("order {order_id} is {status}, nothing comes after that")]
-    Finished {
-        /// The order.
-        order_id: String,
-        /// Where it stands.
-        status: String,
-    },
-    /// The table did not answer, after the SDK's own retries.
+    Finished { order_id: String, status: String },
+    /// The SDK's own retries have failed too.
     #[error("the orders table failed")]
     Table(#[source] Box<aws_sdk_dynamodb::Error>),
 }
@@ -66,24 +57,19 @@ impl<E: Into<aws_sdk_dynamodb::Error>> From<E> for ShopError {
     }
 }
 
-/// The shop's counter. Cloned freely; the state is the table's.
+/// The shop. Clones share their state, which is in the table.
 #[derive(Clone, Debug)]
 pub struct Shop {
     table: Client,
 }
 
 impl Shop {
-    /// `table` is a client of the endpoint that has the orders table.
+    /// `table` is a client of the database with the orders table.
     #[must_use]
     pub fn new(table: Client) -> Self {
         Self { table }
     }
 
-    /// Places an order.
-    ///
-    /// # Errors
-    ///
-    /// [`ShopError::Table`] alone.
     pub async fn place(&self) -> Result<Order, ShopError> {
         let order_id: String = (0..6)
             .filter_map(|_| fastrand::choice(ID_ALPHABET))
@@ -91,8 +77,8 @@ impl Shop {
             .map(char::from)
             .collect();
         let now = SystemTime::now();
-        let mut settings = Status::Placed.settings(&order_id, now);
-        settings.extend([
+        let mut attributes = Status::Placed.attributes(&order_id, now);
+        attributes.extend([
             (PLACED_AT, rfc3339(now)),
             (
                 EMAIL,
@@ -100,7 +86,7 @@ impl Shop {
             ),
             (NOTE, "leave at the back door".to_owned()),
         ]);
-        let mut item: HashMap<_, _> = settings
+        let mut item: HashMap<_, _> = attributes
             .into_iter()
             .map(|(name, value)| (name.to_owned(), AttributeValue::S(value)))
             .collect();
@@ -117,30 +103,17 @@ impl Shop {
         })
     }
 
-    /// Moves an order to its next status.
-    ///
-    /// # Errors
-    ///
-    /// [`ShopError::Unknown`], [`ShopError::Finished`] or [`ShopError::Table`].
     pub async fn advance(&self, order_id: &str) -> Result<Order, ShopError> {
         self.change(order_id, Status::next).await
     }
 
     /// Cancels an order that is not finished.
-    ///
-    /// # Errors
-    ///
-    /// [`ShopError::Unknown`], [`ShopError::Finished`] or [`ShopError::Table`].
     pub async fn cancel(&self, order_id: &str) -> Result<Order, ShopError> {
         self.change(order_id, |status| status.next().map(|_| Status::Cancelled))
             .await
     }
 
-    /// Writes a private attribute and nothing else: customers must not notice.
-    ///
-    /// # Errors
-    ///
-    /// [`ShopError::Table`] alone.
+    /// Writes a private attribute and nothing else. Customers must not see a change.
     pub async fn remark(&self, order_id: &str, note: &str) -> Result<(), ShopError> {
         self.table
             .update_item()
@@ -155,10 +128,6 @@ impl Shop {
     }
 
     /// The newest orders, at most `limit`, newest first.
-    ///
-    /// # Errors
-    ///
-    /// [`ShopError::Table`] alone.
     pub async fn newest(&self, limit: usize) -> Result<Vec<Order>, ShopError> {
         let mut pages = self
             .table
@@ -184,7 +153,7 @@ impl Shop {
             .collect())
     }
 
-    /// Moves an order from where it stands to where `next` says. Where another writer was faster, it is asked again.
+    /// Moves an order from its status to the one that `next` returns. If another writer was faster, it calls `next` again.
     async fn change(
         &self,
         order_id: &str,
@@ -199,7 +168,11 @@ impl Shop {
                 });
             };
             if self
-                .write(order_id, &status, to.settings(order_id, SystemTime::now()))
+                .write(
+                    order_id,
+                    &status,
+                    to.attributes(order_id, SystemTime::now()),
+                )
                 .await?
             {
                 return Ok(Order {
@@ -229,14 +202,14 @@ impl Shop {
             .unwrap_or_default())
     }
 
-    /// Whether the order still stood at `from`, and so was written.
+    /// Writes the order if its status is still `from`, and returns whether it was.
     async fn write(
         &self,
         order_id: &str,
         from: &str,
-        settings: Vec<Setting>,
+        attributes: Vec<Attribute>,
     ) -> Result<bool, ShopError> {
-        let assignments: Vec<_> = settings
+        let assignments: Vec<_> = attributes
             .iter()
             .map(|(name, _)| format!("#{name} = :{name}"))
             .collect();
@@ -248,7 +221,7 @@ impl Shop {
             .update_expression(format!("SET {}", assignments.join(", ")))
             .condition_expression("#status = :from")
             .expression_attribute_values(":from", AttributeValue::S(from.to_owned()));
-        for (name, value) in settings {
+        for (name, value) in attributes {
             update = update
                 .expression_attribute_names(format!("#{name}"), name)
                 .expression_attribute_values(format!(":{name}"), AttributeValue::S(value));

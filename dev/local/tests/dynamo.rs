@@ -1,4 +1,4 @@
-//! The embedded DynamoDB, through the SDK.
+//! The embedded DynamoDB, used with the SDK.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::time::{Duration, SystemTime};
@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 const ANY_PORT: &str = "127.0.0.1:0";
 
 #[tokio::test]
-async fn the_tables_are_those_of_the_design() {
+async fn the_tables_have_their_keys_stream_and_time_to_live() {
     let dynamo = Dynamo::start(ANY_PORT).await.unwrap();
     let client = dynamo.client();
     let stream = create_tables(&client).await.unwrap();
@@ -80,7 +80,7 @@ async fn a_dropped_instance_frees_its_port_and_closes_its_connections() {
 }
 
 #[tokio::test]
-async fn a_sweep_deletes_what_has_outlived_its_time() {
+async fn a_sweep_deletes_expired_items() {
     let dynamo = Dynamo::start(ANY_PORT).await.unwrap();
     let client = dynamo.client();
     create_tables(&client).await.unwrap();

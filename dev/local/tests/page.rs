@@ -9,24 +9,24 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jsonwebtoken::Algorithm;
 use local::dynamo::{Dynamo, create_tables};
 use local::issuer::Issuer;
-use local::page::{LISTED, Page};
+use local::page::{LISTED, PageServer};
 use local::shop::Shop;
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-/// A served page and the database behind it.
-struct Served {
+/// A running server and its database.
+struct TestServer {
     address: SocketAddr,
     client: Client,
     dynamo: Dynamo,
 }
 
-impl Served {
+impl TestServer {
     async fn start() -> Self {
         let dynamo = Dynamo::start("127.0.0.1:0").await.unwrap();
         create_tables(&dynamo.client()).await.unwrap();
-        let page = Page {
+        let server = PageServer {
             shop: Shop::new(dynamo.client()),
             stream_url: "http://localhost:9000/lambda-url/stream".to_owned(),
             issuer: Issuer::new(Algorithm::ES256, "local").unwrap(),
@@ -34,7 +34,7 @@ impl Served {
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(page.serve(listener));
+        tokio::spawn(server.serve(listener));
         let client = Client::builder().no_proxy().build().unwrap();
         Self {
             address,
@@ -49,16 +49,16 @@ impl Served {
     }
 
     async fn get(&self, path: &str) -> (u16, Value) {
-        answer(self.request(Method::GET, path)).await
+        json_response(self.request(Method::GET, path)).await
     }
 
     async fn post(&self, path: &str) -> (u16, Value) {
-        answer(self.request(Method::POST, path)).await
+        json_response(self.request(Method::POST, path)).await
     }
 }
 
-/// Status and JSON body, with the content type that belongs to that status.
-async fn answer(request: RequestBuilder) -> (u16, Value) {
+/// Status and JSON body. It checks that the content type matches the status.
+async fn json_response(request: RequestBuilder) -> (u16, Value) {
     let response = request.send().await.unwrap();
     let status = response.status();
     let json = if status.is_success() {
@@ -71,32 +71,32 @@ async fn answer(request: RequestBuilder) -> (u16, Value) {
     (status.as_u16(), response.json().await.unwrap())
 }
 
-/// That it opens those orders at the function is seen in `tests/access.rs` of the workspace's root.
+/// `tests/access.rs` of the workspace shows that such a token gives access to these orders.
 #[tokio::test]
 async fn a_token_names_its_orders_and_says_when_it_ends() {
-    let page = Served::start().await;
-    let (status, answer) = page.get("/token?orders=A,B%2F1").await;
-    let claims = answer["token"].as_str().unwrap().split('.').nth(1).unwrap();
+    let page = TestServer::start().await;
+    let (status, body) = page.get("/token?orders=A,B%2F1").await;
+    let claims = body["token"].as_str().unwrap().split('.').nth(1).unwrap();
     let claims = BASE64_URL_SAFE_NO_PAD.decode(claims).unwrap();
     let claims: Value = serde_json::from_slice(&claims).unwrap();
     assert_eq!(status, 200);
     assert_eq!(claims["orders"], json!(["A", "B/1"]));
     assert_eq!(
-        answer["expiresAt"].as_u64().unwrap(),
+        body["expiresAt"].as_u64().unwrap(),
         1000 * claims["exp"].as_u64().unwrap()
     );
 }
 
 #[tokio::test]
-async fn the_page_is_told_where_the_stream_is() {
-    let page = Served::start().await;
+async fn the_page_learns_the_url_of_the_stream() {
+    let page = TestServer::start().await;
     let config = json!({"streamUrl": "http://localhost:9000/lambda-url/stream"});
     assert_eq!(page.get("/config.json").await, (200, config));
 }
 
 #[tokio::test]
-async fn an_order_is_placed_listed_moved_on_and_finished() {
-    let page = Served::start().await;
+async fn an_order_is_placed_listed_advanced_and_finished() {
+    let page = TestServer::start().await;
     let (status, order) = page.post("/orders").await;
     let id = order["orderId"].as_str().unwrap();
     assert_eq!(
@@ -129,7 +129,7 @@ async fn an_order_is_placed_listed_moved_on_and_finished() {
 
 #[tokio::test]
 async fn no_more_than_twelve_orders_are_listed() {
-    let page = Served::start().await;
+    let page = TestServer::start().await;
     for _ in 0..LISTED + 1 {
         page.post("/orders").await;
     }
@@ -143,14 +143,14 @@ async fn no_more_than_twelve_orders_are_listed() {
 }
 
 #[tokio::test]
-async fn a_table_that_is_gone_is_a_problem_and_no_silence() {
-    let Served {
+async fn an_unreachable_table_is_a_bad_gateway() {
+    let TestServer {
         address,
         client,
         dynamo,
-    } = Served::start().await;
+    } = TestServer::start().await;
     drop(dynamo);
-    let (status, problem) = answer(client.get(format!("http://{address}/orders"))).await;
+    let (status, problem) = json_response(client.get(format!("http://{address}/orders"))).await;
     assert_eq!(
         (status, &problem["detail"]),
         (502, &json!("the orders table failed"))
@@ -158,8 +158,8 @@ async fn a_table_that_is_gone_is_a_problem_and_no_silence() {
 }
 
 #[tokio::test]
-async fn files_are_served_as_they_are_now() {
-    let page = Served::start().await;
+async fn files_are_read_at_each_request() {
+    let page = TestServer::start().await;
     let response = page.request(Method::GET, "/page.rs").send().await.unwrap();
     assert_eq!(response.headers()["cache-control"], "no-store");
     assert_eq!(
@@ -180,10 +180,10 @@ async fn files_are_served_as_they_are_now() {
 }
 
 #[tokio::test]
-async fn only_the_pages_own_requests_are_answered() {
-    let page = Served::start().await;
+async fn requests_of_other_hosts_and_origins_are_refused() {
+    let page = TestServer::start().await;
     let port = page.address.port();
-    let ask = async |method: Method, host: &str, origin: &str| {
+    let send = async |method: Method, host: &str, origin: &str| {
         let request = page
             .request(method, "/orders")
             .header("host", host)
@@ -192,25 +192,28 @@ async fn only_the_pages_own_requests_are_answered() {
     };
     let local = format!("localhost:{port}");
     let own = format!("http://{local}");
-    assert_eq!(ask(Method::POST, &local, &own).await, 201);
-    assert_eq!(ask(Method::GET, &local, "https://evil.example").await, 200);
-    assert_eq!(ask(Method::POST, &local, "https://evil.example").await, 403);
+    assert_eq!(send(Method::POST, &local, &own).await, 201);
+    assert_eq!(send(Method::GET, &local, "https://evil.example").await, 200);
     assert_eq!(
-        ask(Method::POST, &local, &format!("https://{local}")).await,
+        send(Method::POST, &local, "https://evil.example").await,
         403
     );
     assert_eq!(
-        ask(Method::POST, &local, "http://localhost:9999").await,
+        send(Method::POST, &local, &format!("https://{local}")).await,
         403
     );
-    assert_eq!(ask(Method::POST, &local, "null").await, 403);
+    assert_eq!(
+        send(Method::POST, &local, "http://localhost:9999").await,
+        403
+    );
+    assert_eq!(send(Method::POST, &local, "null").await, 403);
     for host in [
         "evil.example",
         "localhost.evil.example",
         "127.0.0.1.evil.example:80",
         "evil@localhost",
     ] {
-        assert_eq!(ask(Method::GET, host, &own).await, 403, "{host}");
+        assert_eq!(send(Method::GET, host, &own).await, 403, "{host}");
     }
     assert_eq!(
         page.get("/orders").await.1["orders"]

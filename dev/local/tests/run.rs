@@ -1,7 +1,7 @@
-//! The program behind `make run`: what it says when it cannot start, and that nothing outlives it, whoever dies first.
+//! The program behind `make run`: its errors at the start, and that no process is left after it.
 //!
-//! The stage asks `cargo` for its emulator before it starts anything. Here `cargo` is a script that never answers: it is a
-//! member of the family like those that come after it, and needs neither the emulator nor the functions to be built.
+//! First of all the program runs `cargo lambda --version`. Here `cargo` is a script that never ends. It stands for all processes
+//! that the program starts, so the tests need neither the emulator nor the functions.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::fs;
@@ -16,21 +16,20 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::unix::pipe::{OpenOptions, Receiver};
 use tokio::process::{Child, Command};
 
-/// Starts another process, says its parent's id, and stays.
-const CARGO: &str = "#!/bin/sh\nexec >\"$FAMILY\"\nsleep 1000 &\necho $PPID\nwait\n";
+/// Starts another process, writes a line, and waits for ever.
+const CARGO: &str = "#!/bin/sh\nexec >\"$PIPE\"\nsleep 1000 &\necho started\nwait\n";
 
-/// The running program, and a pipe that each process of it holds open.
-struct Run {
-    supervisor: Child,
-    stage: Pid,
-    family: BufReader<Receiver>,
+/// The running program, and a pipe that its processes keep open.
+struct RunningProgram {
+    program: Child,
+    pipe: BufReader<Receiver>,
     _directory: TempDir,
 }
 
-impl Run {
+impl RunningProgram {
     async fn start() -> Self {
         let directory = with_cargo(CARGO);
-        let fifo = directory.path().join("family");
+        let fifo = directory.path().join("pipe");
         assert!(
             Command::new("mkfifo")
                 .arg(&fifo)
@@ -39,37 +38,32 @@ impl Run {
                 .unwrap()
                 .success()
         );
-        let mut family = BufReader::new(OpenOptions::new().open_receiver(&fifo).unwrap());
-        // Keeps the pipe open until a process of the family does.
+        let mut pipe = BufReader::new(OpenOptions::new().open_receiver(&fifo).unwrap());
+        // Keeps the pipe open until the script does.
         let writer = OpenOptions::new().open_sender(&fifo).unwrap();
-        let supervisor = program(&directory).env("FAMILY", &fifo).spawn().unwrap();
-        let mut stage = String::new();
-        family.read_line(&mut stage).await.unwrap();
+        let program = program(&directory).env("PIPE", &fifo).spawn().unwrap();
+        pipe.read_line(&mut String::new()).await.unwrap();
         drop(writer);
-        let stage = Pid::from_raw(stage.trim().parse().unwrap()).unwrap();
         Self {
-            supervisor,
-            stage,
-            family,
+            program,
+            pipe,
             _directory: directory,
         }
     }
 
-    fn supervisor(&self) -> Pid {
-        Pid::from_raw(self.supervisor.id().unwrap().try_into().unwrap()).unwrap()
+    fn kill(&self, signal: Signal) {
+        let id = self.program.id().unwrap().try_into().unwrap();
+        kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
     }
 
-    /// The program's exit code and output, once nothing of it is left.
-    async fn extinct(mut self) -> (Option<i32>, String) {
-        self.family
-            .read_to_string(&mut String::new())
-            .await
-            .unwrap();
-        output(self.supervisor).await
+    /// The program's exit code and output, once none of its processes is left.
+    async fn end(mut self) -> (Option<i32>, String) {
+        self.pipe.read_to_string(&mut String::new()).await.unwrap();
+        output(self.program).await
     }
 }
 
-/// A directory with a program `cargo`.
+/// A directory with this script as `cargo`.
 fn with_cargo(script: &str) -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     let cargo = directory.path().join("cargo");
@@ -78,7 +72,7 @@ fn with_cargo(script: &str) -> TempDir {
     directory
 }
 
-/// The program, with the directory's `cargo`, and with ports that are never taken.
+/// The program, with the directory's `cargo`, and with ports that are always free.
 fn program(directory: &TempDir) -> Command {
     let path = std::env::var_os("PATH").unwrap();
     let directories = [directory.path().to_owned()]
@@ -105,65 +99,80 @@ async fn output(child: Child) -> (Option<i32>, String) {
 
 #[tokio::test]
 async fn signals_end_everything() {
-    for (signal, said) in [
+    for (signal, text) in [
         (Signal::INT, "interrupted"),
         (Signal::TERM, "terminated"),
         (Signal::HUP, "hung up"),
     ] {
-        let run = Run::start().await;
-        kill_process(run.supervisor(), signal).unwrap();
-        assert_eq!(
-            run.extinct().await,
-            (Some(0), format!("\n{said}: everything has ended\n"))
-        );
+        let running = RunningProgram::start().await;
+        running.kill(signal);
+        let text = format!("\n{text}: everything has ended\n");
+        assert_eq!(running.end().await, (Some(0), text));
     }
 }
 
 #[tokio::test]
-async fn a_killed_supervisor_takes_everything_along() {
-    let run = Run::start().await;
-    kill_process(run.supervisor(), Signal::KILL).unwrap();
-    assert_eq!(run.extinct().await, (None, String::new()));
+async fn no_process_is_left_if_the_program_is_killed() {
+    let running = RunningProgram::start().await;
+    running.kill(Signal::KILL);
+    assert_eq!(running.end().await, (None, String::new()));
 }
 
 #[tokio::test]
-async fn a_killed_stage_takes_everything_along() {
-    let run = Run::start().await;
-    kill_process(run.stage, Signal::KILL).unwrap();
-    let said = "\nerror: the stage ended: signal: 9 (SIGKILL)\n";
-    assert_eq!(run.extinct().await, (Some(1), said.to_owned()));
-}
-
-#[tokio::test]
-async fn ports_that_are_taken_are_named() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = taken.local_addr().unwrap().port();
+async fn ports_in_use_are_named() {
+    let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let [dynamodb, page] = listeners.each_ref().map(|listener| {
+        let port = listener.local_addr().unwrap().port();
+        (port, port + 1)
+    });
     let mut program = program(&with_cargo(CARGO));
     program
-        .env("PAGE_PORT", port.to_string())
-        .env("DYNAMODB_PORT", "eighty");
-    let said = format!(
-        "\nerror: DYNAMODB_PORT is no port number\n       port {port} is taken by another program: end it \
-         (`lsof -nP -iTCP:{port} -sTCP:LISTEN` tells which it is), or take another port (PAGE_PORT={})\n",
-        port + 1
-    );
-    assert_eq!(output(program.spawn().unwrap()).await, (Some(1), said));
+        .env("PAGE_PORT", page.0.to_string())
+        .args(["--dynamodb-port", &dynamodb.0.to_string()]);
+    let line = |name: &str, (port, other): (u16, u16)| {
+        format!(
+            "port {port} is in use by another program: end it (`lsof -nP -iTCP:{port} -sTCP:LISTEN` shows which one it is), \
+             or choose another port ({name}={other})\n"
+        )
+    };
+    let (first, second) = (line("DYNAMODB_PORT", dynamodb), line("PAGE_PORT", page));
+    let text = format!("\nerror: {first}       {second}");
+    assert_eq!(output(program.spawn().unwrap()).await, (Some(1), text));
 }
 
 #[tokio::test]
 async fn a_missing_tool_is_named() {
     let directory = with_cargo("#!/bin/sh\necho 'error: no such command' >&2\nexit 101\n");
-    let said = "\nerror: cargo-lambda is missing: `make run` installs it into .tools/\n";
+    let text = "\nerror: cargo-lambda is missing: `make run` installs it into .tools/\n";
     let ended = output(program(&directory).spawn().unwrap()).await;
-    assert_eq!(ended, (Some(1), said.to_owned()));
+    assert_eq!(ended, (Some(1), text.to_owned()));
 }
 
 #[tokio::test]
-async fn an_argument_is_refused() {
+async fn invalid_arguments_are_explained() {
+    for (arguments, variable, text) in [
+        (["token", ""], "0", "name the orders: make token ORDERS=A,B"),
+        (
+            ["token", "A"],
+            "eighty",
+            "invalid value 'eighty' for '--page-port <PAGE_PORT>'",
+        ),
+        (["--port", "1"], "0", "unexpected argument '--port' found"),
+    ] {
+        let mut program = program(&with_cargo(CARGO));
+        program.args(arguments).env("PAGE_PORT", variable);
+        let (code, output) = output(program.spawn().unwrap()).await;
+        assert_eq!(code, Some(2));
+        assert!(output.contains(text), "{text} in {output}");
+    }
+}
+
+#[tokio::test]
+async fn help_names_arguments_and_variables() {
     let mut program = program(&with_cargo(CARGO));
-    let said = "\nerror: this takes no arguments\n".to_owned();
-    assert_eq!(
-        output(program.arg("--help").spawn().unwrap()).await,
-        (Some(1), said)
-    );
+    let (code, output) = output(program.arg("--help").spawn().unwrap()).await;
+    assert_eq!(code, Some(0));
+    for text in ["token", "--page-port", "[env: PAGE_PORT=", "Ctrl-C"] {
+        assert!(output.contains(text), "{text} in {output}");
+    }
 }

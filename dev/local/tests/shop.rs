@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use local::dynamo::{Dynamo, ORDERS, create_tables};
-use local::shop::{EMAIL, NOTE, Shop, ShopError, Simulation, Status};
+use local::shop::{EMAIL, NOTE, Shop, ShopError, Status, Traffic};
 
 async fn open() -> (Dynamo, Client, Shop) {
     let dynamo = Dynamo::start("127.0.0.1:0").await.unwrap();
@@ -34,7 +34,7 @@ async fn item(client: &Client, order_id: &str) -> HashMap<String, String> {
 }
 
 #[tokio::test]
-async fn an_order_goes_its_way_and_then_no_further() {
+async fn an_order_advances_to_delivered_and_no_further() {
     let (_dynamo, client, shop) = open().await;
     let placed = shop.place().await.unwrap();
     let id = &placed.order_id;
@@ -97,7 +97,7 @@ async fn a_remark_changes_nothing_else() {
 }
 
 #[tokio::test]
-async fn two_who_move_an_order_at_once_move_it_twice() {
+async fn two_advances_at_once_are_two_steps() {
     let (_dynamo, _client, shop) = open().await;
     let id = shop.place().await.unwrap().order_id;
     let (one, other) = tokio::join!(shop.advance(&id), shop.advance(&id));
@@ -107,7 +107,7 @@ async fn two_who_move_an_order_at_once_move_it_twice() {
 }
 
 #[tokio::test]
-async fn the_newest_orders_come_first_those_of_other_writers_too() {
+async fn the_newest_orders_come_first_also_those_of_other_writers() {
     let (_dynamo, client, shop) = open().await;
     for (id, updated_at) in [
         ("old", "2001-01-01T00:00:00Z"),
@@ -140,13 +140,13 @@ async fn the_newest_orders_come_first_those_of_other_writers_too() {
 }
 
 #[tokio::test]
-async fn the_simulation_brings_orders_to_their_end_and_leaves_others_alone() {
+async fn traffic_finishes_its_own_orders_only() {
     let (_dynamo, _client, shop) = open().await;
     let mine = shop.place().await.unwrap();
-    let mut simulation = Simulation::new(shop.clone());
+    let mut traffic = Traffic::new(shop.clone());
     let mut steps = 0;
     loop {
-        simulation.step().await.unwrap();
+        traffic.step().await.unwrap();
         steps += 1;
         let orders = shop.newest(usize::MAX).await.unwrap();
         assert!(orders.contains(&mine));

@@ -1,12 +1,11 @@
-//! The way of an order through the shop.
+//! The statuses of an order.
 
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
 
-/// Where an order stands. [`Status::Cancelled`] can follow any but the last.
+/// The status of an order. [`Status::Cancelled`] can follow every status but the last.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub enum Status {
     Placed,
     Paid,
@@ -17,13 +16,12 @@ pub enum Status {
     Cancelled,
 }
 
-/// What an attribute is set to.
-pub(super) type Setting = (&'static str, String);
+/// Name and value.
+pub(super) type Attribute = (&'static str, String);
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
 impl Status {
-    /// All of them.
     pub const ALL: [Self; 7] = [
         Self::Placed,
         Self::Paid,
@@ -34,7 +32,7 @@ impl Status {
         Self::Cancelled,
     ];
 
-    /// As it stands in the table.
+    /// The status as the table has it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -48,13 +46,13 @@ impl Status {
         }
     }
 
-    /// The inverse of [`Status::as_str`]; other writers of the table may have statuses of their own.
+    /// The inverse of [`Status::as_str`]. Other writers of the table may use other statuses.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.as_str() == text)
     }
 
-    /// The one that comes next, unless this is an end.
+    /// The next status, unless this is the last one.
     #[must_use]
     pub fn next(self) -> Option<Self> {
         match self {
@@ -67,15 +65,15 @@ impl Status {
         }
     }
 
-    /// The attributes that change when `order_id` comes to stand here at `now`.
-    pub(super) fn settings(self, order_id: &str, now: SystemTime) -> Vec<Setting> {
-        let mut settings = vec![
+    /// The attributes that change when the order gets this status at `now`.
+    pub(super) fn attributes(self, order_id: &str, now: SystemTime) -> Vec<Attribute> {
+        let mut attributes = vec![
             ("status", self.as_str().to_owned()),
             ("updatedAt", rfc3339(now)),
         ];
         match self {
-            Self::Placed => settings.push(("eta", rfc3339(now + 72 * HOUR))),
-            Self::Shipped => settings.extend([
+            Self::Placed => attributes.push(("eta", rfc3339(now + 72 * HOUR))),
+            Self::Shipped => attributes.extend([
                 ("eta", rfc3339(now + 24 * HOUR)),
                 ("carrier", "Swift Parcel".to_owned()),
                 (
@@ -83,21 +81,21 @@ impl Status {
                     format!("https://carrier.example/track/{order_id}"),
                 ),
             ]),
-            Self::OutForDelivery => settings.push(("eta", rfc3339(now + 2 * HOUR))),
-            Self::Delivered => settings.push(("eta", rfc3339(now))),
+            Self::OutForDelivery => attributes.push(("eta", rfc3339(now + 2 * HOUR))),
+            Self::Delivered => attributes.push(("eta", rfc3339(now))),
             Self::Paid | Self::Preparing | Self::Cancelled => {}
         }
-        settings
+        attributes
     }
 }
 
-/// To the millisecond, as the shops of this world write it.
+/// With milliseconds, as most shops write it.
 pub(super) fn rfc3339(at: SystemTime) -> String {
     let since_epoch = at
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default();
     let millis = i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX);
-    // Refused are only years that DateTime's calendar does not have.
+    // It fails only for years that `DateTime` does not know.
     DateTime::from_millis(millis)
         .fmt(DateTimeFormat::DateTimeWithOffset)
         .unwrap_or_default()
@@ -108,14 +106,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_way_leads_from_placed_to_delivered() {
-        let way: Vec<_> =
+    fn an_order_goes_from_placed_to_delivered() {
+        let statuses: Vec<_> =
             std::iter::successors(Some(Status::Placed), |status| status.next()).collect();
-        assert_eq!(way, Status::ALL[..6]);
+        assert_eq!(statuses, Status::ALL[..6]);
     }
 
     #[test]
-    fn a_status_is_read_as_it_is_written() {
+    fn a_status_is_read_back() {
         for status in Status::ALL {
             assert_eq!(Status::parse(status.as_str()), Some(status));
         }
