@@ -266,7 +266,14 @@ fn deployments(random: &mut Rng, acts: &[Act]) -> Vec<(Duration, Variables)> {
         let at = act.start + act.length.mul_f64(random.f64());
         match random.usize(..4) {
             0 => deployments.push((at, [("PUBLIC_ATTRIBUTES", public(random.bool()))].into())),
-            1 => deployments.push((at, [("TERMINAL_STATUSES", terminal(random.bool()))].into())),
+            1 => {
+                // Most orders end in DELIVERED: whether that is terminal, touching them must change.
+                let statuses = match random.bool() {
+                    true => terminal(true),
+                    false => "CANCELLED,RETURNED".to_owned(),
+                };
+                deployments.push((at, [("TERMINAL_STATUSES", statuses)].into()));
+            }
             2 => deployments.push((
                 at,
                 [("RETENTION", random.one(&["2d", "9d", "30d"]).to_owned())].into(),

@@ -287,7 +287,11 @@ impl Simulation {
             Step::Replicate => self.shop.replicate(),
             Step::Deploy(variables) => {
                 let wrong = variables.values().any(|value| value == WRONG);
-                let kind = if wrong { "wrong settings" } else { "deployments" };
+                let kind = if wrong {
+                    "wrong settings"
+                } else {
+                    "deployments"
+                };
                 self.world.fault(kind, "platform");
                 if let Err(error) = self.platform.deploy(&variables) {
                     self.world.finding(Kind::Other, error.to_string());
