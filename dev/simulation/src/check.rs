@@ -91,6 +91,11 @@ fn each_state(world: &World, order: &str, lines: &[Line], history: &History) {
         let next = states.clone().next();
         if let Some(next) = next.filter(|next| is_of(entry, next)) {
             states.next();
+            let begins = current.is_none_or(|current| current.life != next.life);
+            if begins == entry.previous.is_some() {
+                let text = format!("{order} {} mixes up two lives of the id", entry.seq);
+                world.finding(Kind::Other, text);
+            }
             current = Some(next);
             if entry.at != next.at {
                 world.finding(

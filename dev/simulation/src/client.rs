@@ -14,11 +14,12 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::chance::Chance;
-use crate::feed::{ENTRIES_HELD, Storage};
+use crate::feed::Storage;
 use crate::item::PRIVATE;
 use crate::page::Page;
 use crate::plan::Plan;
 use crate::platform::{Platform, StreamProcess};
+use crate::reads;
 use crate::rests::Rests;
 use crate::sse::{Event, Parser};
 use crate::world::{Kind, World};
@@ -73,7 +74,8 @@ enum Outcome {
 struct Fate {
     cut_after: Option<usize>,
     reset_at: Option<Instant>,
-    slow: bool,
+    /// The longest pause before a chunk is read, in seconds.
+    slowest: Option<f64>,
     stalls_at: Option<Instant>,
 }
 
@@ -153,8 +155,7 @@ impl Client {
     }
 
     async fn visit(&mut self, until: Instant, settling: bool) {
-        let held = std::cell::Cell::new(0);
-        ENTRIES_HELD.scope(held, self.look(until, settling)).await;
+        reads::counted(self.look(until, settling)).await;
     }
 
     /// Opens the page and keeps it open until then.
@@ -251,6 +252,9 @@ impl Client {
         }
         self.renew_token(rested);
         let cold = !calm && self.random.chance(net.cold);
+        if cold {
+            self.world.fault("cold starts", &self.page.name);
+        }
         let Ok(process) = self.platform.stream_process(cold) else {
             return Outcome::Refused;
         };
@@ -260,7 +264,7 @@ impl Client {
             .note(|| format!("{name}: asks {} from {:?}", process.name, self.cursor));
         let request = self.request(in_header, "text/event-stream");
         let asked = Instant::now();
-        ENTRIES_HELD.with(|held| held.set(0));
+        reads::asked(self.orders.len());
         let response = self
             .platform
             .respond(&process, request, self.random.fork())
@@ -330,7 +334,7 @@ impl Client {
         Fate {
             cut_after: cut.then(|| random.usize(..900)),
             reset_at: reset.then(|| now + random.magnitude(0.01, 60.0)),
-            slow,
+            slowest: slow.then(|| random.one(&[1.0, 20.0, 120.0])),
             stalls_at: stalls.then(|| now + random.magnitude(0.01, 30.0)),
         }
     }
@@ -344,10 +348,8 @@ impl Client {
     ) -> Outcome {
         let silence = connection.process.settings.heartbeat.mul_f64(2.5);
         loop {
-            if connection.fate.slow {
-                let pause = self.random.magnitude(0.01, 20.0);
-                sleep(pause).await;
-                connection.last_chunk = Instant::now();
+            if self.dawdle(&mut connection).await {
+                return self.cut(connection);
             }
             let fate = connection.fate;
             let watchdog = connection.last_chunk + silence;
@@ -380,7 +382,7 @@ impl Client {
                 Ok(_) => return self.ended_by_server(&connection),
                 Err(_) if stop == until => return self.close(connection),
                 Err(_) => {
-                    if stop == connection.deadline && !fate.slow {
+                    if stop == connection.deadline && fate.slowest.is_none() {
                         self.page
                             .finding(Kind::Other, "a response was cut by its deadline");
                     } else if stop == watchdog {
@@ -392,6 +394,24 @@ impl Client {
                 }
             }
         }
+    }
+
+    /// A slow reader is late for each chunk. Returns whether the function's deadline has cut the response in the meantime.
+    async fn dawdle(&mut self, connection: &mut Connection) -> bool {
+        let over = ["rest", "end", "expired"].contains(&connection.last.as_str());
+        let Some(slowest) = connection.fate.slowest.filter(|_| !over) else {
+            return false;
+        };
+        let window = connection.asked + connection.process.settings.window;
+        let was_over = Instant::now() > window;
+        let pause = self.random.magnitude(0.01, slowest);
+        sleep(pause).await;
+        connection.last_chunk = Instant::now();
+        if !was_over && Instant::now() > window {
+            let kind = "readers slower than a response";
+            self.world.fault(kind, &self.page.name);
+        }
+        Instant::now() >= connection.deadline
     }
 
     /// Whether all orders are finished, so that `end` must come.
@@ -483,7 +503,7 @@ impl Client {
             self.page.finding(Kind::Other, "was told something private");
         }
         // One page of each order, and another where a reading is made again.
-        let held = ENTRIES_HELD.with(|held| held.replace(0));
+        let held = reads::sent();
         if held > PAGE_ENTRIES * (2 * self.orders.len() + 1) {
             self.page.finding(
                 Kind::Other,
@@ -493,11 +513,24 @@ impl Client {
         let faults = self.plan.feed;
         if let Some(ready) = connection.ready
             && faults.hangs + faults.panics == 0.0
-            && !connection.fate.slow
+            && connection.fate.slowest.is_none()
         {
             let calls = Duration::from_secs(if faults.slow > 0.0 { 15 } else { 1 });
             let late = connection.process.settings.poll_interval + self.storage.lag() + calls;
             self.page.check_freshness(now - late, ready);
+        }
+    }
+
+    /// What was read does not wait for what was not.
+    fn check_told_at_once(&self, connection: &Connection, change: &Value) {
+        let order = change["orderId"].as_str().unwrap_or_default();
+        let seq = change["seq"].as_u64().unwrap_or_default();
+        let waited = reads::waited(order, seq).unwrap_or_default();
+        if connection.fate.slowest.is_none() && waited > TOLERANCE {
+            self.page.finding(
+                Kind::Other,
+                format!("{order} {seq} was told {waited:?} after it was read"),
+            );
         }
     }
 
@@ -519,9 +552,11 @@ impl Client {
                 .finding(Kind::Other, format!("{:?} is no JSON", event.data));
         };
         match event.kind.as_str() {
-            "" => self
-                .page
-                .change(&data, &connection.process, connection.asked, false),
+            "" => {
+                self.check_told_at_once(connection, &data);
+                self.page
+                    .change(&data, &connection.process, connection.asked, false);
+            }
             "reset" => {
                 let orders = data["orders"].as_array().into_iter().flatten();
                 let orders: Vec<_> = orders

@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep};
 use crate::chance::Chance;
 use crate::journal::Journal;
 use crate::plan::FeedFaults;
+use crate::reads;
 use crate::world::{Kind, World, lock};
 
 /// How many copies there are of which eventually consistent readings see one. The first is the one that is written.
@@ -75,18 +76,29 @@ fn unavailable(message: &str) -> FeedError {
 }
 
 impl Replica {
-    fn caught_up(&mut self, now: Instant) -> &MemoryFeed {
+    fn catch_up(&mut self, now: Instant) {
         while self.pending.front().is_some_and(|(due, _)| *due <= now) {
             if let Some((_, op)) = self.pending.pop_front() {
                 // What the leader took, a replica takes.
                 let _ = op.apply(&self.feed);
             }
         }
-        &self.feed
+    }
+
+    /// Whether a write to an order is still to come.
+    fn lacks(&self, order: &OrderId) -> bool {
+        self.pending.iter().any(|(_, op)| op.order() == order)
     }
 }
 
 impl Op {
+    fn order(&self) -> &OrderId {
+        match self {
+            Self::Put(entry) | Self::Amend(_, entry) | Self::Bury(entry) => &entry.order,
+            Self::Expire(order, ..) | Self::Delete(order, _) => order,
+        }
+    }
+
     fn apply(&self, feed: &MemoryFeed) -> Result<Written, FeedError> {
         match self {
             Self::Put(entry) => at_once(feed.put(entry)).map(Written::Put),
@@ -152,6 +164,7 @@ impl Storage {
         for entry in self.leader.entries() {
             let expired = entry.expires_at.is_some_and(|at| at < now);
             if expired && lock(&self.random).chance(0.8) {
+                self.world.fault("entries deleted by TTL", "table");
                 self.world
                     .note(|| format!("ttl: {} {} is deleted", entry.order, entry.seq));
                 let _ = self.write(Op::Delete(entry.order, entry.seq));
@@ -171,6 +184,7 @@ impl Storage {
 
     fn reading<T>(
         &self,
+        order: &OrderId,
         consistency: Consistency,
         random: &Mutex<Rng>,
         read: impl Fn(&MemoryFeed) -> Result<T, FeedError>,
@@ -179,7 +193,11 @@ impl Storage {
         match (consistency, self.replicas.get(copy)) {
             (Consistency::Eventual, Some(replica)) => {
                 let mut replica = lock(replica);
-                read(replica.caught_up(Instant::now()))
+                replica.catch_up(Instant::now());
+                if !self.world.is_calm() && replica.lacks(order) {
+                    self.world.fault("readings that lag", "replica");
+                }
+                read(&replica.feed)
             }
             _ => read(&self.leader),
         }
@@ -245,11 +263,6 @@ enum Fate {
 pub struct SimulatedFeed {
     storage: Arc<Storage>,
     caller: Arc<Caller>,
-}
-
-tokio::task_local! {
-    /// How many entries the response that is being read has read from the feed since it gave something away.
-    pub static ENTRIES_HELD: std::cell::Cell<usize>;
 }
 
 impl SimulatedFeed {
@@ -356,7 +369,9 @@ impl SimulatedFeed {
                 if page.more { " …" } else { "" }
             )
         };
-        let read = |storage: &Storage| storage.reading(consistency, &self.caller.random, read);
+        let read =
+            |storage: &Storage| storage.reading(order, consistency, &self.caller.random, read);
+        reads::begins(order);
         let page = self.call(about, read).await?;
         if page.entries.len() > PAGE_ENTRIES {
             self.storage.world.finding(
@@ -364,8 +379,10 @@ impl SimulatedFeed {
                 format!("a page of {} entries", page.entries.len()),
             );
         }
-        // Outside of a response nobody counts.
-        let _ = ENTRIES_HELD.try_with(|held| held.set(held.get() + page.entries.len()));
+        if !reads::ended(order, &page) {
+            let text = "a reading ended before that of another order began";
+            self.storage.world.finding(Kind::Other, text.to_owned());
+        }
         Ok(page)
     }
 }

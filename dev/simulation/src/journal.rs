@@ -74,6 +74,13 @@ impl Journal {
         orders.get(order)?.get(index).map(|line| line.at)
     }
 
+    /// How many entries were appended before that time.
+    pub fn count_before(&self, order: &str, time: Instant) -> u64 {
+        let orders = lock(&self.0);
+        let lines = orders.get(order).into_iter().flatten();
+        lines.filter(|line| line.at < time).count() as u64
+    }
+
     /// The number of the newest entry.
     pub fn newest(&self, order: &str) -> u64 {
         lock(&self.0)

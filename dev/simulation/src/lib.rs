@@ -9,7 +9,7 @@
 //! - [`source`]: the event source mapping.
 //! - [`platform`], [`tokens`]: deployments, processes and invocations.
 //! - [`feed`], [`journal`]: the feed's table, and what was ever appended to it.
-//! - [`client`], [`sse`], [`page`], [`rests`]: clients by the book, and what each of them may be told.
+//! - [`client`], [`sse`], [`page`], [`rests`], [`reads`]: clients by the book, and what each of them may be told, and when.
 //! - [`check`]: what must be true at the end.
 //! - [`run`]: puts these together; [`report`]: the results of many seeds.
 //!
@@ -25,6 +25,7 @@ pub mod model;
 pub mod page;
 pub mod plan;
 pub mod platform;
+pub mod reads;
 pub mod report;
 pub mod rests;
 pub mod run;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use order_status_stream::feed::Entry;
+use order_status_stream::feed::{Entry, PAGE_ENTRIES};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -109,6 +109,16 @@ impl Page {
                 let whole = line.entry.previous.is_none() || shown.reset;
                 if !whole {
                     self.finding(Kind::Lost, format!("{order} begins with {seq}"));
+                }
+                // A page of the newest changes, as a replica that lags knows them.
+                let lag = self.storage.lag() + Duration::from_millis(10);
+                let known = asked.checked_sub(lag).unwrap_or(asked);
+                let known = self.storage.journal.count_before(order, known);
+                if seq + (PAGE_ENTRIES as u64) <= known {
+                    self.finding(
+                        Kind::Other,
+                        format!("{order} begins with {seq}, of {known} changes"),
+                    );
                 }
             }
             _ if seq == shown.seq + 1 => {}

@@ -16,6 +16,37 @@ pub const ALWAYS_PUBLIC: [&str; 4] = ["eta", "place", "total", "tracking"];
 /// Public in some deployments.
 pub const SOMETIMES_PUBLIC: &str = "carrier";
 
+/// The name of an attribute that no item has.
+pub const WRONG: &str = "wrong";
+
+/// The kinds of faults, as the report names them. Some thousand seeds have each of them.
+pub const FAULTS: [&str; 24] = [
+    "answers lost",
+    "batches doubled",
+    "batches repeated",
+    "calls that hang",
+    "clocks that are wrong",
+    "cold starts",
+    "connections cut",
+    "connections reset",
+    "connections stalled",
+    "deployments",
+    "entries deleted by TTL",
+    "items deleted by TTL",
+    "items that are no orders",
+    "panics",
+    "processes killed",
+    "readers slower than a response",
+    "readings that lag",
+    "requests refused",
+    "slow calls",
+    "slow readers",
+    "stalls of the source",
+    "stream switches",
+    "throttled calls",
+    "wrong settings",
+];
+
 /// See the module.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -201,7 +232,7 @@ fn variables(random: &mut Rng, on_remove: &str) -> Variables {
             random.one(&["500ms", "1s", "2s"]).to_owned(),
         ),
         ("HEARTBEAT", random.one(&["15s", "5s"]).to_owned()),
-        ("FRESHNESS", random.one(&["900ms", "3s"]).to_owned()),
+        ("FRESHNESS", random.one(&["900ms", "3s", "10s"]).to_owned()),
         ("MAX_REST", random.one(&["60s", "60s", "10s"]).to_owned()),
         ("RETENTION", random.one(&["30d", "2d", "2d"]).to_owned()),
         ("PUBLIC_ATTRIBUTES", public(random.chance(0.5))),
@@ -235,7 +266,14 @@ fn deployments(random: &mut Rng, acts: &[Act]) -> Vec<(Duration, Variables)> {
         let at = act.start + act.length.mul_f64(random.f64());
         match random.usize(..4) {
             0 => deployments.push((at, [("PUBLIC_ATTRIBUTES", public(random.bool()))].into())),
-            1 => deployments.push((at, [("TERMINAL_STATUSES", terminal(random.bool()))].into())),
+            1 => {
+                // Most orders end in DELIVERED: whether that is terminal, touching them must change.
+                let statuses = match random.bool() {
+                    true => terminal(true),
+                    false => "CANCELLED,RETURNED".to_owned(),
+                };
+                deployments.push((at, [("TERMINAL_STATUSES", statuses)].into()));
+            }
             2 => deployments.push((
                 at,
                 [("RETENTION", random.one(&["2d", "9d", "30d"]).to_owned())].into(),
@@ -243,8 +281,12 @@ fn deployments(random: &mut Rng, acts: &[Act]) -> Vec<(Duration, Variables)> {
             _ => {
                 // A mistake that somebody notices after a while.
                 let mended = at + random.magnitude(5.0, 2.0 * HOUR);
-                deployments.push((at, [("STATUS_ATTRIBUTE", "state".to_owned())].into()));
-                deployments.push((mended, [("STATUS_ATTRIBUTE", "status".to_owned())].into()));
+                let (name, right) = random.one(&[
+                    ("STATUS_ATTRIBUTE", "status"),
+                    ("ORDER_ID_ATTRIBUTE", "orderId"),
+                ]);
+                deployments.push((at, [(name, WRONG.to_owned())].into()));
+                deployments.push((mended, [(name, right.to_owned())].into()));
             }
         }
     }

@@ -146,6 +146,9 @@ impl Platform {
         state.started += 1;
         let name = format!("{kind} {}", state.started);
         let skew = self.plan.skew.as_secs_f64() * (state.random.f64() * 2.0 - 1.0);
+        if skew != 0.0 {
+            self.world.fault("clocks that are wrong", &name);
+        }
         (
             Arc::new(Caller::new(name, faults, state.random.fork())),
             skew,

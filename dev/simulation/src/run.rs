@@ -12,7 +12,7 @@ use crate::chance::Chance;
 use crate::check;
 use crate::client::Client;
 use crate::feed::Storage;
-use crate::plan::{Plan, Switch, Variables};
+use crate::plan::{Plan, Switch, Variables, WRONG};
 use crate::platform::Platform;
 use crate::script::script;
 use crate::shop::{Shop, Write};
@@ -286,7 +286,13 @@ impl Simulation {
             Step::Write(order, write) => return self.shop.write(&order, write),
             Step::Replicate => self.shop.replicate(),
             Step::Deploy(variables) => {
-                self.world.fault("deployments", "platform");
+                let wrong = variables.values().any(|value| value == WRONG);
+                let kind = if wrong {
+                    "wrong settings"
+                } else {
+                    "deployments"
+                };
+                self.world.fault(kind, "platform");
                 if let Err(error) = self.platform.deploy(&variables) {
                     self.world.finding(Kind::Other, error.to_string());
                 }
@@ -324,8 +330,8 @@ impl Simulation {
         let kind = self.plan.switch.unwrap_or(Switch::Lagging);
         if kind == Switch::Orderly {
             self.exact &= self.drained(Duration::from_secs(10_000)).await;
-            sleep(Shop::SECONDS_APART).await;
         }
+        sleep(Shop::SECONDS_APART).await;
         let stream = self.shop.copy_table(kind);
         self.open(stream);
     }
@@ -334,8 +340,8 @@ impl Simulation {
         self.world.fault("stream switches", "shop");
         if self.plan.switch == Some(Switch::Orderly) {
             self.exact &= self.drained(Duration::from_secs(10_000)).await;
-            sleep(Shop::SECONDS_APART).await;
         }
+        sleep(Shop::SECONDS_APART).await;
         self.shop.roll_back();
     }
 

@@ -98,7 +98,10 @@ impl Shop {
                 return false;
             }
             Write::Delete if item.is_some() => self.delete(order, By::Hand),
-            Write::Expire if item.is_some() => self.delete(order, By::TimeToLive),
+            Write::Expire if item.is_some() => {
+                self.world.fault("items deleted by TTL", "table");
+                self.delete(order, By::TimeToLive);
+            }
             Write::Delete | Write::Expire => return false,
         }
         self.has_replica
@@ -182,6 +185,6 @@ impl Shop {
         }
     }
 
-    /// How long records of a new table wait before AWS's clock, which counts seconds, has moved on.
+    /// How long the shop waits before it writes another table: AWS's clock, which counts seconds, must have moved on.
     pub const SECONDS_APART: Duration = Duration::from_secs(3);
 }

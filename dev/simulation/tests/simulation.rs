@@ -1,6 +1,7 @@
 //! The whole system, from some thousands of seeds. `make simulate` runs more.
 #![allow(clippy::print_stdout, reason = "the report")]
 
+use simulation::plan::FAULTS;
 use simulation::{run_many, simulate};
 
 /// Enough for each fault to meet each part of the system.
@@ -14,10 +15,18 @@ fn nothing_is_lost_doubled_or_out_of_order_whatever_happens() {
     assert_eq!(report.seeds, SEEDS);
     // A world without faults would pass.
     let faults = &report.tally.faults;
-    assert_eq!(faults.len(), 17, "{faults:?}");
+    assert!(faults.keys().eq(&FAULTS), "{faults:?}");
     assert!(faults.values().all(|count| *count >= 100), "{faults:?}");
     assert!(report.tally.lives > 4 * SEEDS);
     assert!(report.tally.shown > 10 * report.tally.lives);
+}
+
+#[test]
+fn the_documentation_names_each_kind_of_fault() {
+    let documentation = include_str!("../../../docs/simulation.md");
+    for kind in FAULTS {
+        assert!(documentation.contains(&format!("| {kind} |")), "{kind}");
+    }
 }
 
 #[test]
