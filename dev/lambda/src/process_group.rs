@@ -55,6 +55,12 @@ impl ProcessGroup {
             .spawn()
     }
 
+    /// Kills all processes of the group at once, so that none of them sees another one end.
+    pub fn kill(&self) {
+        // It fails only if no process of the group is left.
+        let _ = kill_process_group(self.id, Signal::KILL);
+    }
+
     /// Kills the group, and returns once this process has no child left, neither its own nor one that it
     /// [adopted](adopt_orphans). It blocks for some milliseconds.
     ///
@@ -62,8 +68,7 @@ impl ProcessGroup {
     ///
     /// [`io::ErrorKind::TimedOut`] if a process survives SIGKILL for five seconds.
     pub fn end(self) -> io::Result<()> {
-        // It fails only if no process of the group is left.
-        let _ = kill_process_group(self.id, Signal::KILL);
+        self.kill();
         let limit = Instant::now() + END_LIMIT;
         loop {
             match wait(WaitOptions::NOHANG) {

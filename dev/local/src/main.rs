@@ -20,6 +20,7 @@ use std::io;
 use std::iter::successors;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::{ExitCode, Stdio};
 use std::time::Duration;
 
@@ -96,9 +97,15 @@ async fn run(ports: Ports) -> Result<(), BoxError> {
     adopt_orphans()?;
     let end_signal = end_signal()?;
     let processes = ProcessGroup::new()?;
-    let outcome = tokio::select! {
-        signal = end_signal => Ok(signal),
-        failed = run_system(ports, &processes) => failed.map(|never| match never {}),
+    let outcome = {
+        let system = pin!(run_system(ports, &processes));
+        let outcome = tokio::select! {
+            signal = end_signal => Ok(signal),
+            failed = system => failed.map(|never| match never {}),
+        };
+        // Before `system` is dropped: a function that outlives the database or the emulator would log errors.
+        processes.kill();
+        outcome
     };
     processes.end()?;
     println!("\n{}: everything has ended", outcome?);
