@@ -1,10 +1,5 @@
 //! The endpoint, behind a server that adds one fault to requests or responses.
-#![allow(
-    clippy::unwrap_used,
-    missing_docs,
-    unreachable_pub,
-    reason = "as in mod.rs"
-)]
+#![allow(clippy::unwrap_used, unreachable_pub, reason = "as in mod.rs")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,10 +1,5 @@
 //! What the network and other servers do to a stream, and what the runner reports.
-#![allow(
-    clippy::unwrap_used,
-    missing_docs,
-    unreachable_pub,
-    reason = "as in mod.rs"
-)]
+#![allow(clippy::unwrap_used, unreachable_pub, reason = "as in mod.rs")]
 
 use crate::bad_server::{Fault, GOOD, Incoming};
 

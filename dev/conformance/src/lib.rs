@@ -6,7 +6,6 @@
 //! - [`transcript`]: a strict reader of event streams. It records what lenient clients forgive. Pure.
 //!
 //! Some rules hold for any server of Server-Sent Events, the others for this project's contract only.
-#![allow(missing_docs, reason = "a field like `rule` needs no comment")]
 
 mod exchange;
 pub mod rules;

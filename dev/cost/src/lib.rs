@@ -11,7 +11,6 @@
 //! - [`compare`]: the cost of the alternatives for the same trace.
 //! - [`report`]: prints the results.
 //! - [`chart`]: draws the results.
-#![allow(missing_docs, reason = "a field like `name` needs no comment")]
 #![allow(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,

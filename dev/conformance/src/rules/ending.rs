@@ -15,7 +15,7 @@ pub(super) const P23: Rule = Rule {
     id: "P23",
     scope: Scope::Contract,
     title: "a finished order: its changes, `end` with an id that ends in ~, and the response ends",
-    advice: "`end` has an id of its own",
+    advice: "give `end` an id of its own: that of the last change, and ~",
     check: Requests(|server| Box::pin(end(server))),
 };
 
@@ -49,7 +49,7 @@ pub(super) const P24: Rule = Rule {
     id: "P24",
     scope: Scope::Contract,
     title: "a client that received `end` gets 204 without a body",
-    advice: "204 is the only response that stops an EventSource for good",
+    advice: "respond with 204: it is the only response that stops an EventSource for good",
     check: Requests(|server| Box::pin(after_end(server))),
 };
 

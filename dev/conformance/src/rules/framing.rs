@@ -33,7 +33,7 @@ pub(super) const P8: Rule = Rule {
     id: "P8",
     scope: Scope::Advice,
     title: "each line is a comment, event, data, id or retry",
-    advice: "clients ignore any other field, so a misspelt one is lost silently",
+    advice: "correct or remove the field: clients ignore it silently",
     check: Streams(|streams, _| {
         each(streams, |read| match read.strange.first() {
             Some(line) => fail(format!("a line is {line:?}")),
@@ -78,7 +78,7 @@ pub(super) const P11: Rule = Rule {
     id: "P11",
     scope: Scope::Any,
     title: "an id has only printable ASCII, so that a header can carry it",
-    advice: "clients ignore an id with NUL, and send the id back as a header's value",
+    advice: "use only printable ASCII: clients send the id back as a header's value, and ignore an id with NUL",
     check: Streams(|streams, _| {
         let printable = |id: &str| id.bytes().all(|b| (0x20..0x7f).contains(&b));
         each_frame(streams, |frame| frame.get("id").is_none_or(printable))
@@ -89,7 +89,7 @@ pub(super) const P12: Rule = Rule {
     id: "P12",
     scope: Scope::Any,
     title: "`retry` is a number of milliseconds, from 1000 to 3600000",
-    advice: "clients reuse the last `retry` during an outage, so a short one hammers the server; they ignore one that is not a number",
+    advice: "send 1000 or more: clients reuse the last `retry` during an outage, and a short one hammers the server; they ignore one that is not a number",
     check: Streams(retry),
 };
 

@@ -174,7 +174,7 @@ pub(super) const P18: Rule = Rule {
     id: "P18",
     scope: Scope::Contract,
     title: "an order without changes gets 200 and `ready`, and is watched",
-    advice: "an unknown order is not an error",
+    advice: "do not respond with an error to an unknown order",
     check: Requests(|server| Box::pin(without_changes(server))),
 };
 

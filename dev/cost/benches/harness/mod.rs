@@ -3,7 +3,6 @@
     dead_code,
     clippy::expect_used,
     clippy::unwrap_used,
-    missing_docs,
     unreachable_pub,
     reason = "shared by benchmarks, none of which uses all of it"
 )]
