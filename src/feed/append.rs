@@ -1,4 +1,4 @@
-//! A change is appended to its order's log, once, however often and by however many projectors that is tried.
+//! Appends a change to its order's log exactly once, even if several projectors try it, or one tries it again.
 
 use std::time::Duration;
 
@@ -10,22 +10,24 @@ use crate::change::{Change, Write};
 use crate::clock::Clock;
 use crate::order::{OrderId, Seq, Status};
 
-/// Entries of a former life that are expired at once. An order may have thousands.
+/// How many entries of a previous life are given an expiry concurrently. An order may have thousands.
 const CONCURRENT_EXPIRIES: usize = 16;
 
-/// An entry that was appended.
+/// An appended entry.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Appended {
-    /// The entry.
+    /// The entry, as it was written.
     pub entry: Entry,
-    /// The one that was the newest before.
+    /// The entry that was the newest before.
     pub superseded: Option<Entry>,
 }
 
 impl Appended {
-    /// For how long the superseded state stood, by the times of the records: a backlog is read within seconds.
+    /// The dwell time of the superseded state: the time between the two records. The time between the two appends would be
+    /// wrong, because a backlog is appended within seconds.
     ///
-    /// `None` if it is not known when either began, if nothing was expected after it, or if two clocks would be compared.
+    /// `None` if it is not known when one of the states began, if the superseded state was terminal, or if the records come from
+    /// two sources, whose clocks may differ.
     pub fn dwelt(&self) -> Option<(&Status, Duration)> {
         let superseded = self.superseded.as_ref()?;
         let counts = superseded.began && self.entry.began && !superseded.terminal;
@@ -43,12 +45,12 @@ impl Appended {
 
 /// Appends a change to its order's log. `None` if there was nothing to append.
 ///
-/// Any number of projectors may do this at once, be killed in the middle and do it again: the log becomes what one clean
-/// delivery makes of it.
+/// Several projectors may do this at the same time. A projector may be killed at any point, and another one may repeat its work.
+/// The log is always the same as after one undisturbed delivery.
 ///
 /// # Errors
 ///
-/// As the feed's.
+/// [`FeedError`] if a call of the feed fails. Then the change must be delivered again, because some writes may be missing.
 pub async fn append(
     feed: &impl Feed,
     change: &Change,
@@ -58,67 +60,89 @@ pub async fn append(
     let mut appended = None;
     let mut change = change.clone();
     loop {
-        let newest = feed.newest(&change.order).await?;
-        let overlooked = match Entry::after(newest.as_ref(), &change, clock, retention) {
-            Step::Append(entry) => {
-                if entry.begins {
-                    forget_before(feed, newest.as_ref(), clock).await?;
-                }
-                if feed.put(&entry).await? == Put::Taken {
-                    continue;
-                }
-                let overlooked = settle(feed, &entry, clock, retention).await?;
-                appended.get_or_insert(Appended {
-                    entry: *entry,
-                    superseded: newest,
-                });
-                overlooked
-            }
-            Step::Amend(amended) => {
-                if let Some(newest) = &newest {
-                    amend(feed, newest, &amended).await?;
-                }
-                // The log must not have grown in the meantime without knowing what was amended.
-                continue;
-            }
-            Step::Nothing => match newest.filter(|newest| may_be_unsettled(newest, &change)) {
-                // A projector that died between its writes left the rest of them undone. Its record comes again, and finds
-                // itself to be the newest.
-                Some(newest) => settle(feed, &newest, clock, retention).await?,
-                None => None,
-            },
-            Step::Older => {
-                log_older(&change, newest.as_ref());
-                None
-            }
-        };
-        match overlooked {
-            Some(overlooked) => change = overlooked,
-            None => return Ok(appended),
+        match attempt(feed, &change, clock, retention, &mut appended).await? {
+            Next::Retry => {}
+            Next::Append(missed) => change = missed,
+            Next::Done => return Ok(appended),
         }
     }
 }
 
-/// Writes the newest entry again. If it is terminal now, its tombstone comes first: after the amendment the record makes no
-/// difference any more, so nobody would make good what is missing. A tombstone too early is hidden by its entry.
+/// What to do after an attempt.
+enum Next {
+    /// The log has changed in the meantime. Try the same change again.
+    Retry,
+    /// Append this change too, see [`finish_append`].
+    Append(Change),
+    Done,
+}
+
+/// Reads the newest entry, and makes the writes that the change requires.
+async fn attempt(
+    feed: &impl Feed,
+    change: &Change,
+    clock: &Clock,
+    retention: Duration,
+    appended: &mut Option<Appended>,
+) -> Result<Next, FeedError> {
+    let newest = feed.newest(&change.order).await?;
+    let missed = match Entry::after(newest.as_ref(), change, clock, retention) {
+        Step::Append(entry) => {
+            if entry.begins {
+                expire_earlier_entries(feed, newest.as_ref(), clock).await?;
+            }
+            if feed.put(&entry).await? == Put::Taken {
+                return Ok(Next::Retry);
+            }
+            let missed = finish_append(feed, &entry, clock, retention).await?;
+            appended.get_or_insert(Appended {
+                entry: *entry,
+                superseded: newest,
+            });
+            missed
+        }
+        Step::Amend(amended) => {
+            if let Some(newest) = &newest {
+                amend(feed, newest, &amended).await?;
+            }
+            // Another projector may have appended an entry in the meantime that does not contain the amendment.
+            return Ok(Next::Retry);
+        }
+        Step::Nothing => match newest.filter(|newest| may_be_unfinished(newest, change)) {
+            // If a projector died between its writes, the later ones are missing. Its record is delivered again, and is
+            // recognised as the newest entry.
+            Some(newest) => finish_append(feed, &newest, clock, retention).await?,
+            None => None,
+        },
+        Step::Older => {
+            log_older(change, newest.as_ref());
+            None
+        }
+    };
+    Ok(missed.map_or(Next::Done, Next::Append))
+}
+
+/// Writes the newest entry again. If it becomes terminal, the tombstone is written first: after the amendment the record
+/// changes nothing, so nobody would write a missing tombstone later. A tombstone that is too early does no harm, because its
+/// entry hides it.
 async fn amend(feed: &impl Feed, was: &Entry, is: &Entry) -> Result<Put, FeedError> {
     if is.terminal && !was.terminal {
-        feed.bury(&is.clone().buried()).await?;
+        feed.put_tombstone(&is.clone().into_tombstone()).await?;
     }
     feed.amend(was, is).await
 }
 
-/// Whether the record may be of the projector that appended the entry and died then. If several sources tell of the order, that
-/// projector may have appended what another one of them had said.
-fn may_be_unsettled(newest: &Entry, change: &Change) -> bool {
+/// Whether the record may come from a projector that appended the entry and then died. If the order has several sources, that
+/// projector may have appended the change of another source.
+fn may_be_unfinished(newest: &Entry, change: &Change) -> bool {
     newest.position == change.position || !newest.sources.is_empty()
 }
 
-/// Does what an entry leads to, once it is the newest: the one before it expires, and if it is terminal, its tombstone is kept.
+/// Makes the writes that follow an append: the entry before gets an expiry, and a terminal entry gets a tombstone.
 ///
-/// Returns the change that another projector found to make no difference while this one appended: if its source took over, the
-/// entry must follow it, or be told of it.
-async fn settle(
+/// Returns the change that another projector wrote into the entry before, while this projector appended. If that change's source
+/// took over, the new entry must follow it, or must contain its position.
+async fn finish_append(
     feed: &impl Feed,
     entry: &Entry,
     clock: &Clock,
@@ -128,7 +152,7 @@ async fn settle(
         return Ok(None);
     }
     if entry.terminal {
-        feed.bury(&entry.clone().buried()).await?;
+        feed.put_tombstone(&entry.clone().into_tombstone()).await?;
     }
     let Some(before) = entry.seq.0.checked_sub(1).filter(|seq| *seq > 0) else {
         return Ok(None);
@@ -142,15 +166,17 @@ async fn settle(
         && superseded.position.source() != entry.position.source()
         && before > 1
     {
-        // Its projector may have died before it did this. Its record may come again, but it is not of the newest entry then.
+        // The other source's projector may have died before it did this. Its record may come again, but then it is no longer
+        // the record of the newest entry.
         feed.expire(&entry.order, Seq(before - 1), at).await?;
     }
     Ok(superseded
         .filter(|_| !entry.begins)
-        .and_then(|superseded| overlooked(&superseded, entry)))
+        .and_then(|superseded| missed_change(&superseded, entry)))
 }
 
-fn overlooked(superseded: &Entry, entry: &Entry) -> Option<Change> {
+/// The last change of the superseded entry, if the entry after it does not contain that change's position.
+fn missed_change(superseded: &Entry, entry: &Entry) -> Option<Change> {
     let sources = superseded.sources();
     let last = sources.last()?;
     let known = entry.sources();
@@ -168,9 +194,9 @@ fn overlooked(superseded: &Entry, entry: &Entry) -> Option<Change> {
     })
 }
 
-/// Before a new life begins, what stands before the newest entry expires. That entry stays until the new one is there, because
-/// it says which records were seen.
-async fn forget_before(
+/// Before a new life begins, all entries before the newest one expire. The newest one remains until the new life's first entry
+/// is written, because it contains the positions of the records that were seen.
+async fn expire_earlier_entries(
     feed: &impl Feed,
     newest: Option<&Entry>,
     clock: &Clock,
@@ -207,7 +233,7 @@ fn log_older(change: &Change, newest: Option<&Entry>) {
         order = %change.order,
         sequence_number = change.position.sequence_number(),
         source = change.position.source(),
-        newest_source = sources.last().map(|seen| seen.position.source()),
+        newest_source = sources.last().map(|last| last.position.source()),
         "dropped a record of an older stream"
     );
 }
