@@ -58,7 +58,7 @@ pub struct Access(Option<Verifier>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grant {
     /// The time until the permission ends. `None` if it does not end.
-    pub lasts: Option<Duration>,
+    pub expires_in: Option<Duration>,
 }
 
 /// Why a client may not watch.
@@ -114,15 +114,15 @@ impl Access {
         clock: &Clock,
     ) -> Result<Grant, AccessError> {
         let Some(verifier) = &self.0 else {
-            return Ok(Grant { lasts: None });
+            return Ok(Grant { expires_in: None });
         };
         let token = bearer::token(request).ok_or(AccessError::NoToken)?;
         let claims = verifier.verify(token, clock).await?;
         if !orders.iter().all(|order| claims.orders.include(order)) {
             return Err(AccessError::NotGranted);
         }
-        let lasts = Some(claims.expires.saturating_sub(clock.epoch()));
-        Ok(Grant { lasts })
+        let expires_in = Some(claims.expires.saturating_sub(clock.epoch()));
+        Ok(Grant { expires_in })
     }
 
     /// The time until the request's token expires, without verifying the token. So it must not grant anything. It only limits how
