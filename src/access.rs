@@ -80,8 +80,8 @@ pub enum AccessError {
     KeysUnavailable,
 }
 
-/// Longer tokens are refused without parsing them. HTTP servers accept headers of 8 to 16 KiB, and a token for two hundred orders
-/// has 4 KiB.
+/// Longer tokens are refused without parsing them. HTTP servers accept headers of 8 to 16 KiB, and a token for two hundred
+/// orders has 4 KiB.
 const MAX_TOKEN_BYTES: usize = 16 * 1024;
 
 impl Access {
@@ -125,8 +125,8 @@ impl Access {
         Ok(Grant { expires_in })
     }
 
-    /// The time until the request's token expires, without verifying the token. So it must not grant anything. It only limits how
-    /// long the client rests. `None` if the token cannot be read.
+    /// The time until the request's token expires, without verifying the token. So it must not grant anything. It only limits
+    /// how long the client rests. `None` if the token cannot be read.
     pub fn unverified_expiry(&self, request: &Request, clock: &Clock) -> Option<Duration> {
         let token = bearer::token(request)?;
         let claims: Map<String, Value> = insecure_decode_claims(token).ok()?;

@@ -66,8 +66,8 @@ pub enum FeedError {
 /// The maximum number of entries in a page. DynamoDB also ends a page at 1 MB, so this only limits small entries.
 pub const PAGE_ENTRIES: usize = 100;
 
-/// A part of an order's log: at most [`PAGE_ENTRIES`] entries, and about 1 MB. A reader keeps one page at a time, so that a long
-/// log does not fill its memory.
+/// A part of an order's log: at most [`PAGE_ENTRIES`] entries, and about 1 MB. A reader keeps one page at a time, so that a
+/// long log does not fill its memory.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Page {
     /// The entries, in order.
@@ -91,8 +91,8 @@ pub trait Feed: Clone + Send + Sync + 'static {
     /// Writes an entry on condition that no entry of its order has its number.
     fn put(&self, entry: &Entry) -> impl Future<Output = Result<Put, FeedError>> + Send;
 
-    /// Writes an entry's `terminal`, `expires_at` and `sources` again, on condition that nobody has changed them since the entry
-    /// was read.
+    /// Writes an entry's `terminal`, `expires_at` and `sources` again, on condition that nobody has changed them since the
+    /// entry was read.
     fn amend(&self, was: &Entry, is: &Entry)
     -> impl Future<Output = Result<Put, FeedError>> + Send;
 
@@ -119,8 +119,8 @@ pub trait Feed: Clone + Send + Sync + 'static {
         consistency: Consistency,
     ) -> impl Future<Output = Result<Page, FeedError>> + Send;
 
-    /// The page that ends with the order's newest entry, in order. It includes expired entries. The order's tombstone comes first
-    /// if the page reaches back to the log's start, or if later entries may have been deleted already.
+    /// The page that ends with the order's newest entry, in order. It includes expired entries. The order's tombstone comes
+    /// first if the page reaches back to the log's start, or if later entries may have been deleted already.
     fn latest(
         &self,
         order: &OrderId,
@@ -139,8 +139,8 @@ pub trait Feed: Clone + Send + Sync + 'static {
 
     /// Adds dwell times to the stored ones of a status. Returns the weight of all of them.
     ///
-    /// Dwell times are stored in a partition that no order can have. They are deleted at `expires_at`, in seconds since the Unix
-    /// epoch, unless further ones are added.
+    /// Dwell times are stored in a partition that no order can have. They are deleted at `expires_at`, in seconds since the
+    /// Unix epoch, unless further ones are added.
     fn learn(
         &self,
         status: &Status,

@@ -21,8 +21,8 @@ use learner::Learner;
 pub use record::{OnRemove, Poison, Rules};
 use settings_check::SettingsCheck;
 
-/// The number of orders that are projected concurrently. An order waits for DynamoDB most of the time, and more orders would only
-/// fill the connection pool.
+/// The number of orders that are projected concurrently. An order waits for DynamoDB most of the time, and more orders would
+/// only fill the connection pool.
 const CONCURRENT_ORDERS: usize = 16;
 
 /// Why a batch or a change is retried if the function has no time left.

@@ -1,4 +1,5 @@
-//! The settings, which are read from the environment once at start. One error names all variables that are missing or malformed.
+//! The settings, which are read from the environment once at start. One error names all variables that are missing or
+//! malformed.
 
 mod access;
 mod duration;
@@ -38,10 +39,11 @@ pub struct StreamSettings {
     pub poll_interval: Duration,
     /// `HEARTBEAT`: the time without an event after which a comment is sent.
     pub heartbeat: Duration,
-    /// `PUBLIC_ATTRIBUTES`: the attributes that are shown in addition to the status. They apply to older changes too, which may have been
-    /// projected when more attributes were public.
+    /// `PUBLIC_ATTRIBUTES`: the attributes that are shown in addition to the status. They apply to older changes too, which may
+    /// have been projected when more attributes were public.
     pub public_attributes: BTreeSet<String>,
-    /// `HOLD`, `FRESHNESS`, `MAX_REST`: when a response ends early. `None` means that each response is held for the whole window.
+    /// `HOLD`, `FRESHNESS`, `MAX_REST`: when a response ends early. `None` means that each response is held for the whole
+    /// window.
     pub policy: Option<Policy>,
     /// `ACCESS`, `JWKS`, `JWT_ISSUER`, `JWT_AUDIENCE`, `JWT_ORDERS_CLAIM`, `JWT_LEEWAY`: who may watch.
     pub access: AccessSettings,

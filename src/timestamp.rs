@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_plausible_is_no_time() {
+    fn implausible_times() {
         let numbers = [
             "0",
             "-1",
@@ -215,13 +215,13 @@ mod tests {
             );
         }
         assert_eq!(read_at(&AttributeValue::Bool(true), WRITTEN), None);
-        // Without a record's time, too.
+        // Also without a record's time.
         let compact = AttributeValue::N("20261125143000".to_owned());
         assert_eq!(read(&compact, None), None);
     }
 
     #[test]
-    fn a_records_own_time_is_a_date_or_nothing() {
+    fn implausible_times_of_records() {
         let of = |seconds| of_record(DateTime::from_timestamp(seconds, 0).expect("in range"));
         assert_eq!(of(0), None);
         assert_eq!(of(1_795_599_000_000), None);

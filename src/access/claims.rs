@@ -168,9 +168,9 @@ fn id(value: &Value) -> Option<String> {
     }
 }
 
-/// If an issuer's attributes can only be text (Cognito's custom attributes), the text contains the list as JSON. Any other text is
-/// a single id. It is refused if it could also be several ids, or other JSON. `*` in the list is an ordinary id: only the complete
-/// claim can mean all orders.
+/// If an issuer's attributes can only be text (Cognito's custom attributes), the text contains the list as JSON. Any other text
+/// is a single id. It is refused if it could also be several ids, or other JSON. `*` in the list is an ordinary id: only the
+/// complete claim can mean all orders.
 fn ids_in_text(text: &str) -> Option<Vec<String>> {
     let is_list = |c: char| c.is_whitespace() || ",;|".contains(c);
     match serde_json::from_str(text) {

@@ -1,5 +1,5 @@
-//! Tokens whose header calls EdDSA over Ed25519 `Ed25519`. This name is from RFC 9864, and `jose` writes it. The JWT library only
-//! knows the older name `EdDSA`, and refuses such a header.
+//! Tokens whose header calls EdDSA over Ed25519 `Ed25519`. This name is from RFC 9864, and `jose` writes it. The JWT library
+//! only knows the older name `EdDSA`, and refuses such a header.
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;

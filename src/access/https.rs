@@ -108,8 +108,8 @@ async fn read(response: HttpResponse) -> Result<KeySet, FetchError> {
     Ok(KeySet::parse(&body.to_bytes())?)
 }
 
-/// The target of a redirect: another https URL, or another path of the same server. Over any other connection, an attacker could
-/// replace the keys.
+/// The target of a redirect: another https URL, or another path of the same server. Over any other connection, an attacker
+/// could replace the keys.
 fn redirected(from: &Uri, location: &str) -> Option<Uri> {
     let to = match location.strip_prefix('/') {
         Some(path) if !path.starts_with('/') => {

@@ -10,8 +10,8 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use serde_json::Value;
 use thiserror::Error;
 
-/// The algorithms that a token may be signed with. They are asymmetric, so that this function has no secret. Of each family, this list
-/// contains the one that all issuers support.
+/// The algorithms that a token may be signed with. They are asymmetric, so that this function has no secret. Of each family,
+/// this list contains the one that all issuers support.
 pub(super) const ALGORITHMS: [Algorithm; 3] =
     [Algorithm::ES256, Algorithm::EdDSA, Algorithm::RS256];
 

@@ -167,13 +167,14 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_key_is_news_once() {
+    fn invalid_keys_are_reported_once() {
         let (none, one, two) = (set(&[]), set(&["a"]), set(&["a", "b"]));
-        let news = "key 1 (\"a\"): n is missing, or is not a base64url number of the right length";
+        let warning =
+            "key 1 (\"a\"): n is missing, or is not a base64url number of the right length";
         assert_eq!(none.newly_broken(None), None);
-        assert_eq!(one.newly_broken(None).as_deref(), Some(news));
+        assert_eq!(one.newly_broken(None).as_deref(), Some(warning));
         assert_eq!(one.newly_broken(Some(&one)), None);
-        assert_eq!(one.newly_broken(Some(&none)).as_deref(), Some(news));
+        assert_eq!(one.newly_broken(Some(&none)).as_deref(), Some(warning));
         assert!(two.newly_broken(Some(&one)).is_some());
         assert_eq!(none.newly_broken(Some(&one)), None);
     }

@@ -26,8 +26,8 @@ impl Appended {
     /// The dwell time of the superseded state: the time between the two records. The time between the two appends would be
     /// wrong, because a backlog is appended within seconds.
     ///
-    /// `None` if it is not known when one of the states began, if the superseded state was terminal, or if the records come from
-    /// two sources, whose clocks may differ.
+    /// `None` if it is not known when one of the states began, if the superseded state was terminal, or if the records come
+    /// from two sources, whose clocks may differ.
     pub fn dwelt(&self) -> Option<(&Status, Duration)> {
         let superseded = self.superseded.as_ref()?;
         let counts = superseded.began && self.entry.began && !superseded.terminal;
@@ -45,8 +45,8 @@ impl Appended {
 
 /// Appends a change to its order's log. `None` if there was nothing to append.
 ///
-/// Several projectors may do this at the same time. A projector may be killed at any point, and another one may repeat its work.
-/// The log is always the same as after one undisturbed delivery.
+/// Several projectors may do this at the same time. A projector may be killed at any point, and another one may repeat its
+/// work. The log is always the same as after one undisturbed delivery.
 ///
 /// # Errors
 ///
@@ -57,10 +57,15 @@ pub async fn append(
     clock: &Clock,
     retention: Duration,
 ) -> Result<Option<Appended>, FeedError> {
+    let appender = Appender {
+        feed,
+        clock,
+        retention,
+    };
     let mut appended = None;
     let mut change = change.clone();
     loop {
-        match attempt(feed, &change, clock, retention, &mut appended).await? {
+        match appender.attempt(&change, &mut appended).await? {
             Next::Retry => {}
             Next::Append(missed) => change = missed,
             Next::Done => return Ok(appended),
@@ -72,107 +77,145 @@ pub async fn append(
 enum Next {
     /// The log has changed in the meantime. Try the same change again.
     Retry,
-    /// Append this change too, see [`finish_append`].
+    /// Append this change too, see [`Appender::finish`].
     Append(Change),
     Done,
 }
 
-/// Reads the newest entry, and makes the writes that the change requires.
-async fn attempt(
-    feed: &impl Feed,
-    change: &Change,
-    clock: &Clock,
+/// What all writes of an append need.
+struct Appender<'a, F> {
+    feed: &'a F,
+    clock: &'a Clock,
     retention: Duration,
-    appended: &mut Option<Appended>,
-) -> Result<Next, FeedError> {
-    let newest = feed.newest(&change.order).await?;
-    let missed = match Entry::after(newest.as_ref(), change, clock, retention) {
-        Step::Append(entry) => {
-            if entry.begins {
-                expire_earlier_entries(feed, newest.as_ref(), clock).await?;
+}
+
+impl<F: Feed> Appender<'_, F> {
+    /// Reads the newest entry, and makes the writes that the change requires.
+    async fn attempt(
+        &self,
+        change: &Change,
+        appended: &mut Option<Appended>,
+    ) -> Result<Next, FeedError> {
+        let newest = self.feed.newest(&change.order).await?;
+        let missed = match Entry::after(newest.as_ref(), change, self.clock, self.retention) {
+            Step::Append(entry) => {
+                if entry.begins {
+                    self.expire_earlier_entries(newest.as_ref()).await?;
+                }
+                if self.feed.put(&entry).await? == Put::Taken {
+                    return Ok(Next::Retry);
+                }
+                let missed = self.finish(&entry).await?;
+                appended.get_or_insert(Appended {
+                    entry: *entry,
+                    superseded: newest,
+                });
+                missed
             }
-            if feed.put(&entry).await? == Put::Taken {
+            Step::Amend(amended) => {
+                if let Some(newest) = &newest {
+                    self.amend(newest, &amended).await?;
+                }
+                // Another projector may have appended an entry in the meantime that does not contain the amendment.
                 return Ok(Next::Retry);
             }
-            let missed = finish_append(feed, &entry, clock, retention).await?;
-            appended.get_or_insert(Appended {
-                entry: *entry,
-                superseded: newest,
-            });
-            missed
-        }
-        Step::Amend(amended) => {
-            if let Some(newest) = &newest {
-                amend(feed, newest, &amended).await?;
+            Step::Nothing => match newest.filter(|newest| may_be_unfinished(newest, change)) {
+                Some(newest) => self.finish(&newest).await?,
+                None => None,
+            },
+            Step::Older => {
+                log_older(change, newest.as_ref());
+                None
             }
-            // Another projector may have appended an entry in the meantime that does not contain the amendment.
-            return Ok(Next::Retry);
-        }
-        Step::Nothing => match newest.filter(|newest| may_be_unfinished(newest, change)) {
-            // If a projector died between its writes, the later ones are missing. Its record is delivered again, and is
-            // recognised as the newest entry.
-            Some(newest) => finish_append(feed, &newest, clock, retention).await?,
-            None => None,
-        },
-        Step::Older => {
-            log_older(change, newest.as_ref());
-            None
-        }
-    };
-    Ok(missed.map_or(Next::Done, Next::Append))
-}
-
-/// Writes the newest entry again. If it becomes terminal, the tombstone is written first: after the amendment the record
-/// changes nothing, so nobody would write a missing tombstone later. A tombstone that is too early does no harm, because its
-/// entry hides it.
-async fn amend(feed: &impl Feed, was: &Entry, is: &Entry) -> Result<Put, FeedError> {
-    if is.terminal && !was.terminal {
-        feed.put_tombstone(&is.clone().into_tombstone()).await?;
+        };
+        Ok(missed.map_or(Next::Done, Next::Append))
     }
-    feed.amend(was, is).await
+
+    /// Writes the newest entry again. If it becomes terminal, the tombstone is written first: after the amendment the record
+    /// changes nothing, so nobody would write a missing tombstone later. A tombstone that is too early does no harm, because
+    /// its entry hides it.
+    async fn amend(&self, was: &Entry, is: &Entry) -> Result<Put, FeedError> {
+        if is.terminal && !was.terminal {
+            self.feed
+                .put_tombstone(&is.clone().into_tombstone())
+                .await?;
+        }
+        self.feed.amend(was, is).await
+    }
+
+    /// Makes the writes that follow an append: the entry before gets an expiry, and a terminal entry gets a tombstone.
+    ///
+    /// Returns the change that another projector wrote into the entry before, while this projector appended. If that change's
+    /// source took over, the new entry must follow it, or must contain its position.
+    async fn finish(&self, entry: &Entry) -> Result<Option<Change>, FeedError> {
+        if entry.tombstone {
+            return Ok(None);
+        }
+        if entry.terminal {
+            self.feed
+                .put_tombstone(&entry.clone().into_tombstone())
+                .await?;
+        }
+        let Some(before) = entry.seq.0.checked_sub(1).filter(|seq| *seq > 0) else {
+            return Ok(None);
+        };
+        let at = match entry.begins {
+            true => self.clock.epoch_seconds(),
+            false => expiry(self.clock, self.retention),
+        };
+        let superseded = self.feed.expire(&entry.order, Seq(before), at).await?;
+        if let Some(superseded) = &superseded
+            && superseded.position.source() != entry.position.source()
+            && before > 1
+        {
+            // The other source's projector may have died before it did this. Its record may come again, but then it is no
+            // longer the record of the newest entry.
+            self.feed.expire(&entry.order, Seq(before - 1), at).await?;
+        }
+        Ok(superseded
+            .filter(|_| !entry.begins)
+            .and_then(|superseded| missed_change(&superseded, entry)))
+    }
+
+    /// Before a new life begins, all entries before the newest one expire. The newest one remains until the new life's first
+    /// entry is written, because it contains the positions of the records that were seen.
+    async fn expire_earlier_entries(&self, newest: Option<&Entry>) -> Result<(), FeedError> {
+        let Some(newest) = newest else {
+            return Ok(());
+        };
+        let now = self.clock.epoch_seconds();
+        let mut from = Seq(1);
+        loop {
+            let page = self
+                .feed
+                .read(&newest.order, from, Consistency::Strong)
+                .await?;
+            from = page.entries.last().map_or(from, |last| last.seq.next());
+            let older = page
+                .entries
+                .iter()
+                .filter(|entry| entry.seq < newest.seq && !entry.is_expired(self.clock));
+            let older: Vec<(OrderId, Seq)> = older
+                .map(|entry| (entry.order.clone(), entry.seq))
+                .collect();
+            stream::iter(older)
+                .map(|(order, seq)| async move { self.feed.expire(&order, seq, now).await.map(|_| ()) })
+                .buffer_unordered(CONCURRENT_EXPIRIES)
+                .try_collect::<()>()
+                .await?;
+            if !page.more {
+                return Ok(());
+            }
+        }
+    }
 }
 
-/// Whether the record may come from a projector that appended the entry and then died. If the order has several sources, that
-/// projector may have appended the change of another source.
+/// Whether writes that follow the newest entry may be missing.
+///
+/// If a projector died between its writes, its record is delivered again, and is recognised as the newest entry. If the order
+/// has several sources, that projector may have appended the change of another source.
 fn may_be_unfinished(newest: &Entry, change: &Change) -> bool {
     newest.position == change.position || !newest.sources.is_empty()
-}
-
-/// Makes the writes that follow an append: the entry before gets an expiry, and a terminal entry gets a tombstone.
-///
-/// Returns the change that another projector wrote into the entry before, while this projector appended. If that change's source
-/// took over, the new entry must follow it, or must contain its position.
-async fn finish_append(
-    feed: &impl Feed,
-    entry: &Entry,
-    clock: &Clock,
-    retention: Duration,
-) -> Result<Option<Change>, FeedError> {
-    if entry.tombstone {
-        return Ok(None);
-    }
-    if entry.terminal {
-        feed.put_tombstone(&entry.clone().into_tombstone()).await?;
-    }
-    let Some(before) = entry.seq.0.checked_sub(1).filter(|seq| *seq > 0) else {
-        return Ok(None);
-    };
-    let at = match entry.begins {
-        true => clock.epoch_seconds(),
-        false => expiry(clock, retention),
-    };
-    let superseded = feed.expire(&entry.order, Seq(before), at).await?;
-    if let Some(superseded) = &superseded
-        && superseded.position.source() != entry.position.source()
-        && before > 1
-    {
-        // The other source's projector may have died before it did this. Its record may come again, but then it is no longer
-        // the record of the newest entry.
-        feed.expire(&entry.order, Seq(before - 1), at).await?;
-    }
-    Ok(superseded
-        .filter(|_| !entry.begins)
-        .and_then(|superseded| missed_change(&superseded, entry)))
 }
 
 /// The last change of the superseded entry, if the entry after it does not contain that change's position.
@@ -192,39 +235,6 @@ fn missed_change(superseded: &Entry, entry: &Entry) -> Option<Change> {
         began: false,
         terminal: superseded.terminal,
     })
-}
-
-/// Before a new life begins, all entries before the newest one expire. The newest one remains until the new life's first entry
-/// is written, because it contains the positions of the records that were seen.
-async fn expire_earlier_entries(
-    feed: &impl Feed,
-    newest: Option<&Entry>,
-    clock: &Clock,
-) -> Result<(), FeedError> {
-    let Some(newest) = newest else {
-        return Ok(());
-    };
-    let now = clock.epoch_seconds();
-    let mut from = Seq(1);
-    loop {
-        let page = feed.read(&newest.order, from, Consistency::Strong).await?;
-        from = page.entries.last().map_or(from, |last| last.seq.next());
-        let older = page
-            .entries
-            .iter()
-            .filter(|entry| entry.seq < newest.seq && !entry.is_expired(clock));
-        let older: Vec<(OrderId, Seq)> = older
-            .map(|entry| (entry.order.clone(), entry.seq))
-            .collect();
-        stream::iter(older)
-            .map(|(order, seq)| async move { feed.expire(&order, seq, now).await.map(|_| ()) })
-            .buffer_unordered(CONCURRENT_EXPIRIES)
-            .try_collect::<()>()
-            .await?;
-        if !page.more {
-            return Ok(());
-        }
-    }
 }
 
 fn log_older(change: &Change, newest: Option<&Entry>) {

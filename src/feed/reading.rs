@@ -57,8 +57,8 @@ impl Reading {
     /// From the entries that [`Feed::latest`](super::Feed::latest) returned.
     ///
     /// The table deletes an expired entry up to two days after it expired. Until then the newest entry can replace its
-    /// tombstone, which may be on an earlier page. [`Reading::new`] must not rely on that. The table deletes in any order, so the
-    /// last entry that remains may not have been the newest.
+    /// tombstone, which may be on an earlier page. [`Reading::new`] must not rely on that. The table deletes in any order, so
+    /// the last entry that remains may not have been the newest.
     pub fn latest(mut entries: Vec<Entry>, clock: &Clock) -> Self {
         let finished = entries.last().filter(|newest| newest.terminal);
         let has_tombstone = |seq| move |entry: &Entry| entry.tombstone && entry.seq >= seq;

@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn one_source_goes_by_its_sequence_numbers() {
+    fn within_a_source_the_sequence_number_decides() {
         let seen = [record("a", 5, 100)];
         check(&seen, record("a", 5, 100), &Verdict::Duplicate);
         check(&seen, record("a", 4, 900), &Verdict::Duplicate);
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn if_the_time_of_the_current_record_is_unknown_no_time_is_later() {
+    fn without_the_current_records_time_no_source_returns() {
         let seen = [record("a", 5, 100), record("b", 1, None)];
         check(&seen, record("a", 6, 900), &Verdict::Older);
         let third = record("c", 1, 50);

@@ -71,8 +71,8 @@ pub(super) fn reasons(records: &[&(&EventRecord, Poison)]) -> String {
     reasons.into_iter().collect::<Vec<_>>().join("; ")
 }
 
-/// The sequence number at which Lambda starts if the whole batch is delivered again. Numbers have different lengths, and a shorter
-/// one is lower.
+/// The sequence number at which Lambda starts if the whole batch is delivered again. Numbers have different lengths, and a
+/// shorter one is lower.
 pub(super) fn lowest_sequence_number(batch: &Event) -> String {
     let numbers = batch.records.iter();
     let numbers = numbers.filter_map(|record| record.change.sequence_number.as_deref());
@@ -80,7 +80,8 @@ pub(super) fn lowest_sequence_number(batch: &Event) -> String {
     lowest.unwrap_or_default().to_owned()
 }
 
-/// A hash of 48 bits of the settings with which a stream's records are read. Other settings and other streams have other hashes.
+/// A hash of 48 bits of the settings with which a stream's records are read. Other settings and other streams have other
+/// hashes.
 pub(super) fn settings_hash(source: &str, rules: &Rules) -> u64 {
     let mut hash = Sha256::new();
     for part in [source, &rules.order_id_attribute, &rules.status_attribute] {

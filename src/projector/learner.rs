@@ -12,8 +12,8 @@ use crate::feed::Feed;
 use crate::order::Status;
 
 /// A status's pending dwell times are written when their weight reaches this share of the stored weight. Fewer would not change
-/// the statistics. So the number of writes grows with the logarithm of the number of orders: 150 writes for the first million. If
-/// a process dies, less than a tenth of the known dwell times is lost.
+/// the statistics. So the number of writes grows with the logarithm of the number of orders: 150 writes for the first million.
+/// If a process dies, less than a tenth of the known dwell times is lost.
 const MIN_SHARE: f64 = 0.1;
 
 /// Dwell times that are pending for longer are always written. If most of the stored dwell times are wrong, the right ones must
@@ -25,7 +25,8 @@ const DWELLS_EXPIRE_AFTER: Duration = Duration::from_secs(180 * 86_400);
 
 /// Collects dwell times, and writes at most once per status and batch.
 ///
-/// Dwell times only decide when the feed is polled. So if some are lost because a process dies or a write fails, no change is lost.
+/// Dwell times only decide when the feed is polled. So if some are lost because a process dies or a write fails, no change is
+/// lost.
 #[derive(Debug, Default)]
 pub(super) struct Learner(Mutex<BTreeMap<Status, Pending>>);
 

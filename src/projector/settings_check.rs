@@ -16,8 +16,8 @@ impl SettingsCheck {
     /// Whether the batch can be projected. Then its unreadable records are bad items. If not, the whole batch must be delivered
     /// again, because with the right settings its changes can be read.
     ///
-    /// If the settings have worked before, a single bad item does not block its shard. If several items fail and none can be read,
-    /// a wrong setting is more likely.
+    /// If the settings have worked before, a single bad item does not block its shard. If several items fail and none can be
+    /// read, a wrong setting is more likely.
     pub(super) async fn passes(
         &self,
         batch: &Batch<'_>,

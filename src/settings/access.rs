@@ -35,8 +35,8 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
         }
     }
 
-    /// Issuers that publish their keys often use them for many tenants (Firebase, Entra). Then a valid signature proves nothing:
-    /// RFC 8725, section 3.8. So tokens of any issuer must be allowed explicitly.
+    /// Issuers that publish their keys often use them for many tenants (Firebase, Entra). Then a valid signature proves
+    /// nothing: RFC 8725, section 3.8. So tokens of any issuer must be allowed explicitly.
     fn claims(&mut self, keys: &KeySource) -> ClaimSettings {
         let issuer = self.optional_word("JWT_ISSUER");
         if issuer.is_none() && matches!(keys, KeySource::Url(_)) {

@@ -2,8 +2,8 @@
 
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
 
-/// The milliseconds since the Unix epoch of a date, an optional time after `T` or a space, and an optional zone. Without a zone,
-/// the time is in UTC.
+/// The milliseconds since the Unix epoch of a date, an optional time after `T` or a space, and an optional zone. Without a
+/// zone, the time is in UTC.
 pub(super) fn parse(text: &str) -> Option<i64> {
     // Java writes 2026-11-25T10:19:42+01:00[Europe/Berlin].
     let text = text

@@ -1,7 +1,7 @@
 //! Dwell times in the Feed table: one item per status, in a partition that no order can have.
 //!
-//! An item's sort key is a hash of the status. It has an attribute `b0`, `b1` … for each bucket, in units of two to the power of
-//! `scale`, and a `version`, so that two projectors do not overwrite each other's dwell times.
+//! An item's sort key is a hash of the status. It has an attribute `b0`, `b1` … for each bucket, in units of two to the power
+//! of `scale`, and a `version`, so that two projectors do not overwrite each other's dwell times.
 
 use std::collections::{BTreeMap, HashMap};
 
