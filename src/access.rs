@@ -1,19 +1,19 @@
-//! Who may watch an order: a token becomes the orders it opens.
+//! Decides from a request's token whether the client may watch orders.
 //!
 //! ```text
-//! request ──▶ bearer ──▶ token ──▶ claims ──▶ pass
-//!             where it    is it     which
-//!             stands      genuine?  orders
+//! request ──▶ bearer ───▶ keys, cache ─────▶ claims ───────▶ Grant
+//!             finds the    verify the         list the
+//!             token        signature          orders
 //! ```
 //!
-//! The feed is not asked before the answer is known: an order of someone else and one that does not
-//! exist are the same.
+//! The decision is made before the feed is read. So the response does not show whether an order of somebody else exists.
 
 mod bearer;
 mod cache;
 mod claims;
 mod ed25519;
 mod https;
+mod key;
 mod keys;
 
 use std::time::Duration;
@@ -33,57 +33,59 @@ pub use claims::ClaimSettings;
 use claims::Claims;
 pub use claims::TokenError;
 use https::Https;
-use keys::Key;
+use key::{ALGORITHMS, Key};
 pub use keys::{KeySet, KeySetError, KeySource};
 
 /// `ACCESS`: who may watch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AccessSettings {
-    /// Whoever knows an order's id.
+    /// Everybody who knows an order's id.
     Open,
-    /// Whoever brings a token that names the order.
+    /// Everybody who has a token for the order.
     Jwt {
-        /// `JWKS`
+        /// `JWKS`: the keys that verify tokens.
         keys: KeySource,
-        /// What a token must say beside the orders.
+        /// The claims that a token must have.
         claims: ClaimSettings,
     },
 }
 
-/// Decides who may watch.
+/// Decides who may watch orders.
 #[derive(Debug)]
 pub struct Access(Option<Verifier>);
 
-/// Leave to watch.
+/// Permission to watch the orders of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pass {
-    /// How long it lasts; `None` where it has no end.
-    pub lasts: Option<Duration>,
+pub struct Grant {
+    /// The time until the permission ends. `None` if it does not end.
+    pub expires_in: Option<Duration>,
 }
 
-/// Why there is no leave.
+/// Why a client may not watch.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum AccessError {
-    /// No token came with the request.
-    #[error("a token is needed: as Authorization: Bearer, cookie or query parameter access_token")]
+    /// The request has no token.
+    #[error(
+        "a token is required: as Authorization: Bearer, cookie or query parameter access_token"
+    )]
     NoToken,
-    /// One came, and it is not good.
+    /// The token is invalid.
     #[error("the token is not accepted: {0}")]
     Token(#[from] TokenError),
-    /// It is good, and for other orders. It is not told which of those that were asked for.
-    #[error("the token does not open every order that was asked for")]
-    NotTheirs,
-    /// It cannot be told at the moment.
-    #[error("the keys that tokens are checked with cannot be fetched at the moment")]
+    /// The token is valid, but not for all requested orders. The client does not learn which order is missing.
+    #[error("the token is not for all requested orders")]
+    NotGranted,
+    /// The token cannot be verified now.
+    #[error("the keys that verify tokens cannot be fetched at the moment")]
     KeysUnavailable,
 }
 
-/// A longer token is not worth reading. HTTP servers take headers of 8 to 16 KiB; two hundred order
-/// ids fit in 4.
+/// Longer tokens are refused without parsing them. HTTP servers accept headers of 8 to 16 KiB, and a token for two hundred
+/// orders has 4 KiB.
 const MAX_TOKEN_BYTES: usize = 16 * 1024;
 
 impl Access {
-    /// Access as it is set.
+    /// Access with these settings. Logs a warning for each invalid key of `JWKS`.
     pub fn new(settings: AccessSettings) -> Self {
         Self(match settings {
             AccessSettings::Open => None,
@@ -100,31 +102,31 @@ impl Access {
         })
     }
 
-    /// Whether the request may watch these orders.
+    /// Checks whether the request may watch these orders.
     ///
     /// # Errors
     ///
-    /// [`AccessError::KeysUnavailable`] will pass by itself, the others will not.
+    /// [`AccessError::KeysUnavailable`] if a later attempt may succeed. All other errors are final for this token.
     pub async fn check(
         &self,
         request: &Request,
         orders: &[OrderId],
         clock: &Clock,
-    ) -> Result<Pass, AccessError> {
+    ) -> Result<Grant, AccessError> {
         let Some(verifier) = &self.0 else {
-            return Ok(Pass { lasts: None });
+            return Ok(Grant { expires_in: None });
         };
         let token = bearer::token(request).ok_or(AccessError::NoToken)?;
         let claims = verifier.verify(token, clock).await?;
-        if !orders.iter().all(|order| claims.orders.opens(order)) {
-            return Err(AccessError::NotTheirs);
+        if !orders.iter().all(|order| claims.orders.include(order)) {
+            return Err(AccessError::NotGranted);
         }
-        let lasts = Some(claims.expires.saturating_sub(clock.epoch()));
-        Ok(Pass { lasts })
+        let expires_in = Some(claims.expires.saturating_sub(clock.epoch()));
+        Ok(Grant { expires_in })
     }
 
-    /// The time until the request's token expires, as the token says. Nobody has verified that, so it opens nothing: it only
-    /// limits for how long the client stays away. `None` if it cannot be read.
+    /// The time until the request's token expires, without verifying the token. So it must not grant anything. It only limits
+    /// how long the client rests. `None` if the token cannot be read.
     pub fn unverified_expiry(&self, request: &Request, clock: &Clock) -> Option<Duration> {
         let token = bearer::token(request)?;
         let claims: Map<String, Value> = insecure_decode_claims(token).ok()?;
@@ -151,26 +153,26 @@ impl Verifier {
             return Err(TokenError::TooLong(MAX_TOKEN_BYTES).into());
         }
         let renamed = ed25519::header(token);
-        let genuine_claims = match renamed {
-            Some(_) => ed25519::genuine_claims,
-            None => genuine_claims,
+        let verified_claims = match renamed {
+            Some(_) => ed25519::verified_claims,
+            None => verified_claims,
         };
         let header = renamed.or_else(|| decode_header(token).ok());
         let header = header.ok_or(TokenError::Malformed)?;
-        if !keys::ALGORITHMS.contains(&header.alg) {
+        if !ALGORITHMS.contains(&header.alg) {
             return Err(TokenError::Malformed.into());
         }
-        // RFC 7515, section 4.1.11: what must be understood and is not makes a token invalid.
+        // RFC 7515, section 4.1.11: a critical extension that is not supported makes a token invalid.
         if header.crit.is_some() {
             return Err(TokenError::Critical.into());
         }
         let keys = self.keys(&header, clock).await?;
-        let claims = genuine_claims(token, &keys)?;
+        let claims = verified_claims(token, &keys)?;
         Ok(claims::read(&claims, &self.claims, clock.epoch())?)
     }
 
-    /// The keys that the header may mean. It names a key of ours and its algorithm; that it may bring or
-    /// point to a key of its own (`jwk`, `jku`, `x5c`, `x5u`) is nothing to us.
+    /// The keys that may have signed a token with this header. Only `kid` and `alg` are used. A key that the header contains or
+    /// refers to (`jwk`, `jku`, `x5c`, `x5u`) is ignored, because anybody can write it.
     async fn keys(&self, header: &Header, clock: &Clock) -> Result<Vec<Key>, AccessError> {
         let keys = match &self.keys {
             Keys::Fixed(keys) => Some(keys.find(header)).filter(|keys| !keys.is_empty()),
@@ -183,17 +185,17 @@ impl Verifier {
     }
 }
 
-/// The claims of a token that one of the keys signed. Some issuers publish several under one `kid`.
-fn genuine_claims(token: &str, keys: &[Key]) -> Result<Map<String, Value>, TokenError> {
+/// The claims of a token that one of the keys signed. Some issuers publish several keys with one `kid`.
+fn verified_claims(token: &str, keys: &[Key]) -> Result<Map<String, Value>, TokenError> {
     for key in keys {
-        let mut signature_alone = Validation::new(key.algorithm());
-        // Times are read against this crate's own clock, and the other claims beside them.
-        signature_alone.validate_exp = false;
-        signature_alone.validate_aud = false;
-        signature_alone.required_spec_claims.clear();
-        match decode(token, &key.decoding(), &signature_alone) {
-            Ok(genuine) => return Ok(genuine.claims),
-            // Claims are read after the signature was found to be right.
+        let mut only_signature = Validation::new(key.algorithm());
+        // `claims.rs` checks the claims, because this crate uses its own clock.
+        only_signature.validate_exp = false;
+        only_signature.validate_aud = false;
+        only_signature.required_spec_claims.clear();
+        match decode(token, &key.decoding(), &only_signature) {
+            Ok(token) => return Ok(token.claims),
+            // The library parses the claims after it has verified the signature.
             Err(error) if matches!(error.kind(), ErrorKind::Json(_)) => {
                 return Err(TokenError::Claims);
             }

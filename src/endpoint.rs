@@ -75,11 +75,13 @@ impl<F: Feed> Endpoint<F> {
     ) -> Response<Body> {
         let clock = invocation.clock;
         // A token that is valid for longer than an `Instant` can hold never expires.
-        let expiry =
-            |lasts: Option<Duration>| lasts.and_then(|lasts| clock.now().checked_add(lasts));
+        let expiry = |left: Option<Duration>| left.and_then(|left| clock.now().checked_add(left));
         match self.access.check(request, &asked.orders, &clock).await {
             Ok(_) if asked.as_json => self.snapshot(&asked.orders, &invocation).await,
-            Ok(pass) => self.stream(asked, expiry(pass.lasts), invocation).await,
+            Ok(grant) => {
+                self.stream(asked, expiry(grant.expires_in), invocation)
+                    .await
+            }
             Err(AccessError::KeysUnavailable) if !asked.as_json => {
                 let expiry = expiry(self.access.unverified_expiry(request, &clock));
                 let timing = self.timing(&asked, Duration::ZERO, expiry, &invocation);

@@ -1,14 +1,14 @@
-//! The feed: a log for each order, which the projector appends to and streams read.
+//! The feed: one log per order. The projector appends to it, and streams read it.
 //!
-//! An entry holds the order's public view *after* a change, so the newest entry is also the order's current state: there
-//! is nothing else to keep in step.
+//! An entry contains the order's public view *after* a change. So the newest entry is also the order's current state, and no
+//! second record of the state has to be kept in step.
 
 mod append;
 pub mod dynamodb;
 mod entry;
 pub mod memory;
-mod position;
 mod reading;
+mod sources;
 
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
@@ -21,82 +21,83 @@ use crate::order::{OrderId, Seq, Status};
 
 pub use append::{Appended, append};
 pub use entry::{Entry, Step, TOMBSTONE};
-pub use position::{Position, Seen};
 pub use reading::{Discontinuity, Reading};
 
-/// How a reading treats replicas that lag behind.
+/// Whether a read may miss the last writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Consistency {
-    /// May miss the last writes; half the price.
+    /// The read may miss the last writes. It costs half as much.
     Eventual,
-    /// Sees every write that was acknowledged before it began.
+    /// The read sees every write that was acknowledged before the read began.
     Strong,
 }
 
 /// Whether a conditional write took place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Put {
-    /// It did.
+    /// The write took place.
     Done,
-    /// Someone else was faster: there is an entry of that number already, or it is not as it was.
+    /// Another projector was faster: an entry with that number exists, or the entry has changed.
     Taken,
 }
 
-/// Why the feed did not answer.
+/// Why a call of the feed failed.
 #[derive(Debug, Error)]
 pub enum FeedError {
-    /// What passes by itself, or once an operator has mended it: a throttle, a time-out, a missing permission. Try again.
+    /// The call may succeed later, by itself or after an operator has corrected something: throttling, a timeout, a missing
+    /// permission. Try again.
     #[error("the feed is unavailable: {message}")]
     Unavailable {
-        /// What went wrong, in one line.
+        /// The cause, in one line.
         message: String,
-        /// Of the client library.
+        /// The client library's error.
         source: Box<dyn StdError + Send + Sync>,
     },
-    /// What will never succeed, such as an entry that is too large.
+    /// The call can never succeed, for example because the entry is too large.
     #[error("the feed refuses the entry: {message}")]
     Refused {
-        /// What is wrong with it.
+        /// Why the entry is refused.
         message: String,
-        /// Of the client library.
+        /// The client library's error.
         source: Box<dyn StdError + Send + Sync>,
     },
 }
 
-/// The most entries of a page. A page of DynamoDB also ends at 1 MB, so this bounds small entries only.
+/// The maximum number of entries in a page. DynamoDB also ends a page at 1 MB, so this only limits small entries.
 pub const PAGE_ENTRIES: usize = 100;
 
-/// A part of an order's log: at most [`PAGE_ENTRIES`] entries, and about 1 MB. A reader holds one page at a time, so a long
-/// log does not fill its memory.
+/// A part of an order's log: at most [`PAGE_ENTRIES`] entries, and about 1 MB. A reader keeps one page at a time, so that a
+/// long log does not fill its memory.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Page {
     /// The entries, in order.
     pub entries: Vec<Entry>,
-    /// The log has further entries: later ones after [`Feed::read`], earlier ones before [`Feed::latest`].
+    /// Whether the log has further entries: later ones for [`Feed::read`], earlier ones for [`Feed::latest`].
     pub more: bool,
 }
 
 /// The feed's storage.
 ///
-/// Implementations pass one suite, `tests/feed.rs`. They store; what an entry means is decided in this module. A clone is
-/// another handle to the same log.
+/// An implementation only stores entries. This module decides what they mean. All implementations pass the same tests,
+/// `tests/feed.rs`. A clone is another handle to the same feed.
 pub trait Feed: Clone + Send + Sync + 'static {
-    /// The order's newest entry, expired or not, with [`Consistency::Strong`]. If its tombstone is of a later entry than
-    /// those that are left, the tombstone.
+    /// The order's newest entry, even if it has expired, with [`Consistency::Strong`]. If the order's tombstone is of a later
+    /// entry than all that remain, the tombstone.
     fn newest(
         &self,
         order: &OrderId,
     ) -> impl Future<Output = Result<Option<Entry>, FeedError>> + Send;
 
-    /// Writes an entry on condition that there is none of its order and number.
+    /// Writes an entry on condition that no entry of its order has its number.
     fn put(&self, entry: &Entry) -> impl Future<Output = Result<Put, FeedError>> + Send;
 
-    /// Writes an entry's `terminal`, `expires_at` and `sources` again, on condition that these are still as they were read.
+    /// Writes an entry's `terminal`, `expires_at` and `sources` again, on condition that nobody has changed them since the
+    /// entry was read.
     fn amend(&self, was: &Entry, is: &Entry)
     -> impl Future<Output = Result<Put, FeedError>> + Send;
 
-    /// Lets an entry expire at a time in seconds since the Unix epoch, unless it does so earlier. Returns the entry as it then
-    /// is, or `None` if there is none of that number.
+    /// Gives an entry an expiry, in seconds since the Unix epoch, unless it has an earlier one. Returns the entry after the
+    /// write, or `None` if no entry has that number.
     fn expire(
         &self,
         order: &OrderId,
@@ -104,10 +105,13 @@ pub trait Feed: Clone + Send + Sync + 'static {
         at: u64,
     ) -> impl Future<Output = Result<Option<Entry>, FeedError>> + Send;
 
-    /// Keeps a tombstone ([`Entry::buried`]), beside the log, in place of an older one of the same order.
-    fn bury(&self, tombstone: &Entry) -> impl Future<Output = Result<(), FeedError>> + Send;
+    /// Writes a tombstone ([`Entry::into_tombstone`]) beside the log. It replaces an older tombstone of the same order.
+    fn put_tombstone(
+        &self,
+        tombstone: &Entry,
+    ) -> impl Future<Output = Result<(), FeedError>> + Send;
 
-    /// A page of the order's entries from a number on, in order. Expired entries are included, a tombstone is not.
+    /// A page of the order's entries that begins at a number, in order. It includes expired entries, but no tombstone.
     fn read(
         &self,
         order: &OrderId,
@@ -115,24 +119,28 @@ pub trait Feed: Clone + Send + Sync + 'static {
         consistency: Consistency,
     ) -> impl Future<Output = Result<Page, FeedError>> + Send;
 
-    /// The page that ends with the order's newest entry, in order. Expired entries are included. The order's tombstone stands
-    /// before them, if the page reaches back to the log's start, or if later entries may have been deleted already.
+    /// The page that ends with the order's newest entry, in order. It includes expired entries. The order's tombstone comes
+    /// first if the page reaches back to the log's start, or if later entries may have been deleted already.
     fn latest(
         &self,
         order: &OrderId,
         consistency: Consistency,
     ) -> impl Future<Output = Result<Page, FeedError>> + Send;
 
-    /// Remembers that records were read well with these settings, which are a number of up to 48 bits.
-    fn vouch(&self, settings: u64) -> impl Future<Output = Result<(), FeedError>> + Send;
+    /// Remembers that a record was read successfully with these settings. `settings` is a hash of at most 48 bits.
+    fn confirm_settings(&self, settings: u64)
+    -> impl Future<Output = Result<(), FeedError>> + Send;
 
-    /// Whether records were ever read well with these settings, with [`Consistency::Strong`].
-    fn vouched(&self, settings: u64) -> impl Future<Output = Result<bool, FeedError>> + Send;
+    /// Whether a record was ever read successfully with these settings, with [`Consistency::Strong`].
+    fn settings_confirmed(
+        &self,
+        settings: u64,
+    ) -> impl Future<Output = Result<bool, FeedError>> + Send;
 
-    /// Adds dwell times to those that are kept of a status. Returns the weight of all of them.
+    /// Adds dwell times to the stored ones of a status. Returns the weight of all of them.
     ///
-    /// They are kept beside the orders, where none can be, and are forgotten at `expires_at`, in seconds since the Unix epoch,
-    /// unless others are added.
+    /// Dwell times are stored in a partition that no order can have. They are deleted at `expires_at`, in seconds since the
+    /// Unix epoch, unless further ones are added.
     fn learn(
         &self,
         status: &Status,
@@ -140,16 +148,16 @@ pub trait Feed: Clone + Send + Sync + 'static {
         expires_at: u64,
     ) -> impl Future<Output = Result<f64, FeedError>> + Send;
 
-    /// The dwell times of every status, with [`Consistency::Eventual`]. Of a hundred statuses at least; a shop that has more
-    /// makes them up, and gains nothing from their dwell times.
+    /// The dwell times of each status, with [`Consistency::Eventual`]. An implementation may return only a hundred statuses. A
+    /// shop that has more generates them, so their dwell times predict nothing.
     fn learned(&self) -> impl Future<Output = Result<BTreeMap<Status, Dwells>, FeedError>> + Send;
 }
 
-/// All of the order's entries from a number on, page by page. For tests and tools: the log may be long.
+/// All of the order's entries from a number on. Only for tests and tools, because the log may be long.
 ///
 /// # Errors
 ///
-/// As the feed's.
+/// [`FeedError`] if a read fails.
 pub async fn read_all(
     feed: &impl Feed,
     order: &OrderId,

@@ -1,28 +1,28 @@
-//! DynamoDB's numbers: decimal, up to 38 digits. A JavaScript number holds about 16. Pure.
+//! DynamoDB's numbers, which are decimal and have up to 38 digits. A JavaScript number has about 16. Pure.
 
 use std::cmp::Ordering;
 use std::fmt;
 
 use serde_json::{Number, Value};
 
-/// Integers up to here, 2^53 − 1, are exact in a JavaScript number (`Number.MAX_SAFE_INTEGER`).
+/// 2^53 − 1. JavaScript represents all integers up to this one exactly (`Number.MAX_SAFE_INTEGER`).
 const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;
 
-/// DynamoDB's numbers lie between 1E-130 and 9.99…E+125. An exponent beyond this is not one of them.
+/// DynamoDB's numbers are between 1E-130 and 9.99…E+125, so a larger exponent is not one of theirs.
 const MAX_EXPONENT: i32 = 200;
 
-/// A decimal number. Equal numbers are equal values: `1`, `1.0` and `1e0` are the same one, and so are `0` and `-0`.
+/// A decimal number. Equal numbers have one representation: `1`, `1.0` and `1e0` are equal, and so are `0` and `-0`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decimal {
     negative: bool,
-    /// Without zeros at the start or the end. Empty is zero.
+    /// The digits, without zeros at the start or the end. Empty means zero.
     digits: String,
-    /// How many digits stand before the decimal point. May be negative.
+    /// The number of digits before the decimal point. May be negative.
     point: i32,
 }
 
 impl Decimal {
-    /// Reads `-12`, `1.50`, `1E+3`. `None` if it is not such a number.
+    /// Reads a number such as `-12`, `1.50` or `1E+3`. `None` if the text is not a number.
     pub fn parse(text: &str) -> Option<Self> {
         let (negative, unsigned) = match text.strip_prefix('-') {
             Some(rest) => (true, rest),
@@ -60,12 +60,12 @@ impl Decimal {
         point: 0,
     };
 
-    /// How many digits it has that count.
+    /// The number of significant digits.
     pub fn digits(&self) -> usize {
         self.digits.len()
     }
 
-    /// As JSON: a number if a JavaScript number holds exactly this one, else a string of the digits.
+    /// As JSON: a number if JavaScript represents it exactly, or else a string of the digits.
     pub fn to_json(&self) -> Value {
         let text = self.to_string();
         let number = match self.is_integer() {
@@ -76,11 +76,10 @@ impl Decimal {
     }
 
     fn is_integer(&self) -> bool {
-        // With a point beyond any number of digits a text has, see `MAX_EXPONENT`.
         usize::try_from(self.point).is_ok_and(|point| point >= self.digits.len())
     }
 
-    /// The double whose shortest decimal text is this number: what JavaScript prints of it is the same number again.
+    /// The double that JavaScript prints as this number. `None` if there is no such double.
     fn to_double(&self, text: &str) -> Option<f64> {
         let double: f64 = text.parse().ok()?;
         (Self::parse(&format!("{double:e}")).as_ref() == Some(self)).then_some(double)
@@ -96,7 +95,7 @@ fn is_safe(integer: &i64) -> bool {
 }
 
 impl fmt::Display for Decimal {
-    /// Without an exponent, and without a zero that says nothing.
+    /// Without an exponent, and without unnecessary zeros.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = if self.negative { "-" } else { "" };
         let length = i32::try_from(self.digits.len()).unwrap_or(i32::MAX);
@@ -154,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_javascript_number_holds_is_a_number() {
+    fn what_javascript_represents_is_a_number() {
         for one in ["1", "1.0", "1e0", "+1", "0.1E1", "10e-1", "0001.000"] {
             check(one, "1", &json!(1));
         }
@@ -177,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_does_not_hold_is_a_string() {
+    fn what_javascript_cannot_represent_is_a_string() {
         for text in [
             "9007199254740992",
             "-9007199254740992",
@@ -198,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number() {
+    fn invalid_numbers() {
         for text in [
             "",
             "-",
@@ -222,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn they_are_in_the_order_of_numbers() {
+    fn numbers_are_ordered_by_value() {
         let ascending = [
             "-1e20", "-10", "-9.5", "-0.01", "0", "0.001", "0.01", "2", "10", "10.5", "1e20",
         ];

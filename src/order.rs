@@ -1,4 +1,4 @@
-//! What the public knows of an order: its id, its statuses, the attributes it may see.
+//! What the public knows of an order: its id, its status, and its public attributes. Pure.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,26 +8,25 @@ use thiserror::Error;
 
 /// An order's id: 1 to 128 characters, without control characters and without `%`.
 ///
-/// `%` is refused so that it does not matter whether what stands in front of the function decodes a path once or not at
-/// all.
+/// `%` is refused, so that it does not matter whether a proxy in front of the function decodes the path.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct OrderId(String);
 
-/// Why a text is no [`OrderId`].
+/// Why a text is not a valid [`OrderId`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum OrderIdError {
-    /// Empty, or more than 128 characters.
-    #[error("an order id has 1 to 128 characters, this one has {0}")]
+    /// The id is empty, or has more than 128 characters.
+    #[error("an order id must have 1 to 128 characters, but has {0}")]
     Length(usize),
-    /// A control character or `%`.
+    /// The id contains a control character or `%`.
     #[error(
-        "an order id has no control characters and no `%`, this one has {character:?} as character {position}"
+        "an order id must not contain control characters or `%`, but character {position} is {character:?}"
     )]
     Character {
-        /// What was found.
+        /// The forbidden character.
         character: char,
-        /// Where, counted in characters from 1.
+        /// Its position, in characters from 1.
         position: usize,
     },
 }
@@ -77,7 +76,7 @@ impl fmt::Display for OrderId {
     }
 }
 
-/// The number of an entry in its order's log: 1, 2, 3 …, dense. Zero stands before the first.
+/// The number of an entry in its order's log: 1, 2, 3 …, without gaps. Zero is the position before the first entry.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -85,10 +84,10 @@ impl fmt::Display for OrderId {
 pub struct Seq(pub u64);
 
 impl Seq {
-    /// Before the first entry.
+    /// The position before the first entry.
     pub const ZERO: Self = Self(0);
 
-    /// The number of the entry that follows.
+    /// The number of the next entry.
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0 + 1)
@@ -101,19 +100,19 @@ impl fmt::Display for Seq {
     }
 }
 
-/// A status, in the shop's own words. Never empty.
+/// A status, as the shop writes it. Never empty.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Status(String);
 
 impl Status {
-    /// `None` where the text is empty.
+    /// `None` if the text is empty.
     pub fn new(status: impl Into<String>) -> Option<Self> {
         let status = status.into();
         (!status.is_empty()).then_some(Self(status))
     }
 
-    /// The status of an order that was deleted by a person: `REMOVED`.
+    /// The status of an order whose item was deleted, but not by DynamoDB's TTL: `REMOVED`.
     pub fn removed() -> Self {
         Self("REMOVED".to_owned())
     }
@@ -124,7 +123,7 @@ impl Status {
     }
 }
 
-/// The further attributes of an order that its customer may see, as JSON.
+/// The attributes of an order that its customer may see, in addition to the status, as JSON.
 pub type PublicView = BTreeMap<String, serde_json::Value>;
 
 #[cfg(test)]
@@ -146,15 +145,15 @@ mod tests {
         check(&"é".repeat(128), Ok(()));
         check(
             "",
-            Err("an order id has 1 to 128 characters, this one has 0"),
+            Err("an order id must have 1 to 128 characters, but has 0"),
         );
         check(
             &"é".repeat(129),
-            Err("an order id has 1 to 128 characters, this one has 129"),
+            Err("an order id must have 1 to 128 characters, but has 129"),
         );
         let refused = |c: &str, at: usize| {
             format!(
-                "an order id has no control characters and no `%`, this one has {c} as character {at}"
+                "an order id must not contain control characters or `%`, but character {at} is {c}"
             )
         };
         check("a%2Fb", Err(&refused("'%'", 2)));

@@ -1,8 +1,10 @@
-//! A batch of stream records becomes entries of the feed, and the records that must come again.
+//! Appends a batch of stream records to the feed, and says which records must be delivered again.
 
 mod batch;
-mod fit;
+mod json;
 mod learner;
+mod record;
+mod settings_check;
 
 use std::time::Duration;
 
@@ -11,53 +13,57 @@ use aws_lambda_events::event::streams::{DynamoDbBatchItemFailure, DynamoDbEventR
 use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, timeout_at};
 
-use crate::change::Rules;
 use crate::clock::Clock;
 use crate::feed::{self, Appended, Feed, FeedError};
 use crate::order::Status;
 use batch::{Batch, Delivery, lowest_sequence_number};
-use fit::Fit;
 use learner::Learner;
+pub use record::{OnRemove, Poison, Rules};
+use settings_check::SettingsCheck;
 
-/// Orders that are worked on at once. Each waits on DynamoDB most of its time; more would only fill the connection pool.
+/// The number of orders that are projected concurrently. An order waits for DynamoDB most of the time, and more orders would
+/// only fill the connection pool.
 const CONCURRENT_ORDERS: usize = 16;
 
-/// Appends what stream records say to the feed.
+/// Why a batch or a change is retried if the function has no time left.
+const OUT_OF_TIME: &str = "out of time";
+
+/// Appends the changes of stream records to the feed.
 #[derive(Debug)]
 pub struct Projector<F> {
     feed: F,
     rules: Rules,
     retention: Duration,
-    fit: Fit,
+    settings_check: SettingsCheck,
     learner: Learner,
 }
 
-/// What became of an order's records.
+/// The result for an order's records.
 #[derive(Debug, Default)]
 struct Outcome {
-    /// The sequence number of the first that failed.
+    /// The sequence number of the first record that must be delivered again.
     failed: Option<String>,
-    /// How long the order stayed in the statuses that it left.
+    /// The dwell times of the statuses that the order left.
     dwelt: Vec<(Status, Duration)>,
 }
 
 impl<F: Feed> Projector<F> {
-    /// A projector that reads records by these rules, and keeps a superseded or terminal entry for `retention`.
+    /// A projector that reads records by these rules. Superseded and terminal entries expire after `retention`.
     pub fn new(feed: F, rules: Rules, retention: Duration) -> Self {
         Self {
             feed,
             rules,
             retention,
-            fit: Fit::default(),
+            settings_check: SettingsCheck::default(),
             learner: Learner::default(),
         }
     }
 
-    /// Projects a batch, until `end` at the latest.
+    /// Projects a batch. Returns at `end` at the latest.
     ///
-    /// The response names, for each order that could not be finished, the lowest sequence number from which on it must be
-    /// delivered again. A record that can never succeed is logged as `poison record` and passed over, so that it blocks no
-    /// shard. If no record fits the settings, the whole batch must be delivered again.
+    /// For each order that could not be finished, the response contains the sequence number of the first record that must be
+    /// delivered again. A record that can never succeed is logged as `poison record` and skipped, so that it does not block its
+    /// shard. If the settings do not fit the records, the whole batch must be delivered again.
     pub async fn project(
         &self,
         batch: &Event,
@@ -66,14 +72,14 @@ impl<F: Feed> Projector<F> {
     ) -> DynamoDbEventResponse {
         let mut read = Batch::read(batch, &self.rules);
         let mut response = DynamoDbEventResponse::default();
-        if !self.fits(&read, end).await {
+        if !self.settings_fit(&read, end).await {
             fail(&mut response, lowest_sequence_number(batch));
             return response;
         }
         for (record, poison) in &read.poison {
             self.log_poison(record, poison);
         }
-        // Boxed: the compiler gives up on futures of the SDK that are nested any deeper.
+        // Boxed, because the compiler cannot handle the SDK's futures if they are nested more deeply.
         let outcomes: Vec<_> = stream::iter(std::mem::take(&mut read.orders))
             .map(|(_, deliveries)| Box::pin(self.append_all(deliveries, clock, end)))
             .buffer_unordered(CONCURRENT_ORDERS)
@@ -86,66 +92,61 @@ impl<F: Feed> Projector<F> {
                 fail(&mut response, failed);
             }
         }
-        let keep = async {
+        let store = async {
             self.learner.learn(&self.feed, dwelt, clock).await;
-            self.fit.remember(&read, &self.rules, &self.feed).await;
+            self.settings_check
+                .remember(&read, &self.rules, &self.feed)
+                .await;
         };
-        if timeout_at(end, keep).await.is_err() {
-            tracing::warn!("no time was left to keep dwell times");
+        if timeout_at(end, store).await.is_err() {
+            tracing::warn!("no time left to store dwell times");
         }
         response
     }
 
-    /// Whether the settings fit the records. If that cannot be told now, the batch comes again too.
-    async fn fits(&self, batch: &Batch<'_>, end: Instant) -> bool {
-        let fits = Box::pin(self.fit.is_given(batch, &self.rules, &self.feed));
-        let reason = match timeout_at(end, fits).await {
-            Ok(Ok(fits)) => return fits,
+    /// Whether the settings fit the records. If the feed cannot say so now, the batch must be delivered again too.
+    async fn settings_fit(&self, batch: &Batch<'_>, end: Instant) -> bool {
+        let passes = self.settings_check.passes(batch, &self.rules, &self.feed);
+        let reason = match timeout_at(end, Box::pin(passes)).await {
+            Ok(Ok(passes)) => return passes,
             Ok(Err(error)) => error.to_string(),
-            Err(_) => "out of time".to_owned(),
+            Err(_) => OUT_OF_TIME.to_owned(),
         };
         tracing::warn!(reason, "the batch will be retried");
         false
     }
 
-    /// Appends an order's changes, one after the other. At the first that fails the order stops, for what comes after must
-    /// not overtake it.
+    /// Appends an order's changes, one after the other. If a change fails and may succeed later, the order stops there, because
+    /// later changes must not be appended before it.
     async fn append_all(&self, deliveries: Vec<Delivery>, clock: &Clock, end: Instant) -> Outcome {
         let mut outcome = Outcome::default();
         for (change, sequence_number) in deliveries {
-            match timeout_at(
-                end,
-                feed::append(&self.feed, &change, clock, self.retention),
-            )
-            .await
-            {
+            let order = &change.order;
+            let append = feed::append(&self.feed, &change, clock, self.retention);
+            let reason = match timeout_at(end, append).await {
                 Ok(Ok(appended)) => {
                     let seq = appended.as_ref().map(|appended| appended.entry.seq.0);
-                    tracing::debug!(order = %change.order, sequence_number, seq, "projected");
+                    tracing::debug!(%order, sequence_number, seq, "projected");
                     let dwelt = appended.as_ref().and_then(Appended::dwelt);
-                    outcome
-                        .dwelt
-                        .extend(dwelt.map(|(status, dwell)| (status.clone(), dwell)));
+                    let dwelt = dwelt.map(|(status, dwell)| (status.clone(), dwell));
+                    outcome.dwelt.extend(dwelt);
+                    continue;
                 }
                 Ok(Err(refused @ FeedError::Refused { .. })) => {
-                    tracing::error!(order = %change.order, sequence_number, reason = %refused, "poison record");
+                    tracing::error!(%order, sequence_number, reason = %refused, "poison record");
+                    continue;
                 }
-                Ok(Err(unavailable @ FeedError::Unavailable { .. })) => {
-                    tracing::warn!(order = %change.order, sequence_number, reason = %unavailable, "will be retried");
-                    outcome.failed = Some(sequence_number);
-                    break;
-                }
-                Err(_) => {
-                    tracing::warn!(order = %change.order, sequence_number, reason = "out of time", "will be retried");
-                    outcome.failed = Some(sequence_number);
-                    break;
-                }
-            }
+                Ok(Err(unavailable @ FeedError::Unavailable { .. })) => unavailable.to_string(),
+                Err(_) => OUT_OF_TIME.to_owned(),
+            };
+            tracing::warn!(%order, sequence_number, reason, "will be retried");
+            outcome.failed = Some(sequence_number);
+            break;
         }
         outcome
     }
 
-    /// Names the order, and of its attributes not one: what else is a key may be private.
+    /// Logs only the order id, because other attributes of the key may be private.
     fn log_poison(&self, record: &EventRecord, reason: &dyn std::error::Error) {
         let cause = reason
             .source()

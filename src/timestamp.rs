@@ -1,24 +1,24 @@
-//! Whatever shops write as a time, as RFC 3339. Pure.
+//! Reads the times that shops write, and writes them as RFC 3339. Pure.
 
-use chrono::{
-    DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, TimeDelta, Utc,
-};
+mod iso8601;
+
+use chrono::{DateTime, Datelike, SecondsFormat, TimeDelta, Utc};
 use serde_dynamo::AttributeValue;
 
 use crate::number::Decimal;
 
-/// 2000-01-01T00:00:00Z. What is earlier is no time of an order: 0 and 1970 are how software says that it has none, and
-/// 20261125 is a date.
+/// 2000-01-01T00:00:00Z. An earlier time is not the time of an order: software writes 0 or 1970 if it has no time, and 20261125
+/// is a date.
 const EARLIEST: i64 = 946_684_800;
 
-/// 2100-01-01T00:00:00Z, if the record does not say when it was written.
+/// 2100-01-01T00:00:00Z. Used if the record has no time.
 const LATEST: i64 = 4_102_444_800;
 
-/// How far beyond its record a shop's time may be. An order may be dated ahead, and a clock may be wrong.
+/// How much later than its record a shop's time may be. An order may have a date in the future, and a clock may be wrong.
 const AHEAD: TimeDelta = TimeDelta::days(366);
 
-/// The units of a number since 1970, as the powers of ten that a second has of them: s, ms, µs, ns. The times that are
-/// plausible do not overlap between two units, so the number itself says its unit.
+/// The units of a number since 1970, as powers of ten per second: s, ms, µs, ns. The plausible numbers of two units do not
+/// overlap, so the number determines its unit.
 const UNITS: [u32; 4] = [0, 3, 6, 9];
 
 /// RFC 3339 in UTC, with milliseconds.
@@ -26,14 +26,16 @@ pub fn text(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-/// As [`text`], of milliseconds since the Unix epoch.
+/// RFC 3339 in UTC, from milliseconds since the Unix epoch.
 pub fn of_millis(millis: u64) -> String {
     let millis = i64::try_from(millis).unwrap_or(i64::MAX);
     text(DateTime::from_timestamp_millis(millis).unwrap_or_default())
 }
 
-/// The time that an attribute holds, if it is plausible for a record that was written then. `None` if it is no time: the
-/// record's then stands in, because a time alone is no reason to hold back a status.
+/// The time in an attribute, if it is plausible for a record that was written at `written_at`.
+///
+/// `None` if the attribute contains no plausible time. Then the caller uses the record's time, because a status must not be
+/// withheld only because of its time.
 pub fn read(value: &AttributeValue, written_at: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
     let plausible = |at: &DateTime<Utc>| {
         let latest = written_at.and_then(|written_at| written_at.checked_add_signed(AHEAD));
@@ -53,16 +55,16 @@ pub fn read(value: &AttributeValue, written_at: Option<DateTime<Utc>>) -> Option
     }
 }
 
-/// When AWS wrote a record. `None` if the record does not say so.
+/// The time at which AWS wrote a record. `None` if the record has no plausible time.
 pub fn of_record(written_at: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let is_date = written_at.timestamp() >= EARLIEST && written_at.year() <= 9999;
     is_date.then_some(written_at)
 }
 
-/// What the number is in each unit.
+/// The number's time in each unit.
 fn of_number(text: &str) -> impl Iterator<Item = DateTime<Utc>> {
     let number = Decimal::parse(text).and_then(|number| number.to_string().parse::<f64>().ok());
-    // A double has 53 bits: milliseconds until the year 287,000.
+    // A double has 53 bits, which is enough for milliseconds until the year 287,000.
     let in_unit = move |power: &u32| {
         let millis = number? * 1000.0 / 10_f64.powi(i32::try_from(*power).ok()?);
         (millis.abs() < 1e15).then(|| DateTime::from_timestamp_millis(millis.round() as i64))?
@@ -70,109 +72,14 @@ fn of_number(text: &str) -> impl Iterator<Item = DateTime<Utc>> {
     UNITS.iter().filter_map(in_unit)
 }
 
-/// RFC 3339 and its looser relatives, and the dates of mail and HTTP.
+/// RFC 3339 and similar texts, and the dates of mail and HTTP (RFC 2822).
 fn of_text(text: &str) -> Option<DateTime<Utc>> {
     let millis = match DateTime::parse_from_rfc2822(text) {
         Ok(at) => at.timestamp_millis(),
-        Err(_) => iso_8601(text)?,
+        Err(_) => iso8601::parse(text)?,
     };
-    // A leap second becomes the second after it: browsers do not read `:60`.
+    // A leap second becomes the second after it, because browsers cannot parse `:60`.
     DateTime::from_timestamp_millis(millis)
-}
-
-/// A date, and perhaps a time after `T` or a space, and perhaps a zone: UTC if there is none.
-fn iso_8601(text: &str) -> Option<i64> {
-    // Java writes 2026-11-25T10:19:42+01:00[Europe/Berlin].
-    let text = text
-        .split_once('[')
-        .map_or(text, |(text, _)| text)
-        .trim_end();
-    let (day, rest) = match text.find(['T', 't', ' ']) {
-        Some(at) => (text.get(..at)?, text.get(at + 1..)?.trim_start()),
-        None => (text, ""),
-    };
-    let day = date(day)?;
-    if rest.is_empty() {
-        return Some(day.and_time(NaiveTime::MIN).and_utc().timestamp_millis());
-    }
-    let zone = rest.find(|c: char| !(c.is_ascii_digit() || ":.,".contains(c)));
-    let (clock, zone) = rest.split_at(zone.unwrap_or(rest.len()));
-    let local = NaiveDateTime::new(day, time(clock)?).and_utc();
-    let offset = offset_minutes(zone.trim())?;
-    Some(local.timestamp_millis() - offset * 60_000)
-}
-
-/// `2026-11-25` or `20261125`.
-fn date(text: &str) -> Option<NaiveDate> {
-    let dashes = text.len() == 10 && text.get(4..5)? == "-" && text.get(7..8)? == "-";
-    let digits = match dashes {
-        true => text.replace('-', ""),
-        false => text.to_owned(),
-    };
-    let number = |from: usize, to: usize| digits_of(digits.get(from..to)?);
-    match digits.len() {
-        8 => NaiveDate::from_ymd_opt(
-            i32::try_from(number(0, 4)?).ok()?,
-            number(4, 6)?,
-            number(6, 8)?,
-        ),
-        _ => None,
-    }
-}
-
-/// `09:19`, `09:19:42`, `091942`, `0919`, with a fraction of any length after the seconds.
-fn time(text: &str) -> Option<NaiveTime> {
-    let (clock, fraction) = match text.find(['.', ',']) {
-        Some(at) => (text.get(..at)?, text.get(at + 1..)?),
-        None => (text, ""),
-    };
-    let digits = match clock.len() {
-        5 | 8 => clock.split(':').filter(|part| part.len() == 2).collect(),
-        _ => clock.to_owned(),
-    };
-    let number = |from: usize| digits_of(digits.get(from..from + 2)?);
-    let seconds = match digits.len() {
-        4 if fraction.is_empty() => 0,
-        6 => number(4)?,
-        _ => return None,
-    };
-    let millis = format!("{fraction:0<3}");
-    digits_of(&format!("0{}", fraction.get(3..).unwrap_or_default()))?;
-    let millis = digits_of(millis.get(..3)?)?;
-    let (seconds, millis) = match seconds {
-        60 => (59, 1000 + millis),
-        seconds => (seconds, millis),
-    };
-    NaiveTime::from_hms_milli_opt(number(0)?, number(2)?, seconds, millis)
-}
-
-/// `Z`, `UTC`, `GMT`, `+01:00`, `+0100`, `+01`, or none, which is UTC. `None` if it is something else.
-fn offset_minutes(zone: &str) -> Option<i64> {
-    if ["", "Z", "z", "UTC", "GMT"].contains(&zone) {
-        return Some(0);
-    }
-    let (sign, digits) = match zone.chars().next()? {
-        '+' => (1, zone.get(1..)?),
-        '-' => (-1, zone.get(1..)?),
-        // The minus of typographers.
-        '\u{2212}' => (-1, zone.get(3..)?),
-        _ => return None,
-    };
-    let digits = match digits.len() {
-        5 => digits.replacen(':', "", 1),
-        2 => format!("{digits}00"),
-        _ => digits.to_owned(),
-    };
-    let (hours, minutes) = (digits_of(digits.get(..2)?)?, digits_of(digits.get(2..)?)?);
-    let fits = digits.len() == 4 && hours < 24 && minutes < 60;
-    fits.then(|| sign * i64::from(hours * 60 + minutes))
-}
-
-/// Digits alone: `parse` would take a sign.
-fn digits_of(text: &str) -> Option<u32> {
-    let digits = text.bytes().all(|b| b.is_ascii_digit());
-    // Digits beyond a number's range are digits of a fraction, of which nobody asks the value.
-    digits.then(|| text.parse().unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]
@@ -255,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_plausible_is_no_time() {
+    fn implausible_times() {
         let numbers = [
             "0",
             "-1",
@@ -308,13 +215,13 @@ mod tests {
             );
         }
         assert_eq!(read_at(&AttributeValue::Bool(true), WRITTEN), None);
-        // Without a record's time, too.
+        // Also without a record's time.
         let compact = AttributeValue::N("20261125143000".to_owned());
         assert_eq!(read(&compact, None), None);
     }
 
     #[test]
-    fn a_records_own_time_is_a_date_or_nothing() {
+    fn implausible_times_of_records() {
         let of = |seconds| of_record(DateTime::from_timestamp(seconds, 0).expect("in range"));
         assert_eq!(of(0), None);
         assert_eq!(of(1_795_599_000_000), None);

@@ -223,7 +223,7 @@ async fn orders_in_a_claim_in_each_form_that_is_unambiguous() {
         );
         let answer = guarded.answer(&request).await;
         assert_eq!(answer.status, status, "{orders} {id}: {}", answer.body);
-        let claim = answer.body.contains("its claim orders names no orders");
+        let claim = answer.body.contains("its claim orders lists no orders");
         assert_eq!(claim, status == 401, "{orders}: {}", answer.body);
     };
     check(json!([1001, "A"]), "1001", 200).await;
@@ -343,7 +343,11 @@ async fn what_is_denied_says_so_as_rfc_6750_wants_it() {
     let answer = guarded.answer(&request("GET", A, &[])).await;
     assert_eq!(answer.status, 401);
     assert_eq!(answer.challenge.as_deref(), Some("Bearer"));
-    assert!(answer.body.contains("a token is needed"), "{}", answer.body);
+    assert!(
+        answer.body.contains("a token is required"),
+        "{}",
+        answer.body
+    );
 
     let answer = guarded.answer(&bearer(A, "x")).await;
     assert_eq!(answer.status, 401);

@@ -93,9 +93,9 @@ impl Fortress {
     }
 }
 
-const NO_JWT: &str = "no JWT signed by ES256, EdDSA or RS256";
+const NO_JWT: &str = "not a JWT signed with ES256, EdDSA or RS256";
 const NO_KEY: &str = "no known key has its kid and alg";
-const SIGNATURE: &str = "its signature is not right";
+const SIGNATURE: &str = "its signature is invalid";
 
 #[tokio::test(start_paused = true)]
 async fn tokens_that_nobody_signed() {
@@ -241,7 +241,13 @@ async fn keys_that_are_not_the_issuers() {
     let mut header = at.es256.header();
     header.crit = Some(vec!["exp".to_owned()]);
     let token = at.es256.sign_as(&header, &claims()).unwrap();
-    at.check("crit", &token, 401, "must be understood").await;
+    at.check(
+        "crit",
+        &token,
+        401,
+        "requires extensions that are not supported",
+    )
+    .await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -263,7 +269,7 @@ async fn claims_that_are_not_good() {
         let token = at.eddsa.sign(&claims_but(name, value)).unwrap();
         at.check(&what, &token, status, why).await;
     };
-    let exp = "claim exp is missing or not of the right type";
+    let exp = "claim exp is missing or has the wrong type";
     check("exp", json!(null), 401, exp).await;
     check("exp", json!(seconds(60).to_string()), 401, exp).await;
     check("exp", json!([seconds(60)]), 401, "cannot be read").await;
@@ -307,7 +313,7 @@ async fn claims_that_are_not_good() {
     ] {
         check("orders", odd, 401, "claim orders").await;
     }
-    check("orders", json!(null), 403, "does not open").await;
+    check("orders", json!(null), 403, "not for all requested orders").await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -73,7 +73,7 @@ async fn readings_are_as_consistent_as_the_feed_promises() {
         recorder.check(feed.read(&a, Seq(1), consistency).await, &[expected]);
         recorder.check(feed.latest(&a, consistency).await, &[expected]);
     }
-    recorder.check(feed.vouched(7).await, &[true]);
+    recorder.check(feed.settings_confirmed(7).await, &[true]);
     // It is read to be written again.
     recorder.check(
         feed.learn(&paid, &Dwells::default(), u64::MAX).await,

@@ -59,7 +59,7 @@ async fn routes() {
         )
         .await;
     }
-    let length = "an order id has 1 to 128 characters, this one has";
+    let length = "an order id must have 1 to 128 characters, but has";
     check("GET", "/orders//events", 400, Some(&format!("{length} 0"))).await;
     check(
         "GET",
@@ -68,26 +68,26 @@ async fn routes() {
         Some(&format!("{length} 129")),
     )
     .await;
-    let character = "an order id has no control characters and no `%`, this one has";
+    let character = "an order id must not contain control characters or `%`, but character 2 is";
     check(
         "GET",
         "/orders/a%00/events",
         400,
-        Some(&format!("{character} '\\0' as character 2")),
+        Some(&format!("{character} '\\0'")),
     )
     .await;
     check(
         "GET",
         "/orders/a%0Ab/events",
         400,
-        Some(&format!("{character} '\\n' as character 2")),
+        Some(&format!("{character} '\\n'")),
     )
     .await;
     check(
         "GET",
         "/orders/a%2525/events",
         400,
-        Some(&format!("{character} '%' as character 2")),
+        Some(&format!("{character} '%'")),
     )
     .await;
     check(

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use local::dynamo::{Dynamo, create_tables};
-use order_status_stream::change::{Change, Write};
+use order_status_stream::change::{Change, Position, SourceRecord, Write};
 use order_status_stream::clock::Clock;
 use order_status_stream::dwell::{Dwells, weight};
 use order_status_stream::feed::dynamodb::DynamoDbFeed;
 use order_status_stream::feed::memory::MemoryFeed;
 use order_status_stream::feed::{
-    Consistency, Entry, Feed, FeedError, Position, Put, Seen, Step, TOMBSTONE, append, read_all,
+    Consistency, Entry, Feed, FeedError, Put, Step, TOMBSTONE, append, read_all,
 };
 use order_status_stream::order::{OrderId, Seq, Status};
 use serde_json::json;
@@ -112,7 +112,7 @@ suite! {
     an_entry_is_amended_as_long_as_it_is_as_it_was_read
     a_tombstone_stands_before_the_log_and_for_it
     a_tombstone_stands_for_what_was_deleted_first
-    settings_are_vouched_for_one_by_one
+    settings_are_confirmed_one_by_one
     a_projector_that_died_between_its_writes_is_made_good
     after_expiry_anything_is_a_change
     concurrent_appenders_make_one_clean_log
@@ -283,7 +283,7 @@ async fn an_entry_is_amended_as_long_as_it_is_as_it_was_read(feed: impl Feed) {
     append_all(&feed, &[change("A", 1, "PLACED")]).await;
     let newest = async || feed.newest(&order("A")).await.unwrap().unwrap();
     let first = newest().await;
-    let seen = |sequence_number, recorded_at| Seen {
+    let seen = |sequence_number, recorded_at| SourceRecord {
         position: Position::new("arn:b", sequence_number).unwrap(),
         recorded_at,
     };
@@ -331,8 +331,8 @@ async fn a_tombstone_stands_for_what_was_deleted_first(feed: impl Feed) {
         ..entry.clone()
     };
     feed.put(&of(placed, 1)).await.unwrap();
-    let tombstone = of(&delivered.clone().buried(), 3);
-    feed.bury(&tombstone).await.unwrap();
+    let tombstone = of(&delivered.clone().into_tombstone(), 3);
+    feed.put_tombstone(&tombstone).await.unwrap();
     let newest = async || feed.newest(&order("A")).await.unwrap();
     assert_eq!(newest().await, Some(tombstone));
     // A terminal entry that is later than the tombstone: its projector died before it wrote another one.
@@ -356,7 +356,7 @@ async fn a_tombstone_stands_before_the_log_and_for_it(feed: impl Feed) {
         .map(|entry| (entry.seq.0, entry.tombstone))
         .collect();
     assert_eq!(numbers, [(2, true), (1, false), (2, false)]);
-    let expected = page.entries[2].clone().buried();
+    let expected = page.entries[2].clone().into_tombstone();
     assert_eq!(page.entries[0], expected);
     assert_eq!(expected.view, BTreeMap::new());
     assert_eq!(
@@ -375,7 +375,7 @@ async fn a_tombstone_stands_before_the_log_and_for_it(feed: impl Feed) {
         ..expected.clone()
     };
     for (seq, kept) in [(3, 3), (2, 3), (4, 4)] {
-        feed.bury(&tombstone(seq)).await.unwrap();
+        feed.put_tombstone(&tombstone(seq)).await.unwrap();
         assert_eq!(
             feed.newest(&order("A")).await.unwrap(),
             Some(tombstone(kept))
@@ -387,15 +387,15 @@ async fn a_tombstone_stands_before_the_log_and_for_it(feed: impl Feed) {
     assert_eq!(read(&feed, "A", 0).await, [(5, "RETURNED".to_owned())]);
 }
 
-async fn settings_are_vouched_for_one_by_one(feed: impl Feed) {
+async fn settings_are_confirmed_one_by_one(feed: impl Feed) {
     let most = (1 << 48) - 1;
     for settings in [0, 7, most] {
-        assert!(!feed.vouched(settings).await.unwrap());
-        feed.vouch(settings).await.unwrap();
-        feed.vouch(settings).await.unwrap();
-        assert!(feed.vouched(settings).await.unwrap());
+        assert!(!feed.settings_confirmed(settings).await.unwrap());
+        feed.confirm_settings(settings).await.unwrap();
+        feed.confirm_settings(settings).await.unwrap();
+        assert!(feed.settings_confirmed(settings).await.unwrap());
     }
-    assert!(!feed.vouched(8).await.unwrap());
+    assert!(!feed.settings_confirmed(8).await.unwrap());
     assert_eq!(feed.learned().await.unwrap(), BTreeMap::new());
 }
 

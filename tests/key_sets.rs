@@ -262,7 +262,7 @@ async fn which_key_a_token_means() {
 #[test]
 fn keys_that_are_for_something_else_are_never_used() {
     for published in [ES256, EdDSA, RS256].map(Published::new) {
-        let purpose = "use or key_ops say that it is not for checking signatures";
+        let purpose = "use or key_ops exclude the verification of signatures";
         for members in [
             json!({ "use": "enc" }),
             json!({ "use": "SIG" }),
@@ -276,7 +276,7 @@ fn keys_that_are_for_something_else_are_never_used() {
         ] {
             published.is_refused(members, purpose);
         }
-        let algorithm = "kty, crv or alg are of another algorithm";
+        let algorithm = "kty, crv or alg belong to another algorithm";
         for alg in [
             "none", "HS256", "RS512", "PS256", "ES384", "RSA-OAEP", "es256",
         ] {
@@ -286,7 +286,7 @@ fn keys_that_are_for_something_else_are_never_used() {
             published.is_refused(json!({ "alg": alg }), algorithm);
         }
         published.is_refused(json!({ "kty": "oct", "k": "c2VjcmV0" }), algorithm);
-        published.is_refused(json!({ "d": "AAAA" }), "it holds a private key");
+        published.is_refused(json!({ "d": "AAAA" }), "it contains a private key");
     }
 }
 
@@ -297,7 +297,7 @@ fn numbers_that_are_none_or_too_weak() {
     let encode = |bytes: Vec<u8>| BASE64_URL_SAFE_NO_PAD.encode(bytes);
     let n = rsa.bytes("n");
     let bits = |n: Vec<u8>, bits: usize| {
-        let why = format!("its RSA modulus has {bits} bits, and 2048 to 8192 are taken");
+        let why = format!("its RSA modulus has {bits} bits, but must have 2048 to 8192");
         rsa.is_refused(json!({ "n": encode(n) }), &why);
     };
     bits(n[..128].to_vec(), 1024);
@@ -337,13 +337,16 @@ fn a_set_without_a_key_says_of_each_why() {
     let error = KeySet::parse(set.as_bytes()).unwrap_err().to_string();
     assert_eq!(
         error,
-        "it holds no key for ES256, EdDSA (Ed25519) or RS256 (\
-         key 1 (\"k\"): use or key_ops say that it is not for checking signatures; \
-         key 2: n is missing, or is not a base64url number of its length; \
+        "it contains no key for ES256, EdDSA (Ed25519) or RS256 (\
+         key 1 (\"k\"): use or key_ops exclude the verification of signatures; \
+         key 2: n is missing, or is not a base64url number of the right length; \
          key 3: it is not a JSON object)"
     );
     let error = KeySet::parse(br#"{"keys":[]}"#).unwrap_err().to_string();
-    assert_eq!(error, "it holds no key for ES256, EdDSA (Ed25519) or RS256");
+    assert_eq!(
+        error,
+        "it contains no key for ES256, EdDSA (Ed25519) or RS256"
+    );
     for malformed in ["", "{}", r#"{"keys":{}}"#, "<html>", "[]", "\u{feff}"] {
         let error = KeySet::parse(malformed.as_bytes()).unwrap_err().to_string();
         assert_eq!(

@@ -222,7 +222,7 @@ async fn a_url_that_is_not_https_is_refused_at_the_start() {
         let stream = stream.start().await.unwrap();
         let answer = reqwest::get(format!("{}/orders/A/events", stream.url())).await;
         assert_eq!(answer.unwrap().status(), StatusCode::BAD_GATEWAY);
-        let why = "JWKS is not right: it is neither a JSON Web Key Set nor an https URL";
+        let why = "JWKS is invalid: it is neither a JSON Web Key Set nor an https URL";
         stream.wait_for_log(why).await;
     }
 }
@@ -302,7 +302,7 @@ async fn a_redirect_is_followed_to_https_alone() {
     ] {
         let (response, stream, server, _cloud) = asked(&issuer, redirect(to, 302)).await;
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{to}");
-        stream.wait_for_log("it redirects too often").await;
+        stream.wait_for_log("too many redirects").await;
         assert!(server.asked.load(Ordering::Relaxed) <= 4, "{to}");
     }
 }
@@ -320,7 +320,7 @@ async fn what_is_no_key_set_is_bad_weather_and_the_log_says_why() {
         (html, "it is neither a JSON Web Key Set nor an https URL"),
         (
             unreadable,
-            "it holds no key for ES256, EdDSA (Ed25519) or RS256 (key 1",
+            "it contains no key for ES256, EdDSA (Ed25519) or RS256 (key 1",
         ),
     ] {
         let (response, stream, ..) = asked(&issuer, move |_| answer(200, &[], &body)).await;

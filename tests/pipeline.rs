@@ -134,7 +134,7 @@ async fn a_wrong_environment_is_named_in_the_log() {
         .await
         .unwrap();
     assert_eq!(response.status(), 502);
-    let line = function.wait_for_log("the environment is not right").await;
+    let line = function.wait_for_log("invalid environment").await;
     for name in ["FEED_TABLE is required", "WINDOW is", "JWKS is required"] {
         assert!(line.contains(name), "{line}");
     }

@@ -207,11 +207,11 @@ async fn each_kind_of_poison_is_named() {
     );
     check(
         &|record| record["dynamodb"]["Keys"] = json!({ "id": { "S": "A" } }),
-        "the key has no attribute `orderId`: is ORDER_ID_ATTRIBUTE right?",
+        "the key has no attribute `orderId`: check ORDER_ID_ATTRIBUTE",
     );
     check(
         &|record| record["dynamodb"]["Keys"]["orderId"] = json!({ "S": "100%" }),
-        "the attribute `orderId` is no order id",
+        "the attribute `orderId` is not a valid order id",
     );
     check(
         &|record| record["dynamodb"]["Keys"]["orderId"] = json!({ "B": "AAAA" }),
@@ -221,8 +221,7 @@ async fn each_kind_of_poison_is_named() {
         &|record| record["dynamodb"]["NewImage"] = json!({}),
         "the record has no new image: the stream's view type must be NEW_IMAGE or NEW_AND_OLD_IMAGES",
     );
-    let no_status =
-        "the item has no attribute `status`, or an empty one: is STATUS_ATTRIBUTE right?";
+    let no_status = "the attribute `status` is missing or empty: check STATUS_ATTRIBUTE";
     check(
         &|record| record["dynamodb"]["NewImage"]["status"] = json!({ "S": "" }),
         no_status,

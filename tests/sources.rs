@@ -4,8 +4,9 @@
 #[path = "support/records.rs"]
 mod records;
 
+use order_status_stream::change::{Position, SourceRecord};
 use order_status_stream::feed::memory::{Fault, MemoryFeed};
-use order_status_stream::feed::{Entry, Feed, Position, Put, Seen};
+use order_status_stream::feed::{Entry, Feed, Put};
 use order_status_stream::order::Status;
 use proptest::prelude::*;
 use records::{Logs, insert, project, projector, record, remove, statuses, with, written};
@@ -212,12 +213,12 @@ async fn a_take_over_that_is_overlooked_is_made_good() {
     let first = records::log(&feed, "A").remove(0);
     let copy = serde_json::from_value(insert("New", "A", 5, "PAID")).unwrap();
     let copy = records::settings(&[]).rules.read(&copy).unwrap().unwrap();
-    let was = Seen {
+    let was = SourceRecord {
         position: first.position.clone(),
         recorded_at: first.recorded_at,
     };
     let amended = Entry {
-        sources: vec![was, copy.seen()],
+        sources: vec![was, copy.source_record()],
         ..first.clone()
     };
     assert_eq!(feed.amend(&first, &amended).await.unwrap(), Put::Done);
@@ -251,9 +252,9 @@ async fn a_take_over_that_is_overlooked_is_made_good_by_whatever_comes_again() {
     let seen = |n, status| {
         let record = serde_json::from_value(record("New", "A", n, status)).unwrap();
         let read = records::settings(&[]).rules.read(&record);
-        read.unwrap().unwrap().seen()
+        read.unwrap().unwrap().source_record()
     };
-    let was = Seen {
+    let was = SourceRecord {
         position: first.position.clone(),
         recorded_at: first.recorded_at,
     };

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use http_body_util::BodyExt;
 use libfuzzer_sys::fuzz_target;
-use order_status_stream::change::{Change, Write};
+use order_status_stream::change::{Change, Position, Write};
 use order_status_stream::clock::Clock;
 use order_status_stream::endpoint::Endpoint;
 use order_status_stream::feed::memory::MemoryFeed;
-use order_status_stream::feed::{Position, append};
+use order_status_stream::feed::append;
 use order_status_stream::invocation::Invocation;
 use order_status_stream::order::{OrderId, Status};
 use order_status_stream::settings::StreamSettings;

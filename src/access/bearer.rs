@@ -1,16 +1,16 @@
-//! Where a request carries its token.
+//! Finds the token in a request. Pure.
 
 use crate::request::Request;
 
-/// The cookie and the query parameter (RFC 6750, section 2.3), for an `EventSource` sends no
-/// header.
+/// The name of the cookie and of the query parameter (RFC 6750, section 2.3). They exist because an `EventSource` cannot send
+/// headers.
 const NAME: &str = "access_token";
 
-/// The request's token: of `Authorization: Bearer`, else of the cookie, else of the query.
+/// The request's token, from `Authorization: Bearer`, or else from the cookie, or else from the query.
 ///
-/// Only the first that is there counts, good or not: of two that disagree the second is never read.
-/// One that is empty, or has other characters than a token can have, is not there. Other cookies and other schemes of
-/// authorization belong to someone else, and are passed over whatever they hold.
+/// Only the first token is used, even if it is invalid and a second one would be valid. A token that is empty, or contains
+/// characters that a token cannot have, is ignored. Other cookies and other authorization schemes are ignored too, because they
+/// belong to other applications.
 pub(super) fn token(request: &Request) -> Option<&str> {
     let bearers = request.headers("authorization").filter_map(bearer);
     let cookies = request
@@ -29,7 +29,7 @@ fn bearer(header: &str) -> Option<&str> {
     is_bearer.then(|| token.trim())
 }
 
-/// RFC 6265, section 4.1.1: a cookie's value may stand in double quotes.
+/// RFC 6265, section 4.1.1: a cookie's value may be in double quotes.
 fn cookie(pair: &str) -> Option<&str> {
     let (name, value) = pair.split_once('=')?;
     let value = value.trim();
@@ -40,7 +40,7 @@ fn cookie(pair: &str) -> Option<&str> {
 }
 
 fn is_token(text: &&str) -> bool {
-    // RFC 6265, section 4.1.1: what neither a cookie nor a token can have.
-    let has_no_place = |byte| !(b'!'..=b'~').contains(&byte) || b"\",;\\".contains(&byte);
-    !text.is_empty() && !text.bytes().any(has_no_place)
+    // RFC 6265, section 4.1.1: neither a cookie nor a token can contain these.
+    let is_forbidden = |byte| !(b'!'..=b'~').contains(&byte) || b"\",;\\".contains(&byte);
+    !text.is_empty() && !text.bytes().any(is_forbidden)
 }

@@ -1,4 +1,4 @@
-//! Keys that are fetched when they are needed, and kept.
+//! Fetches a key set when a token needs it, and caches it.
 
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
@@ -7,28 +7,29 @@ use jsonwebtoken::Header;
 use tokio::sync::Mutex;
 
 use super::https::{Fetch, FetchError};
-use super::keys::{Key, KeySet, KeySetError};
+use super::key::Key;
+use super::keys::{KeySet, KeySetError};
 use crate::clock::Clock;
 use crate::telemetry::with_causes;
 
-/// After so long a key that its issuer has withdrawn is no longer taken.
+/// A key set is fetched again after this time. So a key that its issuer has withdrawn is accepted for this time.
 const MAX_AGE: Duration = Duration::from_secs(10 * 60);
 
-/// Between two fetches, however many tokens name a key that is not known: whoever invents key ids
-/// must not make us hammer the issuer.
-const FLOOR: Duration = Duration::from_secs(30);
+/// The minimum time between two fetches, even if tokens name unknown keys. A client that invents key ids must not cause many
+/// requests to the issuer.
+const MIN_FETCH_INTERVAL: Duration = Duration::from_secs(30);
 
-/// The same after a fetch that failed.
-const FLOOR_AFTER_FAILURE: Duration = Duration::from_secs(5);
+/// The minimum time between a failed fetch and the next one.
+const MIN_RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
-/// The last good key set of a URL.
+/// The last valid key set from a URL.
 ///
-/// Times are dates, for a monotonic clock stands still while Lambda freezes the process.
+/// Times are measured by the time of day, because a monotonic clock stops while Lambda freezes the process.
 #[derive(Debug)]
 pub(super) struct Cache<F> {
     source: F,
     state: RwLock<State>,
-    /// Held by the one that fetches.
+    /// Locked by the request that fetches.
     fetching: Mutex<()>,
 }
 
@@ -39,7 +40,7 @@ struct State {
     fetched: Duration,
     /// When the next fetch may be made, since the Unix epoch.
     next: Duration,
-    /// The last fetch did.
+    /// Whether the last fetch failed.
     failed: bool,
 }
 
@@ -50,12 +51,12 @@ impl State {
     }
 }
 
-/// Why there is no key.
+/// Why no key was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum KeyError {
-    /// The issuer has none such.
+    /// The issuer has no such key.
     Unknown,
-    /// The issuer could not be asked: it is not known whether it has one.
+    /// The key set could not be fetched, so the issuer may have the key.
     Unavailable,
 }
 
@@ -68,20 +69,20 @@ impl<F: Fetch> Cache<F> {
         }
     }
 
-    /// The keys that a token's header may mean.
+    /// The keys that may have signed a token with this header.
     pub(super) async fn find(&self, header: &Header, clock: &Clock) -> Result<Vec<Key>, KeyError> {
         let (found, fetched) = self.read(|state| (state.find(header), state.fetched));
         let stale = clock.epoch().saturating_sub(fetched) >= MAX_AGE;
         let _fetching = match found {
             Some(keys) if !stale => return Ok(keys),
-            // Only one waits for the new set, the others go on with the old one.
+            // Only one request waits for the new set. The others use the old one.
             Some(keys) => match self.fetching.try_lock() {
                 Ok(fetching) => fetching,
                 Err(_) => return Ok(keys),
             },
             None => self.fetching.lock().await,
         };
-        // Whoever fetched meanwhile has set the time of the next one.
+        // If another request has fetched in the meantime, it has set the time of the next fetch.
         if clock.epoch() >= self.read(|state| state.next) {
             self.fetch(clock).await;
         }
@@ -101,14 +102,14 @@ impl<F: Fetch> Cache<F> {
             Ok(keys) => {
                 keys.warn(state.keys.as_ref());
                 (state.keys, state.fetched) = (Some(keys), now);
-                state.next = now + FLOOR;
+                state.next = now + MIN_FETCH_INTERVAL;
             }
             Err(error) => {
-                // A set without a key says that those it had before are no longer good.
+                // If the new set contains no key, the issuer has withdrawn its earlier keys.
                 let withdrawn = matches!(error, FetchError::KeySet(KeySetError::NoKey(_)));
                 let error = with_causes(&error);
                 tracing::warn!(error, "the key set could not be fetched");
-                state.next = now + FLOOR_AFTER_FAILURE;
+                state.next = now + MIN_RETRY_INTERVAL;
                 if withdrawn {
                     state.keys = None;
                 }
@@ -117,7 +118,7 @@ impl<F: Fetch> Cache<F> {
     }
 
     fn read<T>(&self, read: impl FnOnce(&State) -> T) -> T {
-        // The lock is never held across a panic or an await: a poisoned one holds good data.
+        // Nothing panics or awaits while the lock is held, so the data of a poisoned lock is intact.
         read(&self.state.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -136,7 +137,7 @@ mod tests {
 
     const ROUND_TRIP: Duration = Duration::from_millis(50);
 
-    /// An issuer's server: what it serves, if anything, and how often it was asked.
+    /// An issuer's server, which counts its requests. Without a key set to serve, it responds with status 500.
     #[derive(Default)]
     struct Server {
         serves: Lock<Option<String>>,
@@ -183,7 +184,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn fetched_once_for_all_who_wait() {
+    async fn concurrent_requests_cause_one_fetch() {
         let server = Server::default();
         server.serves(&["a"]);
         let (cache, clock) = (Cache::new(&server), clock());
@@ -194,7 +195,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_new_key_is_found_and_an_invented_one_does_not_hammer_the_issuer() {
+    async fn a_new_key_is_found_and_unknown_key_ids_cause_few_fetches() {
         let server = Server::default();
         server.serves(&["a"]);
         let (cache, clock) = (Cache::new(&server), clock());
@@ -204,14 +205,14 @@ mod tests {
             assert_eq!(find(&cache, "b", &clock).await, Err(KeyError::Unknown));
         }
         assert_eq!(server.asked(), 1);
-        advance(FLOOR).await;
+        advance(MIN_FETCH_INTERVAL).await;
         assert_eq!(find(&cache, "b", &clock).await, Ok(()));
         assert_eq!(find(&cache, "c", &clock).await, Err(KeyError::Unknown));
         assert_eq!(server.asked(), 2);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_last_good_set_serves_while_the_issuer_does_not() {
+    async fn the_last_valid_set_is_used_while_the_issuer_fails() {
         let server = Server::default();
         server.serves(&["a"]);
         let (cache, clock) = (Cache::new(&server), clock());
@@ -220,16 +221,16 @@ mod tests {
         advance(MAX_AGE).await;
         assert_eq!(find(&cache, "a", &clock).await, Ok(()));
         assert_eq!(server.asked(), 2);
-        // It may be a new one: that is not known.
+        // The issuer may have a new key, but it cannot be asked.
         assert_eq!(find(&cache, "b", &clock).await, Err(KeyError::Unavailable));
-        assert_eq!(server.asked(), 2, "not at once again");
+        assert_eq!(server.asked(), 2, "no second fetch at once");
         server.serves(&["b"]);
-        advance(FLOOR_AFTER_FAILURE).await;
+        advance(MIN_RETRY_INTERVAL).await;
         assert_eq!(find(&cache, "b", &clock).await, Ok(()));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn while_one_fetches_the_others_go_on_with_what_is_there() {
+    async fn while_one_request_fetches_the_others_use_the_old_set() {
         let server = Server::default();
         server.serves(&["a"]);
         let (cache, clock) = (Cache::new(&server), clock());
@@ -257,9 +258,9 @@ mod tests {
         assert_eq!(find(&cache, "a", &clock).await, Err(KeyError::Unknown));
     }
 
-    /// An issuer whose keys were stolen may have no others yet.
+    /// An issuer whose keys were stolen may have no other keys yet.
     #[tokio::test(start_paused = true)]
-    async fn withdrawn_keys_are_forgotten_if_no_other_takes_their_place() {
+    async fn withdrawn_keys_are_forgotten_even_if_the_new_set_is_empty() {
         let server = Server::default();
         server.serves(&["a"]);
         let (cache, clock) = (Cache::new(&server), clock());
@@ -268,20 +269,20 @@ mod tests {
         advance(MAX_AGE).await;
         assert_eq!(find(&cache, "a", &clock).await, Err(KeyError::Unavailable));
         server.serves(&["b"]);
-        advance(FLOOR_AFTER_FAILURE).await;
+        advance(MIN_RETRY_INTERVAL).await;
         assert_eq!(find(&cache, "a", &clock).await, Err(KeyError::Unknown));
         assert_eq!(find(&cache, "b", &clock).await, Ok(()));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nothing_cached_and_nothing_to_be_had() {
+    async fn without_a_cached_set_a_failed_fetch_is_retried_later() {
         let server = Server::default();
         let (cache, clock) = (Cache::new(&server), clock());
         assert_eq!(find(&cache, "a", &clock).await, Err(KeyError::Unavailable));
         assert_eq!(find(&cache, "a", &clock).await, Err(KeyError::Unavailable));
         assert_eq!(server.asked(), 1);
         server.serves(&["a"]);
-        advance(FLOOR_AFTER_FAILURE).await;
+        advance(MIN_RETRY_INTERVAL).await;
         assert_eq!(find(&cache, "a", &clock).await, Ok(()));
     }
 }

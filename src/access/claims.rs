@@ -1,4 +1,4 @@
-//! What a genuine token says: RFC 7519, and one claim of our own. Pure.
+//! The claims of a token with a valid signature: RFC 7519, and one claim that lists orders. Pure.
 
 use std::time::Duration;
 
@@ -10,35 +10,35 @@ use crate::order::OrderId;
 /// `JWT_ISSUER`, `JWT_AUDIENCE`, `JWT_ORDERS_CLAIM`, `JWT_LEEWAY`: how claims are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimSettings {
-    /// What `iss` must be; `None` is any.
+    /// The required `iss`. `None` accepts any.
     pub issuer: Option<String>,
-    /// What `aud` must be or hold; `None` is any.
+    /// The audience that `aud` must be, or contain. `None` accepts any.
     pub audience: Option<String>,
     /// The claim that lists the orders.
     pub orders_claim: String,
-    /// By how much an issuer's clock may differ from ours.
+    /// The accepted difference between the issuer's clock and this machine's.
     pub leeway: Duration,
 }
 
-/// What a good token says.
+/// The claims of a valid token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Claims {
     pub(super) orders: Orders,
-    /// Since the Unix epoch.
+    /// The time since the Unix epoch.
     pub(super) expires: Duration,
 }
 
-/// Which orders the token opens.
+/// The orders that a token is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Orders {
     /// `"*"`
     All,
-    /// A list of ids, in which `"*"` is an id like any other.
+    /// A list of ids. In a list, `"*"` is an ordinary id.
     These(Vec<String>),
 }
 
 impl Orders {
-    pub(super) fn opens(&self, order: &OrderId) -> bool {
+    pub(super) fn include(&self, order: &OrderId) -> bool {
         match self {
             Self::All => true,
             Self::These(ids) => ids.iter().any(|id| id == order.as_str()),
@@ -46,50 +46,50 @@ impl Orders {
     }
 }
 
-/// Why a token is not good. It stays so, however often it is sent.
+/// Why a token is invalid. It stays invalid if it is sent again.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum TokenError {
-    /// More than that many bytes.
+    /// The token has more than this many bytes.
     #[error("it has more than {0} bytes")]
     TooLong(usize),
-    /// Not a JWT in compact form, or with an algorithm that is not taken.
-    #[error("it is no JWT signed by ES256, EdDSA or RS256")]
+    /// The token is not a JWT in compact form, or its algorithm is not accepted.
+    #[error("it is not a JWT signed with ES256, EdDSA or RS256")]
     Malformed,
-    /// It has a `crit` header.
-    #[error("its header names extensions that must be understood and are not")]
+    /// The header has a `crit` member.
+    #[error("its header requires extensions that are not supported")]
     Critical,
-    /// No key of the set has its `kid` and `alg`.
+    /// No key of the set has the token's `kid` and `alg`.
     #[error("no known key has its kid and alg")]
     UnknownKey,
-    /// It was not signed with that key.
-    #[error("its signature is not right")]
+    /// The key did not sign the token.
+    #[error("its signature is invalid")]
     Signature,
-    /// Its claims are no JSON object, or say something twice.
+    /// The claims are not a JSON object, or a claim appears twice.
     #[error("its claims cannot be read")]
     Claims,
-    /// A claim is missing, or of another type than it should be.
-    #[error("its claim {0} is missing or not of the right type")]
+    /// A claim is missing, or has the wrong type.
+    #[error("its claim {0} is missing or has the wrong type")]
     Claim(&'static str),
-    /// The claim of that name does not say without doubt which orders are meant.
+    /// The claim with this name does not clearly list orders.
     #[error(
-        "its claim {0} names no orders: it must be a list of order ids, a single id without commas and spaces, or \"*\""
+        "its claim {0} lists no orders: it must be a list of order ids, a single id without commas and spaces, or \"*\""
     )]
     Orders(String),
-    /// `exp` is past.
+    /// `exp` is in the past.
     #[error("it has expired")]
     Expired,
-    /// `nbf` is to come.
+    /// `nbf` is in the future.
     #[error("it is not valid yet")]
     NotYet,
-    /// `iss` is another.
-    #[error("it is of another issuer")]
+    /// `iss` is a different issuer.
+    #[error("it is from another issuer")]
     Issuer,
-    /// `aud` is another.
+    /// `aud` is a different audience.
     #[error("it is for another audience")]
     Audience,
 }
 
-/// Reads claims as they stand at a time since the Unix epoch.
+/// Reads and checks the claims. `now` is the time since the Unix epoch.
 pub(super) fn read(
     claims: &Map<String, Value>,
     settings: &ClaimSettings,
@@ -129,7 +129,7 @@ fn date(claims: &Map<String, Value>, name: &'static str) -> Result<Option<Durati
     };
     let seconds = value.as_f64().filter(|seconds| *seconds >= 0.0);
     let seconds = seconds.ok_or(TokenError::Claim(name))?;
-    // What does not fit is further away than any clock will come.
+    // No clock reaches a time that does not fit in a `Duration`.
     Ok(Some(
         Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX),
     ))
@@ -144,22 +144,22 @@ fn is_for(aud: &Value, audience: &str) -> bool {
     }
 }
 
-/// A token without the claim is a good one that opens nothing: one for another purpose.
+/// A token without the claim is valid, but for no order: it serves another purpose. `None` if the claim is ambiguous.
 fn orders(claim: Option<&Value>) -> Option<Orders> {
     match claim {
         None => Some(Orders::These(Vec::new())),
         Some(Value::String(text)) if text == "*" => Some(Orders::All),
-        Some(Value::String(text)) => these_in_text(text).map(Orders::These),
-        Some(Value::Array(list)) => these(list).map(Orders::These),
+        Some(Value::String(text)) => ids_in_text(text).map(Orders::These),
+        Some(Value::Array(list)) => ids(list).map(Orders::These),
         Some(one) => id(one).map(|id| Orders::These(vec![id])),
     }
 }
 
-fn these(list: &[Value]) -> Option<Vec<String>> {
+fn ids(list: &[Value]) -> Option<Vec<String>> {
     list.iter().map(id).collect()
 }
 
-/// Numbers with a fraction or an exponent have more than one way to be written as an id.
+/// A number with a fraction or an exponent can be written as an id in several ways, so it is refused.
 fn id(value: &Value) -> Option<String> {
     match value {
         Value::String(id) => Some(id.clone()),
@@ -168,13 +168,13 @@ fn id(value: &Value) -> Option<String> {
     }
 }
 
-/// An issuer whose attributes are text alone (Cognito's custom attributes) puts the list into the text, as JSON. Other
-/// text is one id, unless it may as well be several of them, or JSON of another kind. `*` in the list is an id like any
-/// other: only the whole claim can mean all orders.
-fn these_in_text(text: &str) -> Option<Vec<String>> {
+/// If an issuer's attributes can only be text (Cognito's custom attributes), the text contains the list as JSON. Any other text
+/// is a single id. It is refused if it could also be several ids, or other JSON. `*` in the list is an ordinary id: only the
+/// complete claim can mean all orders.
+fn ids_in_text(text: &str) -> Option<Vec<String>> {
     let is_list = |c: char| c.is_whitespace() || ",;|".contains(c);
     match serde_json::from_str(text) {
-        Ok(Value::Array(list)) => these(&list),
+        Ok(Value::Array(list)) => ids(&list),
         Ok(Value::Number(_)) => Some(vec![text.trim().to_owned()]),
         Ok(_) => None,
         Err(_) if text.contains(is_list) || text.starts_with(['[', '{', '"']) => None,

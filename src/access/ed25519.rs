@@ -1,5 +1,5 @@
-//! Tokens whose header names EdDSA over Ed25519 as `Ed25519`: RFC 9864's name, which `jose` writes. The JWT library knows the
-//! older name only, and refuses such a header.
+//! Tokens whose header calls EdDSA over Ed25519 `Ed25519`. This name is from RFC 9864, and `jose` writes it. The JWT library
+//! only knows the older name `EdDSA`, and refuses such a header.
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -11,11 +11,11 @@ use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use super::claims::TokenError;
-use super::keys::Key;
+use super::key::Key;
 
 const NAME: &str = "Ed25519";
 
-/// The token's header, with the older name. `None` if it is not one of these.
+/// The token's header, with the older name of the algorithm. `None` if the header does not have the new name.
 pub(super) fn header(token: &str) -> Option<Header> {
     let [header, _, _] = parts(token)?;
     let header = BASE64_URL_SAFE_NO_PAD.decode(header).ok()?;
@@ -27,8 +27,8 @@ pub(super) fn header(token: &str) -> Option<Header> {
     serde_json::from_value(header.into()).ok()
 }
 
-/// The claims of a token that one of the keys signed. A key is good for one algorithm.
-pub(super) fn genuine_claims(token: &str, keys: &[Key]) -> Result<Map<String, Value>, TokenError> {
+/// The claims of a token that one of the keys signed.
+pub(super) fn verified_claims(token: &str, keys: &[Key]) -> Result<Map<String, Value>, TokenError> {
     let (message, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed)?;
     let of_algorithm = |key: &&Key| key.algorithm() == Algorithm::EdDSA;
     let signed = |key: &Key| {
@@ -47,9 +47,9 @@ pub(super) fn genuine_claims(token: &str, keys: &[Key]) -> Result<Map<String, Va
     claims.map_err(|_| TokenError::Claims)
 }
 
-/// What must not be said twice.
+/// The claims that must not appear twice.
 #[derive(Deserialize)]
-#[expect(dead_code, reason = "read to see that each stands there once")]
+#[expect(dead_code, reason = "deserializing it fails if one appears twice")]
 struct Once {
     exp: Option<IgnoredAny>,
     nbf: Option<IgnoredAny>,

@@ -1,4 +1,4 @@
-//! A key set from its URL.
+//! Fetches a key set from its URL.
 
 use std::future::Future;
 use std::sync::OnceLock;
@@ -17,45 +17,44 @@ use tokio::time::timeout;
 
 use super::keys::{KeySet, KeySetError};
 
-/// A key set is served from a cache next to the function in some tens of milliseconds. A browser
-/// waits as long as this.
+/// Issuers serve key sets from caches near the function, within tens of milliseconds. A browser waits during this time.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A set of ten RSA keys with their certificates has 30 KB.
+/// A set of ten RSA keys with certificates has 30 KB.
 const MAX_BYTES: usize = 256 * 1024;
 
-/// `jwks_uri` is the document's own address: some issuers moved it, none far.
+/// `jwks_uri` is the document's own address, so there is usually no redirect. Some issuers have moved the document.
 const MAX_REDIRECTS: usize = 3;
 
 const USER_AGENT: &str = concat!("order-status-stream/", env!("CARGO_PKG_VERSION"));
 
-/// Where a key set is fetched from.
+/// A source of key sets. Tests have their own.
 pub(super) trait Fetch: Send + Sync {
     fn fetch(&self) -> impl Future<Output = Result<KeySet, FetchError>> + Send;
 }
 
-/// Why no key set came. It may pass.
+/// Why no key set could be fetched. Another attempt may succeed.
 #[derive(Debug, Error)]
 pub(super) enum FetchError {
     #[error("no connection")]
     Connection(#[source] ConnectorError),
-    #[error("the answer's status is {0}")]
+    #[error("the response has status {0}")]
     Status(u16),
-    #[error("it redirects too often, or to what is no https URL")]
+    #[error("too many redirects, or a redirect to something other than an https URL")]
     Redirect,
-    #[error("the answer broke off, or has more than {MAX_BYTES} bytes")]
+    #[error("the response is incomplete, or has more than {MAX_BYTES} bytes")]
     Body(#[source] Box<dyn std::error::Error + Send + Sync>),
-    #[error("no answer within {} s", TIMEOUT.as_secs())]
+    #[error("no response within {} s", TIMEOUT.as_secs())]
     Timeout,
-    #[error("what came is no key set")]
+    #[error("the response is not a key set")]
     KeySet(#[from] KeySetError),
 }
 
-/// Fetches by https, with the SDK's own client, which is linked already.
+/// Fetches over https with the SDK's HTTP client, because it is linked already.
 #[derive(Debug)]
 pub(super) struct Https {
     url: Uri,
-    /// Made when it is first used, for it reads the machine's certificates.
+    /// Created at the first request, because creating it reads the machine's certificates.
     connector: OnceLock<Connector>,
 }
 
@@ -82,14 +81,14 @@ impl Https {
         Err(FetchError::Redirect)
     }
 
-    /// Some firewalls refuse a request that names neither its sender nor what it accepts.
+    /// Some firewalls refuse requests without `user-agent` or `accept`.
     async fn request(&self, url: &Uri) -> Result<HttpResponse, FetchError> {
         let connector = self.connector.get_or_init(|| {
             let tls = Provider::Rustls(CryptoMode::AwsLc);
             Connector::builder().tls_provider(tls).build()
         });
         let mut request = HttpRequest::empty();
-        // The URL was parsed before: it is one.
+        // This cannot fail, because `url` is a valid URI.
         let _ = request.set_uri(url.clone());
         let headers = request.headers_mut();
         headers.insert("accept", "application/json, application/jwk-set+json");
@@ -99,7 +98,7 @@ impl Https {
     }
 }
 
-/// Whatever type the response says it has: key sets are served as `text/plain` too.
+/// The response's media type is ignored, because some key sets are served as `text/plain`.
 async fn read(response: HttpResponse) -> Result<KeySet, FetchError> {
     if !response.status().is_success() {
         return Err(FetchError::Status(response.status().as_u16()));
@@ -109,8 +108,8 @@ async fn read(response: HttpResponse) -> Result<KeySet, FetchError> {
     Ok(KeySet::parse(&body.to_bytes())?)
 }
 
-/// Where a redirect leads: another https URL, or another path of the same server. To anything else keys could be
-/// exchanged on the way.
+/// The target of a redirect: another https URL, or another path of the same server. Over any other connection, an attacker
+/// could replace the keys.
 fn redirected(from: &Uri, location: &str) -> Option<Uri> {
     let to = match location.strip_prefix('/') {
         Some(path) if !path.starts_with('/') => {

@@ -84,7 +84,7 @@ pub(super) fn denied(error: &AccessError) -> Response<Body> {
     let (status, challenge) = match error {
         AccessError::NoToken => (StatusCode::UNAUTHORIZED, "Bearer"),
         AccessError::Token(_) => (StatusCode::UNAUTHORIZED, r#"Bearer error="invalid_token""#),
-        AccessError::NotTheirs => (
+        AccessError::NotGranted => (
             StatusCode::FORBIDDEN,
             r#"Bearer error="insufficient_scope""#,
         ),

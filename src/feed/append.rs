@@ -1,4 +1,4 @@
-//! A change is appended to its order's log, once, however often and by however many projectors that is tried.
+//! Appends a change to its order's log exactly once, even if several projectors try it, or one tries it again.
 
 use std::time::Duration;
 
@@ -10,22 +10,24 @@ use crate::change::{Change, Write};
 use crate::clock::Clock;
 use crate::order::{OrderId, Seq, Status};
 
-/// Entries of a former life that are expired at once. An order may have thousands.
+/// How many entries of a previous life are given an expiry concurrently. An order may have thousands.
 const CONCURRENT_EXPIRIES: usize = 16;
 
-/// An entry that was appended.
+/// An appended entry.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Appended {
-    /// The entry.
+    /// The entry, as it was written.
     pub entry: Entry,
-    /// The one that was the newest before.
+    /// The entry that was the newest before.
     pub superseded: Option<Entry>,
 }
 
 impl Appended {
-    /// For how long the superseded state stood, by the times of the records: a backlog is read within seconds.
+    /// The dwell time of the superseded state: the time between the two records. The time between the two appends would be
+    /// wrong, because a backlog is appended within seconds.
     ///
-    /// `None` if it is not known when either began, if nothing was expected after it, or if two clocks would be compared.
+    /// `None` if it is not known when one of the states began, if the superseded state was terminal, or if the records come
+    /// from two sources, whose clocks may differ.
     pub fn dwelt(&self) -> Option<(&Status, Duration)> {
         let superseded = self.superseded.as_ref()?;
         let counts = superseded.began && self.entry.began && !superseded.terminal;
@@ -43,114 +45,181 @@ impl Appended {
 
 /// Appends a change to its order's log. `None` if there was nothing to append.
 ///
-/// Any number of projectors may do this at once, be killed in the middle and do it again: the log becomes what one clean
-/// delivery makes of it.
+/// Several projectors may do this at the same time. A projector may be killed at any point, and another one may repeat its
+/// work. The log is always the same as after one undisturbed delivery.
 ///
 /// # Errors
 ///
-/// As the feed's.
+/// [`FeedError`] if a call of the feed fails. Then the change must be delivered again, because some writes may be missing.
 pub async fn append(
     feed: &impl Feed,
     change: &Change,
     clock: &Clock,
     retention: Duration,
 ) -> Result<Option<Appended>, FeedError> {
+    let appender = Appender {
+        feed,
+        clock,
+        retention,
+    };
     let mut appended = None;
     let mut change = change.clone();
     loop {
-        let newest = feed.newest(&change.order).await?;
-        let overlooked = match Entry::after(newest.as_ref(), &change, clock, retention) {
-            Step::Append(entry) => {
-                if entry.begins {
-                    forget_before(feed, newest.as_ref(), clock).await?;
-                }
-                if feed.put(&entry).await? == Put::Taken {
-                    continue;
-                }
-                let overlooked = settle(feed, &entry, clock, retention).await?;
-                appended.get_or_insert(Appended {
-                    entry: *entry,
-                    superseded: newest,
-                });
-                overlooked
-            }
-            Step::Amend(amended) => {
-                if let Some(newest) = &newest {
-                    amend(feed, newest, &amended).await?;
-                }
-                // The log must not have grown in the meantime without knowing what was amended.
-                continue;
-            }
-            Step::Nothing => match newest.filter(|newest| may_be_unsettled(newest, &change)) {
-                // A projector that died between its writes left the rest of them undone. Its record comes again, and finds
-                // itself to be the newest.
-                Some(newest) => settle(feed, &newest, clock, retention).await?,
-                None => None,
-            },
-            Step::Older => {
-                log_older(&change, newest.as_ref());
-                None
-            }
-        };
-        match overlooked {
-            Some(overlooked) => change = overlooked,
-            None => return Ok(appended),
+        match appender.attempt(&change, &mut appended).await? {
+            Next::Retry => {}
+            Next::Append(missed) => change = missed,
+            Next::Done => return Ok(appended),
         }
     }
 }
 
-/// Writes the newest entry again. If it is terminal now, its tombstone comes first: after the amendment the record makes no
-/// difference any more, so nobody would make good what is missing. A tombstone too early is hidden by its entry.
-async fn amend(feed: &impl Feed, was: &Entry, is: &Entry) -> Result<Put, FeedError> {
-    if is.terminal && !was.terminal {
-        feed.bury(&is.clone().buried()).await?;
-    }
-    feed.amend(was, is).await
+/// What to do after an attempt.
+enum Next {
+    /// The log has changed in the meantime. Try the same change again.
+    Retry,
+    /// Append this change too, see [`Appender::finish`].
+    Append(Change),
+    Done,
 }
 
-/// Whether the record may be of the projector that appended the entry and died then. If several sources tell of the order, that
-/// projector may have appended what another one of them had said.
-fn may_be_unsettled(newest: &Entry, change: &Change) -> bool {
+/// What all writes of an append need.
+struct Appender<'a, F> {
+    feed: &'a F,
+    clock: &'a Clock,
+    retention: Duration,
+}
+
+impl<F: Feed> Appender<'_, F> {
+    /// Reads the newest entry, and makes the writes that the change requires.
+    async fn attempt(
+        &self,
+        change: &Change,
+        appended: &mut Option<Appended>,
+    ) -> Result<Next, FeedError> {
+        let newest = self.feed.newest(&change.order).await?;
+        let missed = match Entry::after(newest.as_ref(), change, self.clock, self.retention) {
+            Step::Append(entry) => {
+                if entry.begins {
+                    self.expire_earlier_entries(newest.as_ref()).await?;
+                }
+                if self.feed.put(&entry).await? == Put::Taken {
+                    return Ok(Next::Retry);
+                }
+                let missed = self.finish(&entry).await?;
+                appended.get_or_insert(Appended {
+                    entry: *entry,
+                    superseded: newest,
+                });
+                missed
+            }
+            Step::Amend(amended) => {
+                if let Some(newest) = &newest {
+                    self.amend(newest, &amended).await?;
+                }
+                // Another projector may have appended an entry in the meantime that does not contain the amendment.
+                return Ok(Next::Retry);
+            }
+            Step::Nothing => match newest.filter(|newest| may_be_unfinished(newest, change)) {
+                Some(newest) => self.finish(&newest).await?,
+                None => None,
+            },
+            Step::Older => {
+                log_older(change, newest.as_ref());
+                None
+            }
+        };
+        Ok(missed.map_or(Next::Done, Next::Append))
+    }
+
+    /// Writes the newest entry again. If it becomes terminal, the tombstone is written first: after the amendment the record
+    /// changes nothing, so nobody would write a missing tombstone later. A tombstone that is too early does no harm, because
+    /// its entry hides it.
+    async fn amend(&self, was: &Entry, is: &Entry) -> Result<Put, FeedError> {
+        if is.terminal && !was.terminal {
+            self.feed
+                .put_tombstone(&is.clone().into_tombstone())
+                .await?;
+        }
+        self.feed.amend(was, is).await
+    }
+
+    /// Makes the writes that follow an append: the entry before gets an expiry, and a terminal entry gets a tombstone.
+    ///
+    /// Returns the change that another projector wrote into the entry before, while this projector appended. If that change's
+    /// source took over, the new entry must follow it, or must contain its position.
+    async fn finish(&self, entry: &Entry) -> Result<Option<Change>, FeedError> {
+        if entry.tombstone {
+            return Ok(None);
+        }
+        if entry.terminal {
+            self.feed
+                .put_tombstone(&entry.clone().into_tombstone())
+                .await?;
+        }
+        let Some(before) = entry.seq.0.checked_sub(1).filter(|seq| *seq > 0) else {
+            return Ok(None);
+        };
+        let at = match entry.begins {
+            true => self.clock.epoch_seconds(),
+            false => expiry(self.clock, self.retention),
+        };
+        let superseded = self.feed.expire(&entry.order, Seq(before), at).await?;
+        if let Some(superseded) = &superseded
+            && superseded.position.source() != entry.position.source()
+            && before > 1
+        {
+            // The other source's projector may have died before it did this. Its record may come again, but then it is no
+            // longer the record of the newest entry.
+            self.feed.expire(&entry.order, Seq(before - 1), at).await?;
+        }
+        Ok(superseded
+            .filter(|_| !entry.begins)
+            .and_then(|superseded| missed_change(&superseded, entry)))
+    }
+
+    /// Before a new life begins, all entries before the newest one expire. The newest one remains until the new life's first
+    /// entry is written, because it contains the positions of the records that were seen.
+    async fn expire_earlier_entries(&self, newest: Option<&Entry>) -> Result<(), FeedError> {
+        let Some(newest) = newest else {
+            return Ok(());
+        };
+        let now = self.clock.epoch_seconds();
+        let mut from = Seq(1);
+        loop {
+            let page = self
+                .feed
+                .read(&newest.order, from, Consistency::Strong)
+                .await?;
+            from = page.entries.last().map_or(from, |last| last.seq.next());
+            let older = page
+                .entries
+                .iter()
+                .filter(|entry| entry.seq < newest.seq && !entry.is_expired(self.clock));
+            let older: Vec<(OrderId, Seq)> = older
+                .map(|entry| (entry.order.clone(), entry.seq))
+                .collect();
+            stream::iter(older)
+                .map(|(order, seq)| async move { self.feed.expire(&order, seq, now).await.map(|_| ()) })
+                .buffer_unordered(CONCURRENT_EXPIRIES)
+                .try_collect::<()>()
+                .await?;
+            if !page.more {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Whether writes that follow the newest entry may be missing.
+///
+/// If a projector died between its writes, its record is delivered again, and is recognised as the newest entry. If the order
+/// has several sources, that projector may have appended the change of another source.
+fn may_be_unfinished(newest: &Entry, change: &Change) -> bool {
     newest.position == change.position || !newest.sources.is_empty()
 }
 
-/// Does what an entry leads to, once it is the newest: the one before it expires, and if it is terminal, its tombstone is kept.
-///
-/// Returns the change that another projector found to make no difference while this one appended: if its source took over, the
-/// entry must follow it, or be told of it.
-async fn settle(
-    feed: &impl Feed,
-    entry: &Entry,
-    clock: &Clock,
-    retention: Duration,
-) -> Result<Option<Change>, FeedError> {
-    if entry.tombstone {
-        return Ok(None);
-    }
-    if entry.terminal {
-        feed.bury(&entry.clone().buried()).await?;
-    }
-    let Some(before) = entry.seq.0.checked_sub(1).filter(|seq| *seq > 0) else {
-        return Ok(None);
-    };
-    let at = match entry.begins {
-        true => clock.epoch_seconds(),
-        false => expiry(clock, retention),
-    };
-    let superseded = feed.expire(&entry.order, Seq(before), at).await?;
-    if let Some(superseded) = &superseded
-        && superseded.position.source() != entry.position.source()
-        && before > 1
-    {
-        // Its projector may have died before it did this. Its record may come again, but it is not of the newest entry then.
-        feed.expire(&entry.order, Seq(before - 1), at).await?;
-    }
-    Ok(superseded
-        .filter(|_| !entry.begins)
-        .and_then(|superseded| overlooked(&superseded, entry)))
-}
-
-fn overlooked(superseded: &Entry, entry: &Entry) -> Option<Change> {
+/// The last change of the superseded entry, if the entry after it does not contain that change's position.
+fn missed_change(superseded: &Entry, entry: &Entry) -> Option<Change> {
     let sources = superseded.sources();
     let last = sources.last()?;
     let known = entry.sources();
@@ -168,46 +237,13 @@ fn overlooked(superseded: &Entry, entry: &Entry) -> Option<Change> {
     })
 }
 
-/// Before a new life begins, what stands before the newest entry expires. That entry stays until the new one is there, because
-/// it says which records were seen.
-async fn forget_before(
-    feed: &impl Feed,
-    newest: Option<&Entry>,
-    clock: &Clock,
-) -> Result<(), FeedError> {
-    let Some(newest) = newest else {
-        return Ok(());
-    };
-    let now = clock.epoch_seconds();
-    let mut from = Seq(1);
-    loop {
-        let page = feed.read(&newest.order, from, Consistency::Strong).await?;
-        from = page.entries.last().map_or(from, |last| last.seq.next());
-        let older = page
-            .entries
-            .iter()
-            .filter(|entry| entry.seq < newest.seq && !entry.is_expired(clock));
-        let older: Vec<(OrderId, Seq)> = older
-            .map(|entry| (entry.order.clone(), entry.seq))
-            .collect();
-        stream::iter(older)
-            .map(|(order, seq)| async move { feed.expire(&order, seq, now).await.map(|_| ()) })
-            .buffer_unordered(CONCURRENT_EXPIRIES)
-            .try_collect::<()>()
-            .await?;
-        if !page.more {
-            return Ok(());
-        }
-    }
-}
-
 fn log_older(change: &Change, newest: Option<&Entry>) {
     let sources = newest.map(Entry::sources).unwrap_or_default();
     tracing::warn!(
         order = %change.order,
         sequence_number = change.position.sequence_number(),
         source = change.position.source(),
-        newest_source = sources.last().map(|seen| seen.position.source()),
+        newest_source = sources.last().map(|last| last.position.source()),
         "dropped a record of an older stream"
     );
 }

@@ -1,10 +1,13 @@
 //! The feed in a DynamoDB table: partition key `order` (S), sort key `seq` (N), TTL attribute `expiresAt`.
 //!
-//! An order's tombstone has the sort key 0, and its entry's number in `ofSeq`.
+//! An order's tombstone has the sort key 0, and the number of its entry in `ofSeq`.
 //!
-//! Dwell times are kept in a partition that no order has: an item for each status, whose number is a hash of it, with an
-//! attribute `b0`, `b1` … for each bucket, in units of two to the power of `scale`. Settings that were seen to fit have another
-//! partition: an item for each, whose number is a hash of them.
+//! Two further partitions have names that contain `%`, which no order id does: `%dwells` contains dwell times, and `%settings`
+//! contains an item for each hash of settings with which a record was read successfully.
+
+mod amendment;
+mod dwells;
+mod error;
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -12,35 +15,22 @@ use std::time::Duration;
 use aws_config::BehaviorVersion;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
-use sha2::{Digest, Sha256};
 
 use super::{Consistency, Entry, Feed, FeedError, PAGE_ENTRIES, Page, Put};
-use crate::dwell::{BUCKETS, Dwells};
+use crate::dwell::Dwells;
 use crate::order::{OrderId, Seq, Status};
-use crate::telemetry::with_causes;
+use amendment::Amendment;
+use error::{is_condition, refused_or_unavailable, unavailable, unreadable};
 
-/// The partition of dwell times: `%` is in no order id.
-const DWELLS: &str = "%dwells";
-
-/// The partition of settings that were seen to fit.
+/// The partition of settings with which a record was read successfully.
 const SETTINGS: &str = "%settings";
 
-/// Two projectors seldom learn of one status at once, and what is lost of a dwell time costs little.
-const LEARN_ATTEMPTS: usize = 5;
-
-/// The part of all that is known which is not worth keeping.
-const NEGLIGIBLE: f64 = 1e-15;
-
-/// A tombstone stands before the log, with the sort key 0, and has the number of its entry here.
+/// A tombstone's sort key is 0, so this attribute contains the number of its entry.
 const OF_SEQ: &str = "ofSeq";
-
-/// The most statuses that are read, some 100 KB.
-const MAX_STATUSES: i32 = 100;
 
 /// A feed in a DynamoDB table.
 #[derive(Clone, Debug)]
@@ -50,10 +40,10 @@ pub struct DynamoDbFeed {
 }
 
 impl DynamoDbFeed {
-    /// The feed in that table, with the region, endpoint and credentials that the environment names.
+    /// The feed in a table, with the region, endpoint and credentials of the environment.
     pub async fn connect(table: impl Into<String>) -> Self {
-        // A look at the feed takes milliseconds. What takes longer hangs, and is better tried again, or reported while
-        // there is time to end the response well.
+        // A call takes milliseconds. If it takes much longer, it hangs. Then another attempt is better, or an error while there
+        // is still time to end the response properly.
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(1))
             .operation_attempt_timeout(Duration::from_secs(2))
@@ -66,7 +56,7 @@ impl DynamoDbFeed {
         Self::new(Client::new(&config), table)
     }
 
-    /// The feed in that table.
+    /// The feed in a table, with a client of the caller.
     pub fn new(client: Client, table: impl Into<String>) -> Self {
         Self {
             client,
@@ -74,7 +64,7 @@ impl DynamoDbFeed {
         }
     }
 
-    /// An item of a partition that no order has.
+    /// An item of a partition that no order can have. The read is consistent.
     async fn item(
         &self,
         partition: &str,
@@ -118,11 +108,14 @@ impl Feed for DynamoDbFeed {
     async fn newest(&self, order: &OrderId) -> Result<Option<Entry>, FeedError> {
         let all = || self.query(order, Seq::ZERO, Consistency::Strong).limit(1);
         let newest = first(all().scan_index_forward(false)).await?;
-        if !newest.as_ref().is_some_and(Entry::may_be_left) {
+        if !newest
+            .as_ref()
+            .is_some_and(Entry::may_outlive_later_entries)
+        {
             return Ok(newest);
         }
         let tombstone = first(all()).await?;
-        let tombstone = tombstone.filter(|tombstone| tombstone.stands_for(newest.as_ref()));
+        let tombstone = tombstone.filter(|tombstone| tombstone.replaces(newest.as_ref()));
         Ok(tombstone.or(newest))
     }
 
@@ -135,57 +128,13 @@ impl Feed for DynamoDbFeed {
             .condition_expression("attribute_not_exists(seq)");
         match put.send().await {
             Ok(_) => Ok(Put::Done),
-            Err(error) => match error.code() {
-                Some("ConditionalCheckFailedException") => Ok(Put::Taken),
-                _ => Err(refused_or_unavailable(error)),
-            },
+            Err(error) if is_condition(&error) => Ok(Put::Taken),
+            Err(error) => Err(refused_or_unavailable(error)),
         }
     }
 
     async fn amend(&self, was: &Entry, is: &Entry) -> Result<Put, FeedError> {
-        let mut update = self.update(&is.order, is.seq);
-        let (mut set, mut remove) = (vec!["terminal = :terminal"], Vec::new());
-        let mut conditions = vec!["attribute_exists(seq)", "terminal = :wasTerminal"];
-        update = update
-            .expression_attribute_values(":terminal", AttributeValue::Bool(is.terminal))
-            .expression_attribute_values(":wasTerminal", AttributeValue::Bool(was.terminal));
-        match is.expires_at {
-            Some(at) => {
-                set.push("expiresAt = :expiresAt");
-                update = update.expression_attribute_values(":expiresAt", number(at));
-            }
-            None => remove.push("expiresAt"),
-        }
-        match was.expires_at {
-            Some(at) => {
-                conditions.push("expiresAt = :wasExpiresAt");
-                update = update.expression_attribute_values(":wasExpiresAt", number(at));
-            }
-            None => conditions.push("attribute_not_exists(expiresAt)"),
-        }
-        match is.sources.is_empty() {
-            false => {
-                set.push("sources = :sources");
-                let sources = serde_dynamo::to_attribute_value(&is.sources).map_err(unreadable)?;
-                update = update.expression_attribute_values(":sources", sources);
-            }
-            true => remove.push("sources"),
-        }
-        match was.sources.is_empty() {
-            false => {
-                conditions.push("sources = :wasSources");
-                let sources = serde_dynamo::to_attribute_value(&was.sources).map_err(unreadable)?;
-                update = update.expression_attribute_values(":wasSources", sources);
-            }
-            true => conditions.push("attribute_not_exists(sources)"),
-        }
-        let mut expression = format!("SET {}", set.join(", "));
-        if !remove.is_empty() {
-            expression.push_str(&format!(" REMOVE {}", remove.join(", ")));
-        }
-        let update = update
-            .update_expression(expression)
-            .condition_expression(conditions.join(" AND "));
+        let update = Amendment::new(was, is)?.apply(self.update(&is.order, is.seq));
         match update.send().await {
             Ok(_) => Ok(Put::Done),
             Err(error) if is_condition(&error) => Ok(Put::Taken),
@@ -215,7 +164,7 @@ impl Feed for DynamoDbFeed {
         item.map(entry_of).transpose()
     }
 
-    async fn bury(&self, tombstone: &Entry) -> Result<(), FeedError> {
+    async fn put_tombstone(&self, tombstone: &Entry) -> Result<(), FeedError> {
         let mut item: HashMap<_, _> = serde_dynamo::to_item(tombstone).map_err(unreadable)?;
         item.insert("seq".to_owned(), number(0));
         item.insert(OF_SEQ.to_owned(), number(tombstone.seq.0));
@@ -247,7 +196,12 @@ impl Feed for DynamoDbFeed {
             .query(order, Seq::ZERO, consistency)
             .scan_index_forward(false);
         let mut page = page(backwards).await?;
-        if page.more && page.entries.first().is_some_and(Entry::may_be_left) {
+        if page.more
+            && page
+                .entries
+                .first()
+                .is_some_and(Entry::may_outlive_later_entries)
+        {
             let tombstone = first(self.query(order, Seq::ZERO, consistency).limit(1)).await?;
             let tombstone = tombstone.filter(|tombstone| tombstone.tombstone);
             page.entries.extend(tombstone);
@@ -256,7 +210,7 @@ impl Feed for DynamoDbFeed {
         Ok(page)
     }
 
-    async fn vouch(&self, settings: u64) -> Result<(), FeedError> {
+    async fn confirm_settings(&self, settings: u64) -> Result<(), FeedError> {
         let put = self
             .client
             .put_item()
@@ -267,7 +221,7 @@ impl Feed for DynamoDbFeed {
         Ok(())
     }
 
-    async fn vouched(&self, settings: u64) -> Result<bool, FeedError> {
+    async fn settings_confirmed(&self, settings: u64) -> Result<bool, FeedError> {
         let found = self.item(SETTINGS, settings).await?;
         Ok(found.is_some())
     }
@@ -278,54 +232,11 @@ impl Feed for DynamoDbFeed {
         dwells: &Dwells,
         expires_at: u64,
     ) -> Result<f64, FeedError> {
-        let key = hash(status.as_str());
-        for _ in 0..LEARN_ATTEMPTS {
-            let found = self.item(DWELLS, key).await?.unwrap_or_default();
-            let mut all = dwells_of(&found)
-                .map(|(_, dwells)| dwells)
-                .unwrap_or_default();
-            all.merge(dwells);
-            let put = self
-                .client
-                .put_item()
-                .table_name(&self.table)
-                .set_item(Some(dwells_item(key, status, &all, expires_at)))
-                .item("version", number(version(&found) + 1));
-            let put = match version(&found) {
-                0 => put.condition_expression("attribute_not_exists(version)"),
-                version => put
-                    .condition_expression("version = :version")
-                    .expression_attribute_values(":version", number(version)),
-            };
-            match put.send().await {
-                Ok(_) => return Ok(all.total()),
-                Err(error) if is_condition(&error) => {}
-                Err(error) => return Err(unavailable(error)),
-            }
-        }
-        let message = "others write the same dwell times".to_owned();
-        Err(FeedError::Unavailable {
-            source: message.clone().into(),
-            message,
-        })
+        self.add_dwells(status, dwells, expires_at).await
     }
 
     async fn learned(&self) -> Result<BTreeMap<Status, Dwells>, FeedError> {
-        let query = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .key_condition_expression("#order = :dwells")
-            .expression_attribute_names("#order", "order")
-            .expression_attribute_values(":dwells", AttributeValue::S(DWELLS.to_owned()))
-            .limit(MAX_STATUSES);
-        let items = query
-            .send()
-            .await
-            .map_err(unavailable)?
-            .items
-            .unwrap_or_default();
-        Ok(items.iter().filter_map(dwells_of).collect())
+        self.all_dwells().await
     }
 }
 
@@ -352,117 +263,10 @@ fn entry_of(mut item: HashMap<String, AttributeValue>) -> Result<Entry, FeedErro
     serde_dynamo::from_item(item).map_err(unreadable)
 }
 
-/// `None` if the item has no status: it is not ours. If it has no scale, an earlier version learned it by the times of the appends.
-fn dwells_of(item: &HashMap<String, AttributeValue>) -> Option<(Status, Dwells)> {
-    let status = Status::new(item.get("status")?.as_s().ok()?)?;
-    let scale: f64 = item.get("scale")?.as_n().ok()?.parse().ok()?;
-    let mut dwells = Dwells::default();
-    for bucket in 0..BUCKETS {
-        dwells.add_to_bucket(
-            bucket,
-            number_of(item, &format!("b{bucket}")) * scale.exp2(),
-        );
-    }
-    Some((status, dwells))
-}
-
-/// Weights double every four weeks, and DynamoDB's numbers end at 1e126 and at 38 digits. So they are stored as parts of a power
-/// of two, which is exact.
-fn dwells_item(
-    key: u64,
-    status: &Status,
-    dwells: &Dwells,
-    expires_at: u64,
-) -> HashMap<String, AttributeValue> {
-    // No dwell times at all have no logarithm.
-    let scale = dwells.total().max(f64::MIN_POSITIVE).log2().floor();
-    let mut item = HashMap::from([
-        ("order".to_owned(), AttributeValue::S(DWELLS.to_owned())),
-        ("seq".to_owned(), number(key)),
-        (
-            "status".to_owned(),
-            AttributeValue::S(status.as_str().to_owned()),
-        ),
-        ("scale".to_owned(), AttributeValue::N(format!("{scale}"))),
-        ("expiresAt".to_owned(), number(expires_at)),
-    ]);
-    for (bucket, weight) in dwells.filled() {
-        let part = weight / scale.exp2();
-        if part > NEGLIGIBLE {
-            item.insert(format!("b{bucket}"), AttributeValue::N(format!("{part:e}")));
-        }
-    }
-    item
-}
-
-/// 0 if there is no such item yet.
-fn version(item: &HashMap<String, AttributeValue>) -> u64 {
-    let version = item.get("version").and_then(|version| version.as_n().ok());
-    version
-        .and_then(|version| version.parse().ok())
-        .unwrap_or_default()
-}
-
-fn number_of(item: &HashMap<String, AttributeValue>, name: &str) -> f64 {
-    let number = item
-        .get(name)
-        .and_then(|number| number.as_n().ok()?.parse().ok());
-    number.unwrap_or_default()
-}
-
-/// Six bytes of a SHA-256: a number that any client can hold, and that no two statuses of a shop share.
-fn hash(text: &str) -> u64 {
-    let hash = Sha256::digest(text.as_bytes());
-    hash.iter()
-        .take(6)
-        .fold(0, |number, byte| number << 8 | u64::from(*byte))
-}
-
 fn text(order: &OrderId) -> AttributeValue {
     AttributeValue::S(order.to_string())
 }
 
 fn number(number: u64) -> AttributeValue {
     AttributeValue::N(number.to_string())
-}
-
-fn is_condition<E>(error: &SdkError<E>) -> bool
-where
-    E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
-{
-    error.code() == Some("ConditionalCheckFailedException")
-}
-
-/// The table and the request's form are ours, so what is invalid is the entry: its size, its nesting. An entry that was let in
-/// may be too large to be given an expiry.
-fn refused_or_unavailable<E>(error: SdkError<E>) -> FeedError
-where
-    E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
-{
-    match error.code() {
-        Some("ValidationException") => FeedError::Refused {
-            message: error.message().unwrap_or("ValidationException").to_owned(),
-            source: error.into(),
-        },
-        _ => unavailable(error),
-    }
-}
-
-fn unavailable<E>(error: SdkError<E>) -> FeedError
-where
-    E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
-{
-    // The SDK's own way to show all of an error shows the answer's body too: what the feed holds of an order.
-    FeedError::Unavailable {
-        message: with_causes(&error),
-        source: error.into(),
-    }
-}
-
-/// An item that is no entry: someone else writes to the table. An operator may mend it, so it is not the record's fault.
-fn unreadable(error: serde_dynamo::Error) -> FeedError {
-    FeedError::Unavailable {
-        message: error.to_string(),
-        source: error.into(),
-    }
 }

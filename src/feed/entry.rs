@@ -1,64 +1,67 @@
-//! An entry of an order's log, and what a record makes of the newest one. Pure.
+//! An entry of an order's log, and how a change continues the log. Pure.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::position::{Position, Seen, Verdict, judge};
-use crate::change::{Change, Write};
+use super::sources::{Verdict, judge};
+use crate::change::{Change, Position, SourceRecord, Write};
 use crate::clock::Clock;
-use crate::cursor::{Mark, Tie};
+use crate::cursor::{Fingerprint, Mark};
 use crate::order::{OrderId, PublicView, Seq, Status};
 use crate::timestamp;
 
-/// How long a tombstone outlives the history: longer than anyone keeps a tab open, or comes back to a finished order.
+/// How long a tombstone remains after the history has expired: 400 days. Nobody keeps a tab open for longer, or returns to a
+/// finished order later.
 pub const TOMBSTONE: Duration = Duration::from_secs(400 * 86_400);
 
-/// A change in its order's log.
+/// One change in an order's log.
+///
+/// The names are those of the attributes in the Feed table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Entry {
-    /// Whose log.
+    /// The order whose log this is.
     pub order: OrderId,
-    /// Its number there.
+    /// The entry's number in that log.
     pub seq: Seq,
     /// The status after the change.
     pub status: Status,
-    /// The status before; `None` in the first entry of an order, or of its new life.
+    /// The status before the change. `None` in the first entry of an order, or of its new life.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<Status>,
-    /// The further public attributes after the change. Empty in a tombstone.
+    /// The public attributes after the change, in addition to the status. Empty in a tombstone.
     #[serde(default)]
     pub view: PublicView,
-    /// When it changed, RFC 3339: the shop's clock, or the stream's.
+    /// When the order changed, RFC 3339, by the shop's clock. If the shop does not say, by the stream's.
     pub at: String,
-    /// When the projector appended it, in milliseconds since the Unix epoch.
+    /// When the projector appended the entry, in milliseconds since the Unix epoch.
     pub appended_at: u64,
     /// When AWS wrote the record, in milliseconds since the Unix epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recorded_at: Option<u64>,
-    /// Of the record that it comes from.
+    /// The position of the record that the entry comes from.
     pub position: Position,
-    /// The last record that was seen of each source. The last one is of the source that speaks for the order now. Empty if
-    /// that is the entry's own record alone.
+    /// The last record of each source. The last element is of the current source. Empty if the only element would be the
+    /// entry's own record.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub sources: Vec<Seen>,
-    /// The state after the change began with the record, so the time until the next one is a dwell time.
+    pub sources: Vec<SourceRecord>,
+    /// Whether the state began with this record. Then the time until the next record is a dwell time.
     #[serde(default, skip_serializing_if = "is_false")]
     pub began: bool,
-    /// The item was deleted.
+    /// Whether the item was deleted.
     #[serde(default, skip_serializing_if = "is_false")]
     pub removed: bool,
-    /// A new life begins: the id was used before, and that history is over.
+    /// Whether a new life of the order begins here: the id was used before, and that history has ended.
     #[serde(default, skip_serializing_if = "is_false")]
     pub begins: bool,
-    /// Nothing more is expected.
+    /// Whether no further change is expected.
     #[serde(default)]
     pub terminal: bool,
-    /// From when on it does not count any more, in seconds since the Unix epoch: the table's TTL attribute.
+    /// When the entry expires, in seconds since the Unix epoch. This is the table's TTL attribute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<u64>,
-    /// It stands for the terminal entry of this number, which may have expired.
+    /// Whether this is the tombstone of the terminal entry with this number. That entry may have expired.
     #[serde(default, skip_serializing_if = "is_false")]
     pub tombstone: bool,
 }
@@ -71,23 +74,23 @@ fn is_false(flag: &bool) -> bool {
     !flag
 }
 
-/// What a record asks for.
+/// What a change requires.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
-    /// Append this entry.
+    /// Append this entry to the log.
     Append(Box<Entry>),
-    /// Write the newest entry again, as it is here: the public sees no difference.
+    /// Write the newest entry again, as it is here. The public sees no difference.
     Amend(Box<Entry>),
-    /// Nothing: the record was seen before, or makes no difference.
+    /// Nothing, because the record was seen before, or changes nothing.
     Nothing,
-    /// Nothing: it is of a source that does not speak for the order any more.
+    /// Nothing, because the record is of a source that another one has replaced.
     Older,
 }
 
 impl Entry {
-    /// What a change makes of an order's newest entry.
+    /// What a change requires if `newest` is the order's newest entry.
     ///
-    /// An entry that has expired is no longer seen, and neither is a tombstone, so what follows them is always a difference.
+    /// Nobody sees an expired entry or a tombstone. So what follows one of them is always a visible difference.
     pub fn after(
         newest: Option<&Self>,
         change: &Change,
@@ -100,40 +103,40 @@ impl Entry {
         let before = newest.sources();
         let shown = !newest.tombstone && !newest.is_expired(clock);
         let same = shown && newest.status == change.status && newest.view == change.view;
-        let sources = match judge(&before, &change.seen()) {
-            Verdict::News(sources) => sources,
-            // The same record, read by other settings.
+        let sources = match judge(&before, &change.source_record()) {
+            Verdict::New(sources) => sources,
+            // The same record, read with different settings.
             Verdict::Duplicate if same && newest.position == change.position => before.clone(),
             Verdict::Duplicate => return Step::Nothing,
             Verdict::Older => return Step::Older,
         };
-        let goes_on = is_of_source(before.last(), change);
-        let begins = newest.is_followed_by_new_life(change.write, goes_on);
+        let same_source = is_of_source(before.last(), change);
+        let begins = newest.is_followed_by_new_life(change.write, same_source);
         if same && (!begins || newest.position == change.position) {
-            return newest.amended(change, sources, goes_on, expiry(clock, retention));
+            return newest.amended(change, sources, same_source, expiry(clock, retention));
         }
         let first = Self::first(change, clock, retention);
         Step::Append(Box::new(Self {
             seq: newest.seq.next(),
             previous: (!begins).then(|| newest.status.clone()),
             began: match change.write {
-                // What differs from the last record of the same source came with this one.
-                Write::Insert | Write::Modify if goes_on && shown => true,
-                // A copied table: the state is older than its copy.
+                // The difference from the last record of the same source came with this record.
+                Write::Insert | Write::Modify if same_source && shown => true,
+                // The table was copied, so the state is older than this record.
                 Write::Insert => begins,
                 Write::Modify | Write::Remove => first.began,
             },
             begins,
-            sources: alone(sources),
+            sources: without_single(sources),
             ..first
         }))
     }
 
-    fn is_followed_by_new_life(&self, write: Write, goes_on: bool) -> bool {
+    fn is_followed_by_new_life(&self, write: Write, same_source: bool) -> bool {
         match write {
-            Write::Insert => self.removed || goes_on,
-            // It was inserted again, by a record that could not be read: perhaps it had no status yet.
-            Write::Modify => self.removed && goes_on,
+            Write::Insert => self.removed || same_source,
+            // The item was inserted again, but that record could not be read. Perhaps the item had no status yet.
+            Write::Modify => self.removed && same_source,
             Write::Remove => false,
         }
     }
@@ -162,15 +165,21 @@ impl Entry {
         }
     }
 
-    /// The same state: another source may speak now, or the settings call it terminal now, or not any more.
-    fn amended(&self, change: &Change, sources: Vec<Seen>, goes_on: bool, expiry: u64) -> Step {
+    /// The same state. Its source may be a different one now, or the settings may have changed whether it is terminal.
+    fn amended(
+        &self,
+        change: &Change,
+        sources: Vec<SourceRecord>,
+        same_source: bool,
+        expiry: u64,
+    ) -> Step {
         let mut amended = self.clone();
         if amended.terminal != change.terminal {
             amended.terminal = change.terminal;
             amended.expires_at = change.terminal.then_some(expiry);
         }
-        if !goes_on {
-            amended.sources = alone(sources);
+        if !same_source {
+            amended.sources = without_single(sources);
         }
         match amended == *self {
             true => Step::Nothing,
@@ -178,10 +187,10 @@ impl Entry {
         }
     }
 
-    /// The last record that was seen of each source, the one that speaks now last.
-    pub(super) fn sources(&self) -> Vec<Seen> {
+    /// The last record of each source. The last element is of the current source.
+    pub(super) fn sources(&self) -> Vec<SourceRecord> {
         match self.sources.is_empty() {
-            true => vec![Seen {
+            true => vec![SourceRecord {
                 position: self.position.clone(),
                 recorded_at: self.recorded_at,
             }],
@@ -189,15 +198,15 @@ impl Entry {
         }
     }
 
-    /// Since when the order is in this state, in milliseconds since the Unix epoch: the stream's word, or else the time of
-    /// the append.
+    /// When the order entered this state, in milliseconds since the Unix epoch: the time that the stream gives, or else the
+    /// time of the append.
     pub fn since(&self) -> u64 {
         self.recorded_at.unwrap_or(self.appended_at)
     }
 
-    /// The entry's tombstone, without what only its customer may see.
+    /// The entry's tombstone. It has no attributes.
     #[must_use]
-    pub fn buried(mut self) -> Self {
+    pub fn into_tombstone(mut self) -> Self {
         let tombstone = TOMBSTONE.as_secs();
         self.expires_at = self.expires_at.map(|at| at.saturating_add(tombstone));
         self.view = PublicView::new();
@@ -205,49 +214,52 @@ impl Entry {
         self
     }
 
-    /// Whether another entry followed it, although that one may be gone.
+    /// Whether another entry followed this one. That entry may have been deleted since.
     pub fn is_superseded(&self) -> bool {
         self.expires_at.is_some() && !self.terminal
     }
 
-    /// Whether later entries may have been deleted before this one: the table's TTL deletes what has expired in any order.
-    pub(super) fn may_be_left(&self) -> bool {
+    /// Whether later entries may have been deleted before this one. The table's TTL deletes expired entries in any order.
+    pub(super) fn may_outlive_later_entries(&self) -> bool {
         !self.tombstone && self.expires_at.is_some()
     }
 
-    /// Whether it is a tombstone of a later entry than the newest that is left.
-    pub(super) fn stands_for(&self, left: Option<&Self>) -> bool {
-        self.tombstone && left.is_none_or(|left| left.may_be_left() && left.seq < self.seq)
+    /// Whether this is the tombstone of a later entry than the newest one that remains.
+    pub(super) fn replaces(&self, newest: Option<&Self>) -> bool {
+        self.tombstone
+            && newest
+                .is_none_or(|newest| newest.may_outlive_later_entries() && newest.seq < self.seq)
     }
 
-    /// Whether it does not count any more, although the table may still hold it.
+    /// Whether the entry has expired. The table may delete it up to two days later.
     pub fn is_expired(&self, clock: &Clock) -> bool {
         self.expires_at
             .is_some_and(|at| at <= clock.epoch_seconds())
     }
 
-    /// How far a client has seen that was shown this entry.
+    /// The cursor's mark for a client that has seen this entry.
     pub fn mark(&self) -> Mark {
         Mark {
             seq: self.seq,
-            tie: Some(Tie::of(self.position.as_str())),
+            fingerprint: Some(Fingerprint::of(self.position.as_str())),
             ..Mark::START
         }
     }
 }
 
-/// A single source is the entry's own.
-fn alone(sources: Vec<Seen>) -> Vec<Seen> {
+/// A single source is the entry's own, so it is not stored again.
+fn without_single(sources: Vec<SourceRecord>) -> Vec<SourceRecord> {
     match sources.len() {
         1 => Vec::new(),
         _ => sources,
     }
 }
 
-fn is_of_source(current: Option<&Seen>, change: &Change) -> bool {
+fn is_of_source(current: Option<&SourceRecord>, change: &Change) -> bool {
     current.is_some_and(|current| current.position.is_of_source(&change.position))
 }
 
+/// In seconds since the Unix epoch.
 pub(super) fn expiry(clock: &Clock, retention: Duration) -> u64 {
     (clock.epoch() + retention).as_secs()
 }

@@ -1,32 +1,23 @@
-//! The feed in memory, for tests and simulation. It can be told to be stale or to fail.
+//! The feed in memory, for tests and simulations. A test can make its reads stale, and its calls fail.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+mod limits;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
-use serde_dynamo::{AttributeValue, Item};
-
-use super::{Consistency, Entry, Feed, FeedError, PAGE_ENTRIES, Page, Put};
+use super::{Consistency, Entry, Feed, FeedError, Page, Put};
 use crate::dwell::Dwells;
-use crate::number::Decimal;
 use crate::order::{OrderId, Seq, Status};
+use limits::{check_size, page, refused, stored};
 
-/// A tombstone has the number zero here.
+/// A tombstone has the key 0.
 type Log = BTreeMap<(OrderId, Seq), Entry>;
 
-/// DynamoDB's limit to a number.
-const MAX_DIGITS: usize = 38;
-
-/// DynamoDB's limit. Its way of counting is not JSON's, but near enough.
-const MAX_ITEM_BYTES: usize = 400 * 1024;
-
-/// DynamoDB's limit. The entry that reaches it still belongs to the page.
-const MAX_PAGE_BYTES: usize = 1024 * 1024;
-
-/// After this time a slow call fails.
-const LONGEST_CALL: Duration = Duration::from_secs(5);
+/// A slow call fails after this time, like a call of DynamoDB's client.
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A feed in memory.
 #[derive(Clone, Debug, Default)]
@@ -35,74 +26,74 @@ pub struct MemoryFeed(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     log: Log,
-    /// What eventually consistent readings see instead of the log.
+    /// If set, eventually consistent reads see this instead of the log.
     replica: Option<Log>,
     dwells: BTreeMap<Status, Dwells>,
     learnings: usize,
-    vouched: BTreeSet<u64>,
+    confirmed_settings: BTreeSet<u64>,
     faults: VecDeque<Option<Fault>>,
 }
 
-/// What the feed answers instead.
+/// How a call fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// [`FeedError::Unavailable`].
+    /// The call returns [`FeedError::Unavailable`].
     Throttled,
-    /// [`FeedError::Refused`].
+    /// The call returns [`FeedError::Refused`].
     Refused,
-    /// The write takes place, and then [`FeedError::Unavailable`]: what a lost answer looks like.
+    /// The write takes place, and the call returns [`FeedError::Unavailable`], as if the response was lost.
     AnswerLost,
-    /// Nothing, ever.
+    /// The call never returns.
     Hangs,
-    /// The answer, after this time. Like the client of DynamoDB, the feed gives up 5 s after the call began.
+    /// The call returns its result after this time. Like DynamoDB's client, the feed gives up 5 s after the call began.
     Slow(Duration),
-    /// A panic, where the code has an error that nobody has thought of.
+    /// The call panics, as if the code had an unknown bug.
     Panics,
 }
 
 impl MemoryFeed {
-    /// From here on, eventually consistent readings see the log as it is now…
+    /// From now on, eventually consistent reads see the log as it is now, until [`MemoryFeed::thaw_replica`].
     pub fn freeze_replica(&self) {
         let mut state = self.state();
         state.replica = Some(state.log.clone());
     }
 
-    /// … and from here on as it is then.
+    /// From now on, eventually consistent reads see all writes again.
     pub fn thaw_replica(&self) {
         self.state().replica = None;
     }
 
-    /// What the next calls meet, one each; `None` lets one through.
+    /// Makes the next calls fail, one fault each. `None` lets a call succeed.
     pub fn inject(&self, faults: impl IntoIterator<Item = Option<Fault>>) {
         self.state().faults.extend(faults);
     }
 
-    /// Every entry that is stored, expired or not. Tombstones are not among them.
+    /// All stored entries, including expired ones, without tombstones.
     pub fn entries(&self) -> Vec<Entry> {
         let state = self.state();
         let entries = state.log.values().filter(|entry| !entry.tombstone);
         entries.cloned().collect()
     }
 
-    /// Every tombstone that is stored.
+    /// All stored tombstones.
     pub fn tombstones(&self) -> Vec<Entry> {
         let state = self.state();
         let tombstones = state.log.values().filter(|entry| entry.tombstone);
         tombstones.cloned().collect()
     }
 
-    /// How often dwell times were added.
+    /// How many times dwell times were added.
     pub fn learnings(&self) -> usize {
         self.state().learnings
     }
 
-    /// Deletes an entry, as the table's TTL does some time after it expired. [`Seq::ZERO`] is the order's tombstone.
+    /// Deletes an entry, as the table's TTL does some time after the expiry. [`Seq::ZERO`] deletes the order's tombstone.
     pub fn delete(&self, order: &OrderId, seq: Seq) {
         self.state().log.remove(&(order.clone(), seq));
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // The lock is never held across a panic or an await: a poisoned one holds good data.
+        // Nothing panics or awaits while the lock is held, so the data of a poisoned lock is intact.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -112,27 +103,27 @@ impl MemoryFeed {
             return std::future::pending().await;
         }
         if let Some(Fault::Slow(time)) = fault {
-            // An answer comes in parts. So a call that nobody polls does not end.
+            // A response arrives in parts. So a call that nobody polls does not end.
             let parts = async {
                 sleep(time / 2).await;
                 sleep(time / 2).await;
             };
-            let in_time = timeout(LONGEST_CALL, parts).await;
-            in_time.map_err(|_| unavailable("out of time on demand"))?;
+            let in_time = timeout(CALL_TIMEOUT, parts).await;
+            in_time.map_err(|_| unavailable("injected: timeout"))?;
         }
-        #[expect(clippy::panic, reason = "a test asked for it")]
+        #[expect(clippy::panic, reason = "a test injected it")]
         if fault == Some(Fault::Panics) {
-            panic!("on demand");
+            panic!("injected");
         }
         let mut state = self.state();
         match fault {
             None | Some(Fault::Slow(_)) => Ok(effect(&mut state)),
-            Some(Fault::Refused) => Err(refused("refused on demand")),
+            Some(Fault::Refused) => Err(refused("injected: refused")),
             Some(fault) => {
                 if fault == Fault::AnswerLost {
                     effect(&mut state);
                 }
-                Err(unavailable("throttled on demand"))
+                Err(unavailable("injected: throttled"))
             }
         }
     }
@@ -147,63 +138,8 @@ impl State {
     }
 }
 
-/// The entry as DynamoDB gives it back.
-fn stored(entry: &Entry) -> Result<Entry, FeedError> {
-    let item: Item = serde_dynamo::to_item(entry).map_err(|error| refused(&error.to_string()))?;
-    let item = stored_map(item.into_inner());
-    let item = item.ok_or_else(|| refused("a number has 38 digits at most"))?;
-    let item = Item::from(item);
-    serde_dynamo::from_item(item).map_err(|error| refused(&error.to_string()))
-}
-
-/// Numbers lose the zeros that say nothing. `None` if one has too many digits.
-fn stored_value(value: AttributeValue) -> Option<AttributeValue> {
-    Some(match value {
-        AttributeValue::N(number) => {
-            let number = Decimal::parse(&number).filter(|number| number.digits() <= MAX_DIGITS)?;
-            AttributeValue::N(number.to_string())
-        }
-        AttributeValue::L(list) => {
-            AttributeValue::L(list.into_iter().map(stored_value).collect::<Option<_>>()?)
-        }
-        AttributeValue::M(map) => AttributeValue::M(stored_map(map)?),
-        other => other,
-    })
-}
-
-fn stored_map(map: HashMap<String, AttributeValue>) -> Option<HashMap<String, AttributeValue>> {
-    let map = map.into_iter();
-    map.map(|(name, value)| Some((name, stored_value(value)?)))
-        .collect()
-}
-
-fn size(entry: &Entry) -> usize {
-    serde_json::to_string(entry).map_or(0, |json| json.len())
-}
-
-fn page(mut entries: impl Iterator<Item = Entry>) -> Page {
-    let mut page = Page::default();
-    let mut bytes = 0;
-    while page.entries.len() < PAGE_ENTRIES && bytes < MAX_PAGE_BYTES {
-        let Some(entry) = entries.next() else {
-            return page;
-        };
-        bytes += size(&entry);
-        page.entries.push(entry);
-    }
-    page.more = entries.next().is_some();
-    page
-}
-
 fn unavailable(message: &str) -> FeedError {
     FeedError::Unavailable {
-        message: message.to_owned(),
-        source: message.into(),
-    }
-}
-
-fn refused(message: &str) -> FeedError {
-    FeedError::Refused {
         message: message.to_owned(),
         source: message.into(),
     }
@@ -219,16 +155,14 @@ impl Feed for MemoryFeed {
         self.call(|state| {
             let newest = entries(&state.log, order, Seq(1)).next_back();
             let tombstone = state.log.get(&(order.clone(), Seq::ZERO));
-            let tombstone = tombstone.filter(|tombstone| tombstone.stands_for(newest.as_ref()));
+            let tombstone = tombstone.filter(|tombstone| tombstone.replaces(newest.as_ref()));
             tombstone.cloned().or(newest)
         })
         .await
     }
 
     async fn put(&self, entry: &Entry) -> Result<Put, FeedError> {
-        if size(entry) > MAX_ITEM_BYTES {
-            return Err(refused("an entry is 400 KB at most"));
-        }
+        check_size(entry)?;
         let stored = stored(entry)?;
         self.call(|state| {
             let key = (entry.order.clone(), entry.seq);
@@ -273,7 +207,7 @@ impl Feed for MemoryFeed {
         .await
     }
 
-    async fn bury(&self, tombstone: &Entry) -> Result<(), FeedError> {
+    async fn put_tombstone(&self, tombstone: &Entry) -> Result<(), FeedError> {
         let stored = stored(tombstone)?;
         self.call(|state| {
             let key = (tombstone.order.clone(), Seq::ZERO);
@@ -299,7 +233,12 @@ impl Feed for MemoryFeed {
         self.call(|state| {
             let log = state.log(consistency);
             let mut page = page(entries(log, order, Seq::ZERO).rev());
-            if page.more && page.entries.first().is_some_and(Entry::may_be_left) {
+            if page.more
+                && page
+                    .entries
+                    .first()
+                    .is_some_and(Entry::may_outlive_later_entries)
+            {
                 let tombstone = log.get(&(order.clone(), Seq::ZERO));
                 page.entries.extend(tombstone.cloned());
             }
@@ -309,15 +248,16 @@ impl Feed for MemoryFeed {
         .await
     }
 
-    async fn vouch(&self, settings: u64) -> Result<(), FeedError> {
+    async fn confirm_settings(&self, settings: u64) -> Result<(), FeedError> {
         self.call(|state| {
-            state.vouched.insert(settings);
+            state.confirmed_settings.insert(settings);
         })
         .await
     }
 
-    async fn vouched(&self, settings: u64) -> Result<bool, FeedError> {
-        self.call(|state| state.vouched.contains(&settings)).await
+    async fn settings_confirmed(&self, settings: u64) -> Result<bool, FeedError> {
+        self.call(|state| state.confirmed_settings.contains(&settings))
+            .await
     }
 
     async fn learn(&self, status: &Status, dwells: &Dwells, _: u64) -> Result<f64, FeedError> {

@@ -1,4 +1,4 @@
-//! What a client is told of an order's log, and whether it can go on from where it was. Pure.
+//! Which entries of a log a client is shown, and whether it can continue at its cursor. Pure.
 
 use std::fmt;
 
@@ -9,18 +9,18 @@ use crate::clock::Clock;
 use crate::cursor::Mark;
 use crate::order::Seq;
 
-/// What stands in an order's log: the unexpired entries of its present life, in order, without a gap. If there are none, the
-/// order's tombstone.
+/// The part of an order's log that clients may see: the unexpired entries of the order's current life, in order, without a
+/// gap. If there are none, it contains the order's tombstone.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reading(Vec<Entry>);
 
-/// Why a client cannot go on from where it was. The names are the wire's.
+/// Why a client cannot continue at its cursor. The names are those of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Discontinuity {
-    /// What it saw last has expired.
+    /// The entry that the client saw last has expired.
     Trimmed,
-    /// What it saw last is not in this log.
+    /// The entry that the client saw last is not in this log.
     UnknownCursor,
 }
 
@@ -34,10 +34,10 @@ impl fmt::Display for Discontinuity {
 }
 
 impl Reading {
-    /// Makes a reading of what [`Feed::read`](super::Feed::read) gave.
+    /// From the entries that [`Feed::read`](super::Feed::read) returned.
     ///
-    /// If entries in the middle are gone, what stands before them is no use to anyone. What stands before a new life of the
-    /// order is not for those who watch it now.
+    /// If entries in the middle are missing, the entries before the gap are left out. If a new life of the order begins, the
+    /// entries before it are left out too: whoever watches the order now must not see a previous life.
     pub fn new(mut entries: Vec<Entry>, clock: &Clock) -> Self {
         let tombstone = entries.iter().find(|entry| entry.tombstone).cloned();
         entries.retain(|entry| !entry.tombstone && !entry.is_expired(clock));
@@ -54,22 +54,22 @@ impl Reading {
         }
     }
 
-    /// Makes a reading of what [`Feed::latest`](super::Feed::latest) gave.
+    /// From the entries that [`Feed::latest`](super::Feed::latest) returned.
     ///
-    /// The table deletes an expired entry up to two days later. Until then the newest one can stand in for its tombstone, which
-    /// may be on an earlier page. A reading that began later in the log must not rely on that: the table deletes in any order, so
-    /// the entry that is left may not have been the newest.
+    /// The table deletes an expired entry up to two days after it expired. Until then the newest entry can replace its
+    /// tombstone, which may be on an earlier page. [`Reading::new`] must not rely on that. The table deletes in any order, so
+    /// the last entry that remains may not have been the newest.
     pub fn latest(mut entries: Vec<Entry>, clock: &Clock) -> Self {
         let finished = entries.last().filter(|newest| newest.terminal);
-        let buried = |seq| move |entry: &Entry| entry.tombstone && entry.seq >= seq;
-        let stand_in = finished.filter(|newest| !entries.iter().any(buried(newest.seq)));
-        if let Some(stand_in) = stand_in.cloned() {
-            entries.insert(0, stand_in.buried());
+        let has_tombstone = |seq| move |entry: &Entry| entry.tombstone && entry.seq >= seq;
+        let finished = finished.filter(|newest| !entries.iter().any(has_tombstone(newest.seq)));
+        if let Some(finished) = finished.cloned() {
+            entries.insert(0, finished.into_tombstone());
         }
         Self::new(entries, clock)
     }
 
-    /// What comes after a mark.
+    /// The entries after a mark.
     ///
     /// # Errors
     ///
@@ -79,7 +79,10 @@ impl Reading {
             return Ok(&self.0);
         }
         match self.0.iter().position(|entry| entry.seq == mark.seq) {
-            Some(at) if mark.tie.is_none() || mark.tie == self.0[at].mark().tie => {
+            Some(at)
+                if mark.fingerprint.is_none()
+                    || mark.fingerprint == self.0[at].mark().fingerprint =>
+            {
                 Ok(&self.0[at + 1..])
             }
             None if self.newest().is_some_and(|newest| newest.seq > mark.seq) => {
@@ -89,22 +92,22 @@ impl Reading {
         }
     }
 
-    /// All entries.
+    /// All entries, in order.
     pub fn entries(&self) -> &[Entry] {
         &self.0
     }
 
-    /// All entries, without a copy of them.
+    /// All entries, in order, without copying them.
     pub fn into_entries(self) -> Vec<Entry> {
         self.0
     }
 
-    /// The newest entry: the order's current state.
+    /// The newest entry, which is the order's current state.
     pub fn newest(&self) -> Option<&Entry> {
         self.0.last()
     }
 
-    /// Whether it begins where the order's present life began, so that nothing is left out.
+    /// Whether no entry of the order's current life is left out.
     pub fn is_whole(&self) -> bool {
         let first = self.0.first();
         first.is_none_or(|first| !first.tombstone && (first.seq == Seq(1) || first.begins))

@@ -1,25 +1,26 @@
-//! A batch of stream records, read: changes, order by order, and what cannot be read. Pure.
+//! Reads a batch of stream records: the changes of each order, and the records that cannot be read. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_lambda_events::event::dynamodb::{Event, EventRecord};
 use sha2::{Digest, Sha256};
 
-use crate::change::{Change, Poison, Rules};
+use super::record::{Poison, Rules};
+use crate::change::Change;
 use crate::order::OrderId;
 
 /// A change and the sequence number of its record.
 pub(super) type Delivery = (Change, String);
 
-/// What a batch says.
+/// The content of a batch.
 #[derive(Debug, Default)]
 pub(super) struct Batch<'a> {
-    /// The changes of each order.
+    /// The changes of each order, in the batch's order.
     pub(super) orders: BTreeMap<OrderId, Vec<Delivery>>,
     /// The records that can never become a change.
     pub(super) poison: Vec<(&'a EventRecord, Poison)>,
-    /// Where a record came from that holds a status that could be read: the settings fit.
-    pub(super) good_source: Option<&'a str>,
+    /// The stream of a record whose status could be read. So the settings fit that stream.
+    pub(super) readable_source: Option<&'a str>,
 }
 
 impl<'a> Batch<'a> {
@@ -30,7 +31,7 @@ impl<'a> Batch<'a> {
                 Ok(Some(change)) => {
                     // A deletion has no status.
                     if record.event_name != "REMOVE" {
-                        read.good_source = record.event_source_arn.as_deref();
+                        read.readable_source = record.event_source_arn.as_deref();
                     }
                     let sequence_number = record.change.sequence_number.clone().unwrap_or_default();
                     let deliveries = read.orders.entry(change.order.clone()).or_default();
@@ -43,10 +44,10 @@ impl<'a> Batch<'a> {
         read
     }
 
-    /// The records that fail as every record would if the settings were wrong, unless one could be read.
-    pub(super) fn misfits(&self) -> Vec<&(&'a EventRecord, Poison)> {
+    /// The records that fail as if a setting was wrong. Empty if a record of the batch could be read.
+    pub(super) fn configuration_failures(&self) -> Vec<&(&'a EventRecord, Poison)> {
         let poison = self.poison.iter();
-        match self.good_source {
+        match self.readable_source {
             Some(_) => Vec::new(),
             None => poison
                 .filter(|(_, poison)| poison.is_configuration())
@@ -55,7 +56,7 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// Whether all of these records are of one item of the table.
+/// Whether all of these records belong to one item of the table.
 pub(super) fn are_one_item(records: &[&(&EventRecord, Poison)]) -> bool {
     let keys = |pair: &(&EventRecord, Poison)| pair.0.change.keys.clone();
     records
@@ -63,14 +64,15 @@ pub(super) fn are_one_item(records: &[&(&EventRecord, Poison)]) -> bool {
         .all(|pair| keys(pair[0]) == keys(pair[1]))
 }
 
-/// Why they fail, each reason once.
+/// Why these records fail. Each reason appears once.
 pub(super) fn reasons(records: &[&(&EventRecord, Poison)]) -> String {
     let reasons = records.iter().map(|(_, poison)| poison.to_string());
     let reasons: BTreeSet<_> = reasons.collect();
     reasons.into_iter().collect::<Vec<_>>().join("; ")
 }
 
-/// The record that Lambda begins with if the whole batch comes again. Its number may be shorter than another's.
+/// The sequence number at which Lambda starts if the whole batch is delivered again. Numbers have different lengths, and a
+/// shorter one is lower.
 pub(super) fn lowest_sequence_number(batch: &Event) -> String {
     let numbers = batch.records.iter();
     let numbers = numbers.filter_map(|record| record.change.sequence_number.as_deref());
@@ -78,8 +80,9 @@ pub(super) fn lowest_sequence_number(batch: &Event) -> String {
     lowest.unwrap_or_default().to_owned()
 }
 
-/// A number of 48 bits for the settings by which records of a stream are read. Other settings, or another stream, have another.
-pub(super) fn fingerprint(source: &str, rules: &Rules) -> u64 {
+/// A hash of 48 bits of the settings with which a stream's records are read. Other settings and other streams have other
+/// hashes.
+pub(super) fn settings_hash(source: &str, rules: &Rules) -> u64 {
     let mut hash = Sha256::new();
     for part in [source, &rules.order_id_attribute, &rules.status_attribute] {
         hash.update(part.len().to_be_bytes());

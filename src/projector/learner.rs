@@ -1,4 +1,4 @@
-//! Dwell times, from a projector's batches to the feed.
+//! Collects the dwell times of a projector's batches, and writes them to the feed.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,37 +11,37 @@ use crate::dwell::{Dwells, weight};
 use crate::feed::Feed;
 use crate::order::Status;
 
-/// A status's dwell times are written once they are this part of all that are known of it: fewer would tell nothing new. So
-/// what a process writes for a status goes with the logarithm of its orders, not with their number: 150 writes for the first
-/// million. What is lost with a process is less than a tenth of what is known.
-const WORTH_WRITING: f64 = 0.1;
+/// A status's pending dwell times are written when their weight reaches this share of the stored weight. Fewer would not change
+/// the statistics. So the number of writes grows with the logarithm of the number of orders: 150 writes for the first million.
+/// If a process dies, less than a tenth of the known dwell times is lost.
+const MIN_SHARE: f64 = 0.1;
 
-/// What is pending for longer is written, whatever part of the whole it is: if much of what is known is wrong, the rest must
-/// not wait for a tenth of that.
-const LONGEST_WAIT_SECONDS: u64 = 60 * 60;
+/// Dwell times that are pending for longer are always written. If most of the stored dwell times are wrong, the right ones must
+/// not wait until they are a tenth of them.
+const MAX_PENDING_SECONDS: u64 = 60 * 60;
 
-/// A status that no order was in for this long is forgotten.
-const FORGOTTEN_AFTER: Duration = Duration::from_secs(180 * 86_400);
+/// The dwell times of a status are deleted if no order has left the status for this time.
+const DWELLS_EXPIRE_AFTER: Duration = Duration::from_secs(180 * 86_400);
 
-/// Collects dwell times, and writes those that are worth it: at most once a status and batch.
+/// Collects dwell times, and writes at most once per status and batch.
 ///
-/// They only say when to look, so whatever is lost of them, with a process or a write that fails, costs no more than a later
-/// one would have told.
+/// Dwell times only decide when the feed is polled. So if some are lost because a process dies or a write fails, no change is
+/// lost.
 #[derive(Debug, Default)]
 pub(super) struct Learner(Mutex<BTreeMap<Status, Pending>>);
 
-/// Of a status that is in use enough for its dwell times to wait.
+/// The dwell times of a frequent status, which wait until they are written.
 #[derive(Debug, Default)]
 struct Pending {
     dwells: Dwells,
-    /// The weight of what was written before, by anyone, as far as known.
+    /// The weight that the feed had after this process's last write.
     written: f64,
-    /// When the first of the dwell times that wait came, in seconds since the Unix epoch.
+    /// When the first pending dwell time was collected, in seconds since the Unix epoch.
     since: Option<u64>,
 }
 
 impl Learner {
-    /// Takes the dwell times of a batch.
+    /// Adds the dwell times of a batch.
     pub(super) async fn learn(
         &self,
         feed: &impl Feed,
@@ -49,19 +49,19 @@ impl Learner {
         clock: &Clock,
     ) {
         let now = weight(clock.epoch_seconds());
-        let expires_at = (clock.epoch() + FORGOTTEN_AFTER).as_secs();
+        let expires_at = (clock.epoch() + DWELLS_EXPIRE_AFTER).as_secs();
         let writes = self.collect(dwelt, clock.epoch_seconds()).into_iter().map(
             |(status, dwells)| async move {
                 match feed.learn(&status, &dwells, expires_at).await {
                     Ok(written) => self.wrote(status, written, now),
-                    Err(error) => tracing::warn!(%error, "dwell times were not kept"),
+                    Err(error) => tracing::warn!(%error, "dwell times could not be stored"),
                 }
             },
         );
         join_all(writes).await;
     }
 
-    /// Adds to what is pending, and takes out what is worth writing.
+    /// Adds dwell times to the pending ones. Returns those that must be written now.
     fn collect(&self, dwelt: Vec<(Status, Duration)>, now: u64) -> BTreeMap<Status, Dwells> {
         let mut batch = BTreeMap::<_, Dwells>::new();
         for (status, dwell) in dwelt {
@@ -74,21 +74,21 @@ impl Learner {
             };
             pending.dwells.merge(dwells);
             let since = *pending.since.get_or_insert(now);
-            let worth = pending.dwells.total() >= WORTH_WRITING * pending.written
-                || now.saturating_sub(since) >= LONGEST_WAIT_SECONDS;
-            if worth {
+            let due = pending.dwells.total() >= MIN_SHARE * pending.written
+                || now.saturating_sub(since) >= MAX_PENDING_SECONDS;
+            if due {
                 *dwells = std::mem::take(&mut pending.dwells);
                 pending.since = None;
             }
-            worth
+            due
         });
         batch
     }
 
-    /// Statuses of which each order has its own are never waited for, so never kept.
+    /// A status that few orders have does not become pending. So statuses that each order generates for itself need no memory.
     fn wrote(&self, status: Status, written: f64, now: f64) {
         let mut pending = self.pending();
-        if WORTH_WRITING * written > now {
+        if MIN_SHARE * written > now {
             pending.entry(status).or_default().written = written;
         } else {
             pending.remove(&status);
@@ -96,7 +96,7 @@ impl Learner {
     }
 
     fn pending(&self) -> MutexGuard<'_, BTreeMap<Status, Pending>> {
-        // Nothing panics while it is held.
+        // Nothing panics while the lock is held.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

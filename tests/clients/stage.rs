@@ -9,10 +9,10 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use lambda_stand_in::{Fault, Function};
 use local::dynamo::{Dynamo, create_tables};
-use order_status_stream::change::{Change, Write};
+use order_status_stream::change::{Change, Position, Write};
 use order_status_stream::clock::Clock;
+use order_status_stream::feed::append;
 use order_status_stream::feed::dynamodb::DynamoDbFeed;
-use order_status_stream::feed::{Position, append};
 use order_status_stream::order::{OrderId, Status};
 use serde_json::{Value, json};
 

@@ -16,10 +16,10 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use lambda_stand_in::{Builder, Function};
 use local::dynamo::{Dynamo, create_tables};
 use local::event_source::EventSource;
-use order_status_stream::change::{Change, Write};
+use order_status_stream::change::{Change, Position, Write};
 use order_status_stream::clock::Clock;
 use order_status_stream::feed::dynamodb::DynamoDbFeed;
-use order_status_stream::feed::{Consistency, Position, append, read_all};
+use order_status_stream::feed::{Consistency, append, read_all};
 use order_status_stream::order::{OrderId, Seq, Status};
 
 const RETENTION: Duration = Duration::from_secs(30 * 86_400);

@@ -92,19 +92,19 @@ impl Feed for MeteredFeed {
         self.log.expire(order, seq, at).await
     }
 
-    async fn bury(&self, tombstone: &Entry) -> Result<(), FeedError> {
+    async fn put_tombstone(&self, tombstone: &Entry) -> Result<(), FeedError> {
         lock(&self.projecting).write_units += write_units(size(tombstone));
-        self.log.bury(tombstone).await
+        self.log.put_tombstone(tombstone).await
     }
 
-    async fn vouch(&self, settings: u64) -> Result<(), FeedError> {
+    async fn confirm_settings(&self, settings: u64) -> Result<(), FeedError> {
         lock(&self.projecting).write_units += 1.0;
-        self.log.vouch(settings).await
+        self.log.confirm_settings(settings).await
     }
 
-    async fn vouched(&self, settings: u64) -> Result<bool, FeedError> {
+    async fn settings_confirmed(&self, settings: u64) -> Result<bool, FeedError> {
         lock(&self.projecting).read_units += 1.0;
-        self.log.vouched(settings).await
+        self.log.settings_confirmed(settings).await
     }
 
     async fn read(

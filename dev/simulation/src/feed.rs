@@ -106,7 +106,7 @@ impl Op {
             Self::Expire(order, seq, at) => {
                 at_once(feed.expire(order, *seq, *at)).map(Written::Expired)
             }
-            Self::Bury(tombstone) => at_once(feed.bury(tombstone)).map(|()| Written::Done),
+            Self::Bury(tombstone) => at_once(feed.put_tombstone(tombstone)).map(|()| Written::Done),
             Self::Delete(order, seq) => {
                 feed.delete(order, *seq);
                 Ok(Written::Done)
@@ -441,8 +441,8 @@ impl Feed for SimulatedFeed {
         }
     }
 
-    async fn bury(&self, tombstone: &Entry) -> Result<(), FeedError> {
-        let about = |_: &_| format!("bury {} {}", tombstone.order, tombstone.seq);
+    async fn put_tombstone(&self, tombstone: &Entry) -> Result<(), FeedError> {
+        let about = |_: &_| format!("put tombstone {} {}", tombstone.order, tombstone.seq);
         let op = Op::Bury(tombstone.clone());
         self.call(about, |storage| storage.write(op))
             .await
@@ -464,16 +464,16 @@ impl Feed for SimulatedFeed {
         self.page("latest", order, consistency, read).await
     }
 
-    async fn vouch(&self, settings: u64) -> Result<(), FeedError> {
-        let about = |_: &_| format!("vouch {settings}");
-        let vouch = |storage: &Storage| at_once(storage.leader.vouch(settings));
-        self.call(about, vouch).await
+    async fn confirm_settings(&self, settings: u64) -> Result<(), FeedError> {
+        let about = |_: &_| format!("confirm settings {settings}");
+        let confirm = |storage: &Storage| at_once(storage.leader.confirm_settings(settings));
+        self.call(about, confirm).await
     }
 
-    async fn vouched(&self, settings: u64) -> Result<bool, FeedError> {
-        let about = |vouched: &bool| format!("vouched {settings}: {vouched}");
-        let vouched = |storage: &Storage| at_once(storage.leader.vouched(settings));
-        self.call(about, vouched).await
+    async fn settings_confirmed(&self, settings: u64) -> Result<bool, FeedError> {
+        let about = |confirmed: &bool| format!("settings {settings} confirmed: {confirmed}");
+        let confirmed = |storage: &Storage| at_once(storage.leader.settings_confirmed(settings));
+        self.call(about, confirmed).await
     }
 
     async fn learn(

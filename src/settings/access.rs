@@ -1,0 +1,56 @@
+//! The settings of access: `ACCESS`, `JWKS` and the `JWT_` variables.
+
+use std::time::Duration;
+
+use super::duration::{Limits, seconds};
+use super::reader::Reader;
+use crate::access::{AccessSettings, ClaimSettings, KeySource};
+
+/// RFC 7519, section 4.1.4, allows "no more than a few minutes". An expired token is accepted for this time.
+const JWT_LEEWAY: Limits = Limits::up_to_minutes(Duration::ZERO..=seconds(300));
+
+impl<V: Fn(&str) -> Option<String>> Reader<V> {
+    /// Open access must be chosen explicitly.
+    pub(super) fn access(&mut self) -> AccessSettings {
+        if self.one_of("ACCESS", &[("jwt", false), ("open", true)]) {
+            return AccessSettings::Open;
+        }
+        let Some(keys) = self.get("JWKS") else {
+            self.error(
+                "JWKS is required (a JSON Web Key Set or its https URL), unless ACCESS is open, which lets anyone who knows \
+                 an order's id watch it"
+                    .to_owned(),
+            );
+            return AccessSettings::Open;
+        };
+        match KeySource::parse(&keys) {
+            Ok(keys) => AccessSettings::Jwt {
+                claims: self.claims(&keys),
+                keys,
+            },
+            Err(error) => {
+                self.error(format!("JWKS is invalid: {error}"));
+                AccessSettings::Open
+            }
+        }
+    }
+
+    /// Issuers that publish their keys often use them for many tenants (Firebase, Entra). Then a valid signature proves
+    /// nothing: RFC 8725, section 3.8. So tokens of any issuer must be allowed explicitly.
+    fn claims(&mut self, keys: &KeySource) -> ClaimSettings {
+        let issuer = self.optional_word("JWT_ISSUER");
+        if issuer.is_none() && matches!(keys, KeySource::Url(_)) {
+            self.error(
+                "JWT_ISSUER is required if JWKS is a URL: set it to the iss of your issuer's tokens, or to * to take \
+                 tokens of any issuer with these keys"
+                    .to_owned(),
+            );
+        }
+        ClaimSettings {
+            issuer: issuer.filter(|issuer| issuer != "*"),
+            audience: self.optional_word("JWT_AUDIENCE"),
+            orders_claim: self.word("JWT_ORDERS_CLAIM", "orders"),
+            leeway: self.duration("JWT_LEEWAY", "10s", JWT_LEEWAY),
+        }
+    }
+}
