@@ -32,10 +32,10 @@ use crate::order::Seq;
 ///
 /// It shows that an entry of the same number is another one: in a restored feed, a recreated order or a reordered URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tie(u16);
+pub struct Fingerprint(u16);
 
-impl Tie {
-    /// The tie of the entry at a position.
+impl Fingerprint {
+    /// The fingerprint of the entry at a position.
     pub fn of(position: &str) -> Self {
         let hash = Sha256::digest(position.as_bytes());
         Self(u16::from_be_bytes([hash[0], hash[1]]))
@@ -48,7 +48,7 @@ pub struct Mark {
     /// The last entry that it has seen.
     pub seq: Seq,
     /// Of that entry. `None` if the client sent a number only; then nothing is compared.
-    pub tie: Option<Tie>,
+    pub fingerprint: Option<Fingerprint>,
     /// The client was told that the order is finished.
     pub ended: bool,
     /// The number of check-ins that found no entry of the order, if `seq` is zero. The client carries this number, so that it
@@ -60,7 +60,7 @@ impl Mark {
     /// Nothing seen yet.
     pub const START: Self = Self {
         seq: Seq::ZERO,
-        tie: None,
+        fingerprint: None,
         ended: false,
         check_ins: 0,
     };
@@ -89,13 +89,13 @@ impl Mark {
             Some(text) => (text, true),
             None => (text, false),
         };
-        let (seq, tie) = match text.split_once('-') {
-            Some((seq, tie)) => (seq, Some(Tie(parse_hex(tie)?))),
+        let (seq, fingerprint) = match text.split_once('-') {
+            Some((seq, fingerprint)) => (seq, Some(Fingerprint(parse_hex(fingerprint)?))),
             None => (text, None),
         };
         Some(Self {
             seq: parse_seq(seq)?,
-            tie,
+            fingerprint,
             ended,
             check_ins: 0,
         })
@@ -117,8 +117,8 @@ fn parse_hex(text: &str) -> Option<u16> {
 impl fmt::Display for Mark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.seq.fmt(f)?;
-        if let Some(Tie(tie)) = self.tie {
-            write!(f, "-{tie:04x}")?;
+        if let Some(Fingerprint(fingerprint)) = self.fingerprint {
+            write!(f, "-{fingerprint:04x}")?;
         }
         if self.check_ins > 0 {
             write!(f, "-{:04x}", self.check_ins)?;
@@ -171,10 +171,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn mark(seq: u64, tie: Option<u16>, ended: bool) -> Mark {
+    fn mark(seq: u64, fingerprint: Option<u16>, ended: bool) -> Mark {
         Mark {
             seq: Seq(seq),
-            tie: tie.map(Tie),
+            fingerprint: fingerprint.map(Fingerprint),
             ended,
             check_ins: 0,
         }
@@ -268,14 +268,14 @@ mod tests {
     }
 
     #[test]
-    fn a_tie_is_the_first_two_bytes_of_a_sha256() {
+    fn a_fingerprint_is_the_first_two_bytes_of_a_sha256() {
         // echo -n abc | sha256sum
-        assert_eq!(Tie::of("abc"), Tie(0xba78));
+        assert_eq!(Fingerprint::of("abc"), Fingerprint(0xba78));
     }
 
     prop_compose! {
-        fn any_mark()(seq in 1..=u64::MAX, tie: Option<u16>, ended: bool, start in prop::bool::weighted(0.2)) -> Mark {
-            if start { waiting(tie.unwrap_or(0)) } else { mark(seq, tie, ended) }
+        fn any_mark()(seq in 1..=u64::MAX, fingerprint: Option<u16>, ended: bool, start in prop::bool::weighted(0.2)) -> Mark {
+            if start { waiting(fingerprint.unwrap_or(0)) } else { mark(seq, fingerprint, ended) }
         }
     }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::position::{Position, Seen, Verdict, judge};
 use crate::change::{Change, Write};
 use crate::clock::Clock;
-use crate::cursor::{Mark, Tie};
+use crate::cursor::{Fingerprint, Mark};
 use crate::order::{OrderId, PublicView, Seq, Status};
 use crate::timestamp;
 
@@ -230,7 +230,7 @@ impl Entry {
     pub fn mark(&self) -> Mark {
         Mark {
             seq: self.seq,
-            tie: Some(Tie::of(self.position.as_str())),
+            fingerprint: Some(Fingerprint::of(self.position.as_str())),
             ..Mark::START
         }
     }

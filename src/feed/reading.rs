@@ -79,7 +79,10 @@ impl Reading {
             return Ok(&self.0);
         }
         match self.0.iter().position(|entry| entry.seq == mark.seq) {
-            Some(at) if mark.tie.is_none() || mark.tie == self.0[at].mark().tie => {
+            Some(at)
+                if mark.fingerprint.is_none()
+                    || mark.fingerprint == self.0[at].mark().fingerprint =>
+            {
                 Ok(&self.0[at + 1..])
             }
             None if self.newest().is_some_and(|newest| newest.seq > mark.seq) => {
