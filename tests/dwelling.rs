@@ -108,6 +108,25 @@ async fn a_change_after_a_touch_is_where_learning_begins() {
     assert_eq!(learned(&feed, "PAID").await, histogram(&[100], 800));
 }
 
+/// The state may be older than the first record of a source that shows it.
+#[tokio::test(start_paused = true)]
+async fn when_a_state_began_is_unknown_after_a_switch_of_the_source() {
+    for switch in [
+        record("Copy", "A", 600, "PAID"),
+        insert("Copy", "A", 600, "PAID"),
+    ] {
+        let feed = MemoryFeed::default();
+        let records = [
+            insert("Orders", "A", 10, "PLACED"),
+            switch,
+            record("Copy", "A", 700, "SHIPPED"),
+        ];
+        project_at(&projector(&feed, &[]), &records, 800).await;
+        assert_eq!(feed.entries().len(), 3);
+        assert_eq!(feed.learned().await.unwrap().len(), 0);
+    }
+}
+
 /// The old image of a record shows that another state ended.
 #[tokio::test(start_paused = true)]
 async fn learning_begins_with_the_first_change_that_is_known_of_an_order() {

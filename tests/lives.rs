@@ -582,6 +582,22 @@ async fn touching_an_order_makes_changed_terminal_statuses_good() {
     assert!(!reading.newest().unwrap().terminal);
 }
 
+/// A replay of the stream is a touch too.
+#[tokio::test(start_paused = true)]
+async fn the_same_record_makes_changed_terminal_statuses_good() {
+    let feed = MemoryFeed::default();
+    let records = [
+        insert("Orders", "A", 1, "PLACED"),
+        record("Orders", "A", 2, "COLLECTED"),
+    ];
+    project(&projector(&feed, &[]), &records).await;
+    let changed = [("TERMINAL_STATUSES", "COLLECTED")];
+    project(&projector(&feed, &changed), &records).await;
+    assert_eq!(statuses(&feed, "A"), ["PLACED", "COLLECTED"]);
+    assert!(log(&feed, "A")[1].terminal);
+    assert_eq!(outline(&feed.tombstones()), [(2, "COLLECTED")]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_repair_of_a_terminal_status_survives_a_kill_at_each_call() {
     let changed = [("TERMINAL_STATUSES", "COLLECTED")];

@@ -1,7 +1,5 @@
 //! What a client is told of an order's log, and whether it can go on from where it was. Pure.
 
-use std::fmt;
-
 use serde::Serialize;
 
 use super::Entry;
@@ -22,15 +20,6 @@ pub enum Discontinuity {
     Trimmed,
     /// What it saw last is not in this log.
     UnknownCursor,
-}
-
-impl fmt::Display for Discontinuity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Trimmed => "trimmed",
-            Self::UnknownCursor => "unknown-cursor",
-        })
-    }
 }
 
 impl Reading {
