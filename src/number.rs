@@ -175,6 +175,8 @@ mod tests {
         );
         check("1E-130", &format!("0.{}1", "0".repeat(129)), &json!(1e-130));
         check(&format!("{:0>400}", 1), "1", &json!(1));
+        let digits = |text| Decimal::parse(text).map(|number| number.digits());
+        assert_eq!(digits("-0012.50e9"), Some(3));
     }
 
     #[test]

@@ -40,6 +40,7 @@ async fn a_backlog_teaches_what_the_records_say() {
     project_at(&projector(&feed, &[]), &backlog, 80_000).await;
     assert_eq!(learned(&feed, "PLACED").await, histogram(&[600], 80_000));
     assert_eq!(learned(&feed, "PAID").await, histogram(&[3600], 80_000));
+    assert_eq!(feed.forgotten_at(), Some(START + 80_000 + 180 * 86_400));
 }
 
 #[tokio::test(start_paused = true)]

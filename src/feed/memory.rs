@@ -39,6 +39,7 @@ struct State {
     replica: Option<Log>,
     dwells: BTreeMap<Status, Dwells>,
     learnings: usize,
+    forgotten_at: Option<u64>,
     vouched: BTreeSet<u64>,
     faults: VecDeque<Option<Fault>>,
 }
@@ -94,6 +95,11 @@ impl MemoryFeed {
     /// How often dwell times were added.
     pub fn learnings(&self) -> usize {
         self.state().learnings
+    }
+
+    /// When the dwell times that were added last are forgotten, in seconds since the Unix epoch.
+    pub fn forgotten_at(&self) -> Option<u64> {
+        self.state().forgotten_at
     }
 
     /// Deletes an entry, as the table's TTL does some time after it expired. [`Seq::ZERO`] is the order's tombstone.
@@ -320,9 +326,15 @@ impl Feed for MemoryFeed {
         self.call(|state| state.vouched.contains(&settings)).await
     }
 
-    async fn learn(&self, status: &Status, dwells: &Dwells, _: u64) -> Result<f64, FeedError> {
+    async fn learn(
+        &self,
+        status: &Status,
+        dwells: &Dwells,
+        expires_at: u64,
+    ) -> Result<f64, FeedError> {
         self.call(|state| {
             state.learnings += 1;
+            state.forgotten_at = Some(expires_at);
             let kept = state.dwells.entry(status.clone()).or_default();
             kept.merge(dwells);
             kept.total()
