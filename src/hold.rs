@@ -250,7 +250,7 @@ mod tests {
                 max_rest: s(longest),
                 ..policy(freshness)
             };
-            let found = policy.rest(&[Outlook::Unlearned(quiet)]);
+            let found = policy.rest(&[Forecast::Unlearned(quiet)]);
             let near = |found: f64, expected: f64| (found / expected - 1.0).abs() < 0.002;
             assert!(
                 near(found.0, rest) && near(found.1, changes),
@@ -273,7 +273,7 @@ mod tests {
             };
             let between_looks = look_millis as f64 / 1000.0;
             let looks = rest / between_looks * watched as f64;
-            let price = rest * SECOND + looks * LOOK - CHECK_IN;
+            let price = rest * SECOND + looks * POLL - CHECK_IN;
             // With one change expected: on average it comes in the middle of what a hold saves.
             let delay = (rest - between_looks) / 2.0;
             let worth = delay * CHECK_IN * 300.0 / (freshness * freshness);
