@@ -163,7 +163,47 @@ mod tests {
             assert_eq!(bucket(start(at) * 1.0001), at);
             assert_eq!(bucket(start(at + 1) * 0.9999), at);
         }
+        assert_eq!(bucket(1.0), 1);
         assert_eq!(bucket(f64::MAX), BUCKETS - 1);
+    }
+
+    #[test]
+    fn empty_buckets_are_not_filled() {
+        let mut dwells = Dwells::default();
+        dwells.add(Duration::from_secs(1), 2.0);
+        assert_eq!(dwells.filled().collect::<Vec<_>>(), [(1, 2.0)]);
+    }
+
+    /// Computed by another program.
+    #[test]
+    fn what_a_few_orders_say() {
+        let mut dwells = Dwells::default();
+        for (seconds, weight) in [(0.5, 1.0), (10.0, 3.0), (40.0, 1.0)] {
+            dwells.add(Duration::from_secs_f64(seconds), weight);
+        }
+        let hazard = dwells.hazard(2.0);
+        for (quiet, expected) in [
+            (0.2, 6.428_616e-2),
+            (3.0, 9.931_291e-3),
+            (10.0, 7.876_581e-2),
+            (15.0, 4.823_743e-2),
+            (20.0, 5.111_159e-3),
+            (40.0, 2.332_609e-2),
+            (100.0, 2.124_396e-3),
+            (1e4, 6.344_815e-5),
+            (1e9, 2.366_739e-6),
+        ] {
+            let found = hazard.at(quiet);
+            let error = (found / expected - 1.0).abs();
+            assert!(error < 1e-5, "{found} after {quiet} s");
+        }
+    }
+
+    #[test]
+    fn what_was_not_learned_falls_with_the_root_of_the_quiet_time() {
+        for (quiet, seconds) in [(0.0, 30.0), (60.0, 30.0), (240.0, 60.0), (6000.0, 300.0)] {
+            assert!((unlearned(quiet) * seconds - 1.0).abs() < 1e-9, "{quiet}");
+        }
     }
 
     #[test]

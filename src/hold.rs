@@ -235,6 +235,54 @@ mod tests {
         }
     }
 
+    /// The integral in steps of 10 ms, computed by another program.
+    #[test]
+    fn a_rest_is_the_integral_of_the_hazard_ahead() {
+        for (quiet, freshness, longest, rest, changes) in [
+            (0.0, 200.0, 10_000, 91.12, 2.9294),
+            (0.0, 1000.0, 10_000, 631.03, 10.9721),
+            (0.0, 1000.0, 300, 300.0, 6.9443),
+            (100.0, 3000.0, 100_000, 2780.28, 22.5502),
+            (300.0, 5.0, 60, 3.3484, 0.049_776),
+            (600.0, 0.2, 60, 1.0, 0.010_537),
+        ] {
+            let policy = Policy {
+                max_rest: s(longest),
+                ..policy(freshness)
+            };
+            let found = policy.rest(&[Forecast::Unlearned(quiet)]);
+            let near = |found: f64, expected: f64| (found / expected - 1.0).abs() < 0.002;
+            assert!(
+                near(found.0, rest) && near(found.1, changes),
+                "{found:?} after {quiet} s for {freshness} s"
+            );
+        }
+    }
+
+    #[test]
+    fn a_hold_pays_from_the_changes_on_that_are_worth_its_price() {
+        for (freshness, look_millis, watched, rest) in [
+            (1.0, 500, 1, 5.0),
+            (1.0, 500, 10, 20.0),
+            (3.0, 2000, 10, 20.0),
+            (0.5, 250, 3, 2.0),
+        ] {
+            let policy = Policy {
+                poll_interval: Duration::from_millis(look_millis),
+                ..policy(freshness)
+            };
+            let between_looks = look_millis as f64 / 1000.0;
+            let looks = rest / between_looks * watched as f64;
+            let price = rest * SECOND + looks * POLL - CHECK_IN;
+            // With one change expected: on average it comes in the middle of what a hold saves.
+            let delay = (rest - between_looks) / 2.0;
+            let worth = delay * CHECK_IN * 300.0 / (freshness * freshness);
+            let enough = price / worth;
+            assert!(policy.hold_pays(watched, rest, enough * 1.0005));
+            assert!(!policy.hold_pays(watched, rest, enough * 0.9995));
+        }
+    }
+
     #[test]
     fn the_shortest_rests_are_spread_too() {
         let hazard = memoryless(4.0);

@@ -125,8 +125,8 @@ impl Ord for Decimal {
             let points = self.point.cmp(&other.point);
             points.then_with(|| self.digits.cmp(&other.digits))
         };
+        // Two zeros have the same magnitude.
         sign(self).cmp(&sign(other)).then_with(|| match sign(self) {
-            0 => Ordering::Equal,
             1 => magnitude(),
             _ => magnitude().reverse(),
         })
@@ -173,6 +173,9 @@ mod tests {
             &json!(9_007_199_254_740_991_i64),
         );
         check("1E-130", &format!("0.{}1", "0".repeat(129)), &json!(1e-130));
+        check(&format!("{:0>400}", 1), "1", &json!(1));
+        let digits = |text| Decimal::parse(text).map(|number| number.digits());
+        assert_eq!(digits("-0012.50e9"), Some(3));
     }
 
     #[test]
@@ -218,6 +221,7 @@ mod tests {
         ] {
             assert_eq!(Decimal::parse(text), None, "{text:?}");
         }
+        assert_eq!(Decimal::parse(&format!("{:0>401}", 1)), None);
     }
 
     #[test]

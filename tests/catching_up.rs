@@ -208,6 +208,31 @@ async fn an_order_that_begins_with_a_burst_while_it_is_watched_is_caught_up_with
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_that_was_told_reset_is_not_told_again_if_the_order_begins_with_a_burst() {
+    let stage = Stage::new();
+    let mut page = stage.get(A, "3-9f2c").await;
+    page.until("ready").await;
+    history(&stage, "A", 120).await;
+    page.until("message").await;
+    while page.chunk().await.unwrap() != ":\n" {}
+    let events = support::parse(page.bytes());
+    assert_eq!(outline(&events)[..3], ["hello", "reset", "ready"]);
+    assert_eq!(outline(&events)[3..], statuses(21, 120));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_latest_page_is_one_reading() {
+    let stage = Stage::new();
+    history(&stage, "A", 120).await;
+    stage.feed.inject([None, Some(Fault::Throttled)]);
+    let mut page = stage.get(A, "").await;
+    let events = page.until("ready").await;
+    assert_eq!(outline(&events).len(), 103);
+    // A second reading would have taken the fault.
+    assert!(stage.feed.newest(&order("A")).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
 async fn ten_orders_are_read_side_by_side() {
     let stage = with(&[("HEARTBEAT", "1s")]);
     let ids: Vec<_> = ('A'..='J').map(String::from).collect();

@@ -11,7 +11,7 @@ use order_status_stream::feed::Feed;
 use order_status_stream::feed::memory::MemoryFeed;
 use order_status_stream::order::Status;
 use records::{START, insert, modify, project_at, projector, record, written};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A histogram of these dwell times in seconds, as learned so many seconds after the start.
 fn histogram(dwells: &[u64], seconds: u64) -> Dwells {
@@ -40,6 +40,7 @@ async fn a_backlog_teaches_what_the_records_say() {
     project_at(&projector(&feed, &[]), &backlog, 80_000).await;
     assert_eq!(learned(&feed, "PLACED").await, histogram(&[600], 80_000));
     assert_eq!(learned(&feed, "PAID").await, histogram(&[3600], 80_000));
+    assert_eq!(feed.forgotten_at(), Some(START + 80_000 + 180 * 86_400));
 }
 
 #[tokio::test(start_paused = true)]
@@ -106,6 +107,44 @@ async fn a_change_after_a_touch_is_where_learning_begins() {
     project_at(&projector(&feed, &[]), &records, 800).await;
     assert_eq!(learned(&feed, "PLACED").await, Dwells::default());
     assert_eq!(learned(&feed, "PAID").await, histogram(&[100], 800));
+}
+
+/// The state may be older than the first record of a source that shows it.
+#[tokio::test(start_paused = true)]
+async fn when_a_state_began_is_unknown_after_a_switch_of_the_source() {
+    for switch in [
+        record("Copy", "A", 600, "PAID"),
+        insert("Copy", "A", 600, "PAID"),
+    ] {
+        let feed = MemoryFeed::default();
+        let records = [
+            insert("Orders", "A", 10, "PLACED"),
+            switch,
+            record("Copy", "A", 700, "SHIPPED"),
+        ];
+        project_at(&projector(&feed, &[]), &records, 800).await;
+        assert_eq!(feed.entries().len(), 3);
+        assert_eq!(feed.learned().await.unwrap().len(), 0);
+    }
+}
+
+/// The old image of a record shows that another state ended.
+#[tokio::test(start_paused = true)]
+async fn learning_begins_with_the_first_change_that_is_known_of_an_order() {
+    let public = |mut record: Value| {
+        record["dynamodb"]["OldImage"]["eta"] = json!({ "S": "soon" });
+        record
+    };
+    let changes = [
+        modify("Orders", "A", 10, "PLACED", "PAID"),
+        public(modify("Orders", "A", 10, "PAID", "PAID")),
+    ];
+    for change in changes {
+        let feed = MemoryFeed::default();
+        let records = [change, record("Orders", "A", 600, "SHIPPED")];
+        project_at(&projector(&feed, &[]), &records, 800).await;
+        assert_eq!(learned(&feed, "PAID").await, histogram(&[590], 800));
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -65,6 +65,54 @@ async fn delivered() -> MemoryFeed {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_tombstone_of_a_short_history_lasts_as_long_as_any() {
+    let feed = MemoryFeed::default();
+    let records = [
+        insert("Orders", "A", 1, "DELIVERED"),
+        record("Orders", "B", 2, "PAID"),
+        record("Copy", "B", 3, "DELIVERED"),
+    ];
+    assert_eq!(project_at(&projector(&feed, &[]), &records, 5).await, NONE);
+    let expiry = START + 5 + 430 * DAY;
+    for tombstone in feed.tombstones() {
+        assert_eq!(tombstone.expires_at, Some(expiry), "{}", tombstone.order);
+    }
+    assert_eq!(feed.tombstones().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_comes_again_costs_one_reading() {
+    let feed = MemoryFeed::default();
+    let records = [1, 2, 3].map(|n| record("Orders", "A", n, &format!("STATUS {n}")));
+    let projector = projector(&feed, &[]);
+    assert_eq!(project(&projector, &records).await, NONE);
+    // A second call would fail.
+    feed.inject([None, Some(Fault::Throttled)]);
+    assert_eq!(project(&projector, &records[1..2]).await, NONE);
+}
+
+/// It says which records were seen.
+#[tokio::test(start_paused = true)]
+async fn the_newest_entry_of_a_former_life_stays_until_the_new_one_is_there() {
+    let feed = MemoryFeed::default();
+    let former = [
+        insert("Orders", "A", 1, "PLACED"),
+        record("Orders", "A", 2, "PAID"),
+    ];
+    let projector = projector(&feed, &[]);
+    assert_eq!(project_at(&projector, &former, 5).await, NONE);
+    // `newest`, `read`, `expire` of the first entry, `put`.
+    feed.inject([None, None, None, Some(Fault::AnswerLost)]);
+    let next = insert("Orders", "A", 10, "PLACED");
+    assert_eq!(project_at(&projector, &[next], 15).await.len(), 1);
+    let expiries: Vec<_> = log(&feed, "A")
+        .iter()
+        .map(|entry| entry.expires_at)
+        .collect();
+    assert_eq!(expiries, [Some(START + 15), None, None]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_finished_order_is_known_after_its_history_is_gone() {
     let feed = delivered().await;
     let seen = log(&feed, "A")[1].mark();
@@ -539,6 +587,22 @@ async fn touching_an_order_makes_changed_terminal_statuses_good() {
     assert!(!newest.terminal && newest.expires_at.is_none());
     let reading = reading(&feed, 31 * DAY).await;
     assert!(!reading.newest().unwrap().terminal);
+}
+
+/// A replay of the stream is a touch too.
+#[tokio::test(start_paused = true)]
+async fn the_same_record_makes_changed_terminal_statuses_good() {
+    let feed = MemoryFeed::default();
+    let records = [
+        insert("Orders", "A", 1, "PLACED"),
+        record("Orders", "A", 2, "COLLECTED"),
+    ];
+    project(&projector(&feed, &[]), &records).await;
+    let changed = [("TERMINAL_STATUSES", "COLLECTED")];
+    project(&projector(&feed, &changed), &records).await;
+    assert_eq!(statuses(&feed, "A"), ["PLACED", "COLLECTED"]);
+    assert!(log(&feed, "A")[1].terminal);
+    assert_eq!(outline(&feed.tombstones()), [(2, "COLLECTED")]);
 }
 
 #[tokio::test(start_paused = true)]

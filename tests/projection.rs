@@ -157,6 +157,24 @@ async fn a_removal_by_time_to_live_is_no_change() {
     );
 }
 
+/// DynamoDB names the service that deletes. Whoever else deletes an item ends its order.
+#[tokio::test(start_paused = true)]
+async fn a_removal_by_another_identity_ends_the_order() {
+    for (member, other) in [
+        ("type", "Root"),
+        ("principalId", "replication.dynamodb.amazonaws.com"),
+    ] {
+        let feed = MemoryFeed::default();
+        let mut removal = event("stream-remove-ttl");
+        removal["Records"][0]["userIdentity"][member] = json!(other);
+        assert_eq!(
+            project(&projector(&feed), &removal).await,
+            [] as [String; 0]
+        );
+        assert_eq!(feed.entries().len(), 1, "{other}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn no_removal_is_a_change_where_they_are_ignored() {
     let settings = settings(&[("ON_REMOVE", "ignore")]);

@@ -126,13 +126,31 @@ async fn dwell_times_that_cannot_be_read_are_none_and_nobody_waits_for_them() {
     }
 }
 
+/// It found nothing out.
+#[tokio::test(start_paused = true)]
+async fn a_check_in_that_failed_is_not_counted() {
+    let stage = Stage::new();
+    let mut page = stage.get(A, "").await;
+    page.until("ready").await;
+    stage.feed.inject([Some(Fault::Throttled)]);
+    let events = page.finish().await;
+    assert_eq!(outline(&events), ["hello", "ready", "rest"]);
+    assert_eq!(events[2].id, "0");
+    // The window ends before the feed has said anything.
+    stage.feed.inject(vec![Some(Fault::Hangs); 100]);
+    let events = stage.get(A, "").await.finish().await;
+    assert_eq!(outline(&events), ["hello", "rest"]);
+    assert_eq!(events[1].id, "0");
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_order_without_entries_is_held_for_on_the_first_visit_and_rested_after() {
     let stage = stage();
     let (events, held) = watch(&stage, "").await;
     assert_eq!(outline(&events), ["hello", "ready", "rest"]);
+    // A look comes each half second.
     assert!(
-        (Duration::from_secs(5)..Duration::from_secs(6)).contains(&held),
+        (Duration::from_secs(5)..Duration::from_millis(5400)).contains(&held),
         "{held:?}"
     );
     assert_eq!(

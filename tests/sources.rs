@@ -45,6 +45,17 @@ async fn a_replica_takes_over_although_its_stream_is_older() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_order_that_goes_on_gets_no_tombstone_from_another_source() {
+    let feed = after(&[
+        &[record("Zurich", "A", 1, "PAID")],
+        &[record("Dublin", "A", 2, "PAID")],
+    ])
+    .await;
+    assert_eq!(feed.entries()[0].sources.len(), 2);
+    assert_eq!(feed.tombstones(), []);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stream_that_counts_anew_takes_over() {
     let fresh = written(record("New", "A", 1, "SHIPPED"), 902);
     let feed = after(&[&[record("Old", "A", 900, "PAID")], &[fresh]]).await;

@@ -178,4 +178,15 @@ mod tests {
         assert!(two.newly_broken(Some(&one)).is_some());
         assert_eq!(none.newly_broken(Some(&one)), None);
     }
+
+    #[test]
+    fn a_key_for_another_purpose_is_no_news() {
+        let good = json!({ "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" });
+        let (mut encrypts, mut of_other_curve) = (good.clone(), good.clone());
+        encrypts["use"] = json!("enc");
+        of_other_curve["crv"] = json!("X25519");
+        let keys = json!({ "keys": [encrypts, of_other_curve, good] });
+        let set = KeySet::parse(keys.to_string().as_bytes()).expect("one good key");
+        assert_eq!(set.newly_broken(None), None);
+    }
 }

@@ -263,3 +263,46 @@ fn is_of_source(current: Option<&SourceRecord>, change: &Change) -> bool {
 pub(super) fn expiry(clock: &Clock, retention: Duration) -> u64 {
     (clock.epoch() + retention).as_secs()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// Each member costs storage, and each write of 1 KB more a unit.
+    #[test]
+    fn what_an_entry_does_not_have_is_not_stored() {
+        let position = Position::new("arn", "1").expect("digits");
+        let stored = json!({
+            "order": "A",
+            "seq": 1,
+            "status": "PAID",
+            "view": {},
+            "at": "2026-11-22T17:40:00.123Z",
+            "appendedAt": 1,
+            "position": position,
+            "terminal": false,
+        });
+        let entry: Entry = serde_json::from_value(stored.clone()).expect("an entry");
+        assert_eq!(serde_json::to_value(entry).ok(), Some(stored));
+    }
+
+    #[test]
+    fn a_state_stands_since_its_record_was_written() {
+        let entry = |recorded_at: Option<u64>| -> Option<Entry> {
+            let entry = json!({
+                "order": "A",
+                "seq": 1,
+                "status": "PAID",
+                "at": "2026-11-22T17:40:00.123Z",
+                "appendedAt": 9000,
+                "recordedAt": recorded_at,
+                "position": Value::String("arn/1".to_owned()),
+            });
+            serde_json::from_value(entry).ok()
+        };
+        assert_eq!(entry(Some(7000)).map(|entry| entry.since()), Some(7000));
+        assert_eq!(entry(None).map(|entry| entry.since()), Some(9000));
+    }
+}

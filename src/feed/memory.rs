@@ -30,6 +30,7 @@ struct State {
     replica: Option<Log>,
     dwells: BTreeMap<Status, Dwells>,
     learnings: usize,
+    forgotten_at: Option<u64>,
     confirmed_settings: BTreeSet<u64>,
     faults: VecDeque<Option<Fault>>,
 }
@@ -85,6 +86,11 @@ impl MemoryFeed {
     /// How many times dwell times were added.
     pub fn learnings(&self) -> usize {
         self.state().learnings
+    }
+
+    /// When the dwell times that were added last are forgotten, in seconds since the Unix epoch.
+    pub fn forgotten_at(&self) -> Option<u64> {
+        self.state().forgotten_at
     }
 
     /// Deletes an entry, as the table's TTL does some time after the expiry. [`Seq::ZERO`] deletes the order's tombstone.
@@ -260,9 +266,15 @@ impl Feed for MemoryFeed {
             .await
     }
 
-    async fn learn(&self, status: &Status, dwells: &Dwells, _: u64) -> Result<f64, FeedError> {
+    async fn learn(
+        &self,
+        status: &Status,
+        dwells: &Dwells,
+        expires_at: u64,
+    ) -> Result<f64, FeedError> {
         self.call(|state| {
             state.learnings += 1;
+            state.forgotten_at = Some(expires_at);
             let kept = state.dwells.entry(status.clone()).or_default();
             kept.merge(dwells);
             kept.total()

@@ -1,7 +1,5 @@
 //! Which entries of a log a client is shown, and whether it can continue at its cursor. Pure.
 
-use std::fmt;
-
 use serde::Serialize;
 
 use super::Entry;
@@ -22,15 +20,6 @@ pub enum Discontinuity {
     Trimmed,
     /// The entry that the client saw last is not in this log.
     UnknownCursor,
-}
-
-impl fmt::Display for Discontinuity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Trimmed => "trimmed",
-            Self::UnknownCursor => "unknown-cursor",
-        })
-    }
 }
 
 impl Reading {

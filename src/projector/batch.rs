@@ -92,3 +92,24 @@ pub(super) fn settings_hash(source: &str, rules: &Rules) -> u64 {
     let bytes = hash.iter().take(6);
     bytes.fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::change::OnRemove;
+
+    /// Computed by another program. The feed remembers the number, so it must not change with the code.
+    #[test]
+    fn a_fingerprint_is_the_head_of_a_sha256() {
+        let rules = Rules {
+            order_id_attribute: "orderId".to_owned(),
+            status_attribute: "status".to_owned(),
+            updated_at_attribute: "updatedAt".to_owned(),
+            public_attributes: BTreeSet::new(),
+            terminal_statuses: BTreeSet::new(),
+            on_remove: OnRemove::End,
+        };
+        let source = "arn:aws:dynamodb:eu-west-1:1:table/Orders/stream/a";
+        assert_eq!(fingerprint(source, &rules), 0xa400_10ec_8b10);
+    }
+}

@@ -78,3 +78,65 @@ impl HazardCache {
         state.hazards.clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feed::memory::{Fault, MemoryFeed};
+
+    /// 2026-11-22T17:40:00Z
+    const NOW: u64 = 1_795_369_200;
+
+    fn clock(seconds: u64) -> Clock {
+        Clock::starting_at(Duration::from_secs(NOW + seconds))
+    }
+
+    async fn feed() -> MemoryFeed {
+        let feed = MemoryFeed::default();
+        let mut dwells = Dwells::default();
+        dwells.add(Duration::from_secs(600), weight(NOW));
+        let paid = Status::new("PAID").expect("a status");
+        feed.learn(&paid, &dwells, u64::MAX).await.expect("learned");
+        feed
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_session_reads_and_the_others_go_on_with_what_there_is() {
+        let cache = HazardCache::default();
+        assert_eq!(cache.known(&clock(0)), None);
+        assert_eq!(cache.known(&clock(0)), Some(Hazards::default()));
+        assert_eq!(cache.known(&clock(59)), Some(Hazards::default()));
+        // The one that was to read is gone.
+        assert_eq!(cache.known(&clock(60)), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn they_are_read_again_after_ten_minutes() {
+        let (cache, feed) = (HazardCache::default(), feed().await);
+        let read = cache.clone().read(feed, clock(0)).await;
+        assert_eq!(read.len(), 1);
+        assert_eq!(cache.known(&clock(599)), Some(read));
+        assert_eq!(cache.known(&clock(600)), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_there_are_none_they_are_read_again_after_a_minute() {
+        let cache = HazardCache::default();
+        let read = cache.clone().read(MemoryFeed::default(), clock(0)).await;
+        assert_eq!(read.len(), 0);
+        assert_eq!(cache.known(&clock(59)), Some(read));
+        assert_eq!(cache.known(&clock(60)), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_known_outlives_a_reading_that_fails() {
+        let (cache, feed) = (HazardCache::default(), feed().await);
+        let known = cache.clone().read(feed.clone(), clock(0)).await;
+        assert_eq!(known.len(), 1);
+        for fault in [Fault::Throttled, Fault::Hangs] {
+            feed.inject([Some(fault)]);
+            let read = cache.clone().read(feed.clone(), clock(700)).await;
+            assert_eq!(read, known, "{fault:?}");
+        }
+    }
+}
