@@ -443,7 +443,7 @@ test("the URL of the request, and the limits of the number of orders", async (t)
   assert.equal(await requestUrl("/stream//?", ["A"]), "https://shop.example/stream/orders/events?order=A");
   assert.equal(await requestUrl("https://s.example?order=B&orderly=1", ["A"]), "https://s.example/orders/events?orderly=1&order=A", "orders in the page's query are replaced");
   assert.equal(await requestUrl("https://s.example", [7, "7", 7n, -0, Number.MAX_SAFE_INTEGER]), "https://s.example/orders/events?order=7&order=0&order=9007199254740991");
-  assert.throws(() => watchOrders("/", []), new RangeError("1 to 10 orders can be watched at once, 0 were named"));
+  assert.throws(() => watchOrders("/", []), new RangeError("1 to 10 orders can be watched at once, not 0"));
   assert.throws(() => watchOrders("/", "abcdefghijk"), RangeError);
 });
 
