@@ -79,7 +79,7 @@ export function showOrder(order, animated) {
 
 /** The colour of a status: for an order on its way, a delivered one, or any other. */
 function tone(status) {
-  return status === "DELIVERED" ? "there" : USUAL_SEQUENCE.includes(status) ? "moving" : "";
+  return status === "DELIVERED" ? "delivered" : USUAL_SEQUENCE.includes(status) ? "moving" : "";
 }
 
 /** Updates the part of an order that changes with time. */
