@@ -1,12 +1,12 @@
-/** The demo page: which order is watched, the shop's buttons, and what joins the two. */
+/** The demo page: it watches one order, and sends the shop's buttons to the shop. */
 
 import { $, setText } from "./dom.js";
 import { watchOrders } from "./order-stream.js";
-import { label, meaning, say, showConnection, showOrder, showRecent, showSince } from "./view.js";
+import { announce, label, meaning, showConnection, showOrder, showRecent, showSince } from "./view.js";
 import { showCurl, showFrame, startWire } from "./wire.js";
 
-const RECENT = 8;
-const SHOP_LOOK = 5_000;
+const RECENT_ORDERS = 8;
+const SHOP_POLL_INTERVAL = 5_000;
 
 /** @type {string} */
 let streamUrl;
@@ -16,17 +16,17 @@ let order;
 let connection;
 /** @type {import("./order-stream.js").OrderStream | undefined} */
 let watching;
-/** @type {{orderId: string, status: string}[] | undefined} not known before the shop's first answer */
+/** @type {{orderId: string, status: string}[] | undefined} undefined before the shop's first answer */
 let recent;
-let working = false;
-/** @type {"silent" | "refused" | undefined} */
-let trouble;
+let isRequesting = false;
+/** @type {"no answer" | "refused" | undefined} */
+let shopError;
 
 function orderInUrl() {
   return new URLSearchParams(location.search).get("order") || undefined;
 }
 
-/** Shows the order that the page's address names. */
+/** Shows the order that the page's URL names. */
 function show() {
   const id = orderInUrl();
   watching?.close();
@@ -48,9 +48,9 @@ function start() {
   });
   watching.on("change", (change) => {
     order.changes.push(change);
-    if (!order.caughtUp) return; // a replay is shown whole, at its `ready`
+    if (!order.caughtUp) return; // a replay is shown at once, at its `ready`
     render(true);
-    announce();
+    announceOrder();
     refresh();
   });
   watching.on("reset", () => Object.assign(order, { changes: [], caughtUp: false }));
@@ -58,19 +58,19 @@ function start() {
     order.caughtUp = true;
     order.finished = true;
     render(false);
-    say(`Order ${order.id} is finished.`);
+    announce(`Order ${order.id} is finished.`);
   });
-  watching.on("state", connected);
+  watching.on("state", updateConnection);
 }
 
 function ready() {
   const first = !order.caughtUp;
   order.caughtUp = true;
   render(false);
-  if (first) announce();
+  if (first) announceOrder();
 }
 
-/** A token from the page's own server, which gives one to whoever asks: it is a demo. */
+/** A token from the page's own server. It gives one to everybody, because it is a demo. */
 async function token() {
   const { id } = order;
   const token = (await ask("GET", `/token?orders=${encodeURIComponent(id)}`))?.token;
@@ -80,16 +80,16 @@ async function token() {
 }
 
 /** @param {{state: import("./order-stream.js").State, reason?: string, retryAt?: number}} now */
-function connected(now) {
+function updateConnection(now) {
   const before = connection;
   connection = { ...now, tries: now.state === "stale" ? before.tries + 1 : 0 };
   if (now.reason) showFrame({ event: now.state, id: "", data: now.reason });
   else if (document.hidden) showFrame({ event: "closed", id: "", data: "the page is hidden" });
-  // A replay that bad weather cut short is better than nothing until the next `ready`.
+  // If an error cut a replay short, the page shows its part until the next `ready`.
   if (now.state === "stale" && order.changes.length > 0) render(false);
-  if (now.state === "denied") say("The stream refused to open.");
-  if (before.state === "live" && now.state === "stale") say("Connection lost. Trying again.");
-  // A page that is shown again is connected within milliseconds: waiting spares the eye the states in between.
+  if (now.state === "denied") announce("The stream refused to open.");
+  if (before.state === "live" && now.state === "stale") announce("Connection lost. Trying again.");
+  // A page that is shown again is connected within milliseconds. The delay hides the states in between.
   clearTimeout(pillTimer);
   pillTimer = setTimeout(showPill, 150);
 }
@@ -99,87 +99,88 @@ function showPill() {
   showConnection(connection, streamUrl);
 }
 
-function announce() {
+function announceOrder() {
   const [before, now] = [undefined, undefined, ...order.changes].slice(-2);
-  if (!now) say(`Order ${order.id}: no change yet.`);
-  else if (order.caughtUp && before?.status === now.status) say(`Order ${order.id}: its details changed.`);
-  else say(`Order ${order.id}: ${label(now.status)}. ${meaning(now.status)}`);
+  if (!now) announce(`Order ${order.id}: no change yet.`);
+  else if (order.caughtUp && before?.status === now.status) announce(`Order ${order.id}: its details changed.`);
+  else announce(`Order ${order.id}: ${label(now.status)}. ${meaning(now.status)}`);
 }
 
-/** @param {boolean} moves */
-function render(moves) {
-  showOrder(order, moves);
+/** @param {boolean} animated */
+function render(animated) {
+  showOrder(order, animated);
   showPill();
   if (recent) showRecent(recent, order?.id);
   const open = order && !order.finished;
-  // Not `disabled`: a button that is disabled under the keyboard's focus drops it.
+  // Not `disabled`, because a button with the keyboard's focus loses it when it is disabled.
   for (const id of ["advance", "cancel"]) $(id).setAttribute("aria-disabled", String(!open));
   $("place").classList.toggle("main", !open);
   $("advance").classList.toggle("main", Boolean(open));
 }
 
-/** A request to the shop; resolves to nothing, and says so on the page, where it does not answer. */
+/** Sends a request to the shop. If it fails, shows that on the page and resolves to undefined. */
 async function ask(method, path) {
   try {
     const response = await fetch(path, { method, headers: { accept: "application/json" } });
     if (response.status === 409) return { finished: true };
     if (!response.ok) throw new Error(`The shop answered ${method} ${path} with ${response.status}.`);
     const answer = await response.json();
-    // A background look that went well does not take away what a button's press was answered.
-    if (method === "POST" || trouble === "silent") $("shop-trouble").hidden = true;
+    // A successful poll in the background does not remove an error that a button caused.
+    if (method === "POST" || shopError === "no answer") $("shop-trouble").hidden = true;
     return answer;
   } catch (error) {
-    const silent = error instanceof TypeError;
-    trouble = silent ? "silent" : "refused";
-    setText($("shop-trouble-title"), silent ? "The shop does not answer" : "The shop could not do that");
-    setText($("shop-trouble-text"), silent ? "Start it with “make run”. This page looks again every few seconds." : error.message);
+    const noAnswer = error instanceof TypeError;
+    shopError = noAnswer ? "no answer" : "refused";
+    setText($("shop-trouble-title"), noAnswer ? "The shop does not answer" : "The shop could not do that");
+    const advice = "Start it with “make run”. This page tries again every few seconds.";
+    setText($("shop-trouble-text"), noAnswer ? advice : error.message);
     $("shop-trouble").hidden = false;
   }
 }
 
-/** What the stream does not tell: where it is, and the shop's other orders. */
+/** Fetches what the stream does not send: the stream's URL, and the shop's other orders. */
 async function refresh() {
   streamUrl ??= (await ask("GET", "/config.json"))?.streamUrl;
   if (!streamUrl) return;
   start();
   const answer = await ask("GET", "/orders");
   if (!answer) return;
-  recent = answer.orders.slice(0, RECENT);
+  recent = answer.orders.slice(0, RECENT_ORDERS);
   showRecent(recent, order?.id);
 }
 
-/** One press, one request: a second one while the first is under way does nothing. */
-function press(id, action) {
+/** Runs `action` when the button is pressed. While a request is pending, further presses do nothing. */
+function onPress(id, action) {
   $(id).addEventListener("click", async () => {
-    if (working || $(id).getAttribute("aria-disabled") === "true") return;
-    working = true;
+    if (isRequesting || $(id).getAttribute("aria-disabled") === "true") return;
+    isRequesting = true;
     $(id).setAttribute("aria-busy", "true");
     try {
       await action();
     } finally {
-      working = false;
+      isRequesting = false;
       $(id).removeAttribute("aria-busy");
     }
     refresh();
   });
 }
 
-async function move(action) {
+async function changeOrder(action) {
   const { id } = order;
   const answer = await ask("POST", `/orders/${encodeURIComponent(id)}/${action}`);
   if (answer?.finished && order?.id === id) {
     order.finished = true;
     render(false);
-    say(`Order ${id} is finished.`);
+    announce(`Order ${id} is finished.`);
   }
 }
 
-press("place", async () => {
+onPress("place", async () => {
   const placed = await ask("POST", "/orders");
   if (placed?.orderId) go(`?order=${encodeURIComponent(placed.orderId)}`);
 });
-press("advance", () => move("advance"));
-press("cancel", () => move("cancel"));
+onPress("advance", () => changeOrder("advance"));
+onPress("cancel", () => changeOrder("cancel"));
 $("shop-again").addEventListener("click", refresh);
 $("stream-again").addEventListener("click", show);
 
@@ -192,7 +193,7 @@ function go(url) {
 addEventListener("popstate", show);
 document.addEventListener("click", (event) => {
   const link = event.target.closest?.("a[href^='?'], .name a");
-  // A click that asks for a new tab or window stays the browser's.
+  // The browser itself handles a click that opens a new tab or window.
   if (!link || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
   event.preventDefault();
   go(link.getAttribute("href"));
@@ -202,7 +203,7 @@ setInterval(() => {
   showSince(order);
   showPill();
 }, 1_000);
-setInterval(() => document.hidden || refresh(), SHOP_LOOK);
+setInterval(() => document.hidden || refresh(), SHOP_POLL_INTERVAL);
 
 show();
 refresh();

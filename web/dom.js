@@ -1,8 +1,8 @@
-/** Small helpers for elements and for times in words; they know nothing of orders. */
+/** Small helpers for elements and for times in words. They do not know orders. */
 
 export const $ = (id) => document.getElementById(id);
 
-/** Makes `items` the children of `list` and moves only what must move: an element that is moved loses its focus. */
+/** Makes `items` the children of `list`. Moves as few elements as possible, because an element that is moved loses its focus. */
 export function arrange(list, items) {
   const kept = new Set(items);
   for (const child of [...list.children]) if (!kept.has(child)) child.remove();
@@ -13,7 +13,7 @@ export function arrange(list, items) {
   }
 }
 
-/** @returns whether the text is another than before */
+/** @returns whether the text has changed */
 export function setText(node, text) {
   if (node.textContent === text) return false;
   node.textContent = text;
@@ -39,16 +39,16 @@ export function showIcon(svg, name) {
   if (use.getAttribute("href") !== href) use.setAttribute("href", href);
 }
 
-/** Runs the animation of a class, from its start. */
+/** Restarts the animation of a class. */
 export function replay(node, name) {
   node.classList.remove(name);
-  void node.offsetWidth; // without a layout in between, nothing was removed
+  void node.offsetWidth; // forces a layout: without it the browser does not notice the removal
   node.classList.add(name);
 }
 
 const units = { short: {}, long: {} };
 
-/** How long: 12 s, 4 min; or in long: 12 seconds, 4 minutes. */
+/** A duration in words: `short` 12 s, 4 min; `long` 12 seconds, 4 minutes. */
 export function span(ms, unitDisplay) {
   const seconds = Math.max(0, Math.round(ms / 1_000));
   const [amount, unit] =
@@ -66,7 +66,7 @@ export function span(ms, unitDisplay) {
 const hours = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
 const days = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric", month: "short" });
 
-/** The time of day, with the day where that is not today; what is no date is shown as it is. */
+/** The time of day, with the date if it is not today. A text that is not a date is returned unchanged. */
 export function clock(at) {
   const date = new Date(at);
   if (Number.isNaN(date.getTime())) return String(at);

@@ -1,41 +1,36 @@
-/** An order's public view after a change. */
+/** What customers may see of an order after a change. */
 export interface Change {
   readonly orderId: string;
-  /** 1, 2, 3 … for each order. Where history was trimmed, it begins later. */
+  /** 1, 2, 3 … for each order. It begins later if history was trimmed. */
   readonly seq: number;
   readonly status: string;
   readonly previous: string | null;
-  /** When it changed, RFC 3339. */
+  /** The time of the change, RFC 3339. */
   readonly at: string;
-  /** The further attributes that customers may see. */
+  /** Other attributes that customers may see. */
   readonly attributes: Readonly<Record<string, unknown>>;
 }
 
 /**
- * - `connecting`: not current yet, and nothing went wrong; so too while the page is hidden.
- * - `live`: as fresh as the server promises. It stays so between two check-ins.
- * - `stale`: what is shown may be old; the stream is opened again by itself. The reason is an error,
- *   or the server asked for a long rest.
- * - `denied`: the server will not show these orders, now or later. Final. What a firewall, a proxy or
- *   a captive portal answers in the server's place is `stale`.
- * - `ended`: nothing more is expected of any of the orders. Final.
+ * - `connecting`: not up to date yet, and no error. Also the state of a hidden page.
+ * - `live`: as fresh as the server promises, also between two check-ins.
+ * - `stale`: the page may show old data. The client opens the stream again. The cause is an error, or
+ *   the server asked for a long rest.
+ * - `denied`: the server refuses to show these orders. Final. If a firewall, a proxy or a captive
+ *   portal answers instead of the server, the state is `stale`.
+ * - `ended`: no order is expected to change any more. Final.
  */
 export type State = "connecting" | "live" | "stale" | "denied" | "ended";
 
-/**
- * The orders as they are known: what the server answers to `Accept: application/json`, and how
- * current it is.
- */
+/** The known orders, in the form of the server's answer to `Accept: application/json`, and the state. */
 export interface Snapshot {
   readonly state: State;
   readonly cursor: string;
-  /**
-   * The newest change of each order of which there is one, in the order in which they were named.
-   */
+  /** The newest change of each order that has one, in the sequence in which you named them. */
   readonly orders: readonly Change[];
 }
 
-/** A frame of the stream, as it came. */
+/** A frame of the stream, unchanged. */
 export interface Frame {
   readonly event: string;
   readonly data: string;
@@ -43,89 +38,91 @@ export interface Frame {
 }
 
 export interface Events {
-  /** Each change, once, in order. */
+  /** Each change, once and in order. */
   change: Change;
   /**
-   * History is not continuous: forget these orders, what the server shows of them follows. It can be
-   * the first event of all, if the server shows a new visitor the latest changes only.
+   * History is not continuous. Forget the changes of these orders, because a replay follows. It can
+   * be the first event, because a new visitor gets the latest changes only.
    */
   reset: { readonly orders: readonly string[]; readonly reason: string };
-  /** Nothing more is expected: the last change of each order. */
+  /** No more changes are expected. `orders` has the last change of each order. */
   end: { readonly orders: readonly Change[] };
   /**
-   * `reason`: of `stale` and `denied`, for developers. `unavailable` means that the server cannot
-   * read its data for now, `rest` that it asked for a rest of more than 66 s (its default is 60 s at
-   * most, and a tenth at random) or ended the response before it had caught up. `retryAt`: of the
-   * next attempt, in milliseconds since 1970.
+   * `reason`: the reason for `stale` or `denied`, for developers. `unavailable`: the server cannot
+   * read its data at the moment. `rest`: the server asked for a rest of more than 66 s (by default
+   * it rests for at most 60 s, and a tenth more or less), or ended the response before `ready`.
+   * `retryAt`: the time of the next attempt, in milliseconds since 1970.
    */
   state: { readonly state: State; readonly reason?: string; readonly retryAt?: number };
-  /** Each frame, before what comes of it: for the curious. */
+  /** Each frame, before the events that it causes. For debugging. */
   frame: Frame;
 }
 
 export interface Options {
   /**
-   * Gives the token to open the stream with, or nothing where there is none to send (a cookie does
-   * the same, say). Asked at the start, at the first check-in within half a minute of a JWT's `exp`,
-   * and, with the token that the server no longer takes, once that has expired or was refused. A
-   * second refusal in a row is `denied`; after any other failure it is the first one again. If the
-   * function rejects, it is asked again later. While it has not answered it is not asked again, for
-   * two heartbeats.
+   * Returns the token for the stream, or `undefined` to send none (if a cookie is used, for example).
+   * The client calls it at the start, at the first check-in within 30 s of a JWT's `exp`, and after
+   * the server refused the token or ended it with `expired`: then `rejected` is that token.
    *
-   * `exp` counts from `iat` if the token has both. If it has no `iat`, this machine's clock has to
-   * do; if that makes one new token after another look old, only the server's word counts.
+   * If the server refuses two tokens in a row, the state is `denied`. Any other failure in between
+   * resets the count. If the function rejects, it is called again later. While a call is pending,
+   * there is no second call for two heartbeats.
+   *
+   * If a token has `iat` and `exp`, its lifetime is the time between them. Without `iat`, `exp` is
+   * compared with this machine's clock. If two new tokens in a row look expired by it, the clock is
+   * ignored, and only the server decides.
    */
   token?(request: { readonly rejected: string | undefined }): string | undefined | Promise<string | undefined>;
   /**
-   * Of the requests, as `fetch` takes it; `same-origin` by default. `include` sends cookies to another
+   * The option `credentials` of `fetch`; `same-origin` by default. `include` sends cookies to another
    * origin, which must allow that.
    */
   credentials?: RequestCredentials;
   /**
-   * Where to begin, with the same orders in the same sequence. The server's JSON answer holds both
-   * this and `orders`.
+   * The cursor at which to begin. It needs the same orders in the same sequence. The server's JSON
+   * answer contains both `cursor` and `orders`.
    */
   cursor?: string;
-  /** What is known at the cursor. */
+  /** The newest changes at the cursor. */
   orders?: readonly Change[];
   /**
-   * The server's `HEARTBEAT`, in milliseconds; 15000 by default. After two that were missed the
-   * stream is opened again.
+   * The server's `HEARTBEAT` in milliseconds; 15000 by default. After two missed heartbeats, the
+   * client opens the stream again.
    */
   heartbeat?: number;
-  /** Closes the stream. Nothing listens to it once the stream is closed, ended or denied. */
+  /** Closes the stream. The client removes its listener once the stream is closed, ended or denied. */
   signal?: AbortSignal;
 }
 
 export interface OrderStream {
   readonly state: State;
-  /** The id of the last frame: with it, another watch goes on from here. */
+  /** The id of the last frame. Another watch can continue from it. */
   readonly cursor: string;
-  /** The newest published change of an order: the same object until there is a newer one. */
+  /** The newest published change of an order. It is the same object until there is a newer one. */
   get(orderId: OrderId): Change | undefined;
-  /** The same object until something in it changes. A replay is published as a whole. */
+  /** The current snapshot. It is the same object until something in it changes. A replay is published as a whole. */
   getSnapshot(): Snapshot;
   /**
-   * Calls `render` whenever the snapshot is another. Returns how to stop. Both fit React's
-   * `useSyncExternalStore`.
+   * Calls `render` when the snapshot has changed. Returns a function that unsubscribes. `subscribe`
+   * and `getSnapshot` fit React's `useSyncExternalStore`.
    */
   subscribe(render: () => void): () => void;
-  /** Returns how to stop. */
+  /** Adds a listener. Returns a function that removes it. */
   on<Type extends keyof Events>(type: Type, listener: (event: Events[Type]) => void): () => void;
-  /** Lets go of the connection for good. From then on no listener is called. */
+  /** Closes the connection for good. After that no listener is called. */
   close(): void;
 }
 
-/** A number, if it is a safe integer, is the same as its decimal digits. */
+/** A safe integer means the same as its decimal digits. */
 export type OrderId = string | number | bigint;
 
 /**
- * Watches 1 to 10 orders on one connection, for as long as the page is shown. For more, call it
- * again: each watch has a cursor and a state of its own.
+ * Watches 1 to 10 orders on one connection, as long as the page is shown. For more orders, call it
+ * again: each watch has its own cursor and state.
  *
- * @param url the stream function's, or the prefix under which the page's own origin serves it; a query
- * is kept
- * @throws RangeError where none or more than ten orders are named
- * @throws TypeError where an id is neither text nor a number that is exact
+ * @param url the URL of the stream function, or a path of the page's origin that leads to it; its
+ * query is kept
+ * @throws RangeError if no order or more than ten orders are named
+ * @throws TypeError if an id is neither a string nor a safe integer
  */
 export function watchOrders(url: string | URL, orderIds: Iterable<OrderId>, options?: Options): OrderStream;

@@ -1,6 +1,6 @@
 /**
- * Live order status in a page: what a bare `EventSource` leaves to you is done here. See
- * `order-stream.d.ts`.
+ * Live order status in a page. It also does what a bare `EventSource` leaves to the page: tokens,
+ * reconnects, hidden pages. See `order-stream.d.ts`.
  *
  * @typedef {import("./order-stream.d.ts").Change} Change
  * @typedef {import("./order-stream.d.ts").Snapshot} Snapshot
@@ -8,7 +8,7 @@
 
 import { Connection } from "./order-stream/connection.js";
 
-/** The most orders that the server shows on one connection. */
+/** The server's limit for one connection. */
 const MAX_ORDERS = 10;
 
 /** @type {typeof import("./order-stream.d.ts").watchOrders} */
@@ -21,11 +21,11 @@ class OrderStream {
   #connection;
   #signal;
   #isClosed = false;
-  /** How far each order was handed over. @type {Map<string, number>} */
+  /** The `seq` of the last change that was delivered, by order. @type {Map<string, number>} */
   #seen = new Map();
-  /** The newest change of each order. @type {Map<string, Change>} */
+  /** The newest change, by order. @type {Map<string, Change>} */
   #newest = new Map();
-  /** What of that is told to subscribers. @type {Snapshot} */
+  /** What subscribers see. During a replay it is older than `#newest`. @type {Snapshot} */
   #snapshot;
   #caughtUp = false;
   /** @type {Map<string, Set<Function>>} */
@@ -35,19 +35,19 @@ class OrderStream {
   constructor(url, ids, { token, credentials, cursor = "", orders = [], heartbeat = 15_000, signal }) {
     this.#ids = [...new Set([...ids].map(idText))];
     if (this.#ids.length === 0 || this.#ids.length > MAX_ORDERS) {
-      throw new RangeError(`1 to ${MAX_ORDERS} orders can be watched at once, ${this.#ids.length} were named`);
+      throw new RangeError(`1 to ${MAX_ORDERS} orders can be watched at once, not ${this.#ids.length}`);
     }
     for (const id of this.#ids) this.#seen.set(id, 0);
-    for (const change of orders) this.#see(change);
-    this.#snapshot = { state: "connecting", cursor, orders: this.#known() };
+    for (const change of orders) this.#accept(change);
+    this.#snapshot = { state: "connecting", cursor, orders: this.#newestChanges() };
     this.#connection = new Connection({
       url: address(url, this.#ids),
       cursor,
       token,
       credentials,
       heartbeat,
-      frame: (frame) => this.#read(frame),
-      state: (state, detail) => this.#become(state, detail),
+      frame: (frame) => this.#handleFrame(frame),
+      state: (state, detail) => this.#setState(state, detail),
     });
     this.#signal = signal;
     if (signal?.aborted) return;
@@ -80,57 +80,57 @@ class OrderStream {
 
   close = () => {
     this.#isClosed = true;
-    this.#forgetSignal();
+    this.#unlistenSignal();
     this.#connection.close();
   };
 
-  /** A signal may outlive many streams, and would keep each of them in memory. */
-  #forgetSignal() {
+  /** A signal may live longer than many streams. Its listener would keep each of them in memory. */
+  #unlistenSignal() {
     this.#signal?.removeEventListener("abort", this.close);
   }
 
-  /** Throws where it cannot be read: skipped, it would be a silent gap. */
-  #read(frame) {
+  /** Throws if the frame cannot be read, because skipping it would leave a silent gap. */
+  #handleFrame(frame) {
     const { event } = frame;
     const data = event === "message" || event === "reset" ? JSON.parse(frame.data) : undefined;
     this.#emit("frame", frame);
     if (event === "hello" || event === "reset") this.#caughtUp = false;
-    if (event === "message") this.#change(data);
-    if (event === "reset") this.#reset(data);
+    if (event === "message") this.#handleChange(data);
+    if (event === "reset") this.#handleReset(data);
     if (event === "ready") this.#caughtUp = true;
-    // The changes of a replay are published together: no order's past is shown as if it were
-    // happening.
+    // The changes of a replay are published together. Otherwise the page would show an order's past
+    // as if it happened now.
     if (["ready", "rest", "expired", "end"].includes(event)) this.#publish();
   }
 
-  #change(change) {
-    if (!this.#see(change)) return;
+  #handleChange(change) {
+    if (!this.#accept(change)) return;
     if (this.#caughtUp) this.#publish();
     this.#emit("change", change);
   }
 
-  /** @returns whether it is news, of an order that is watched */
-  #see(change) {
-    const news = change.seq > this.#seen.get(change.orderId);
-    if (news) {
+  /** @returns whether the change is new, and of a watched order */
+  #accept(change) {
+    const isNew = change.seq > this.#seen.get(change.orderId);
+    if (isNew) {
       this.#seen.set(change.orderId, change.seq);
       this.#newest.set(change.orderId, change);
     }
-    return news;
+    return isNew;
   }
 
-  #reset({ orders, reason }) {
-    const known = orders.filter((id) => this.#seen.has(id));
-    for (const id of known) {
+  #handleReset({ orders, reason }) {
+    const watched = orders.filter((id) => this.#seen.has(id));
+    for (const id of watched) {
       this.#seen.set(id, 0);
       this.#newest.delete(id);
     }
-    this.#emit("reset", { orders: known, reason });
+    this.#emit("reset", { orders: watched, reason });
   }
 
-  #become(state, detail) {
-    if (state === "ended" || state === "denied") this.#forgetSignal();
-    if (state !== this.state) this.#show({ ...this.#snapshot, state });
+  #setState(state, detail) {
+    if (state === "ended" || state === "denied") this.#unlistenSignal();
+    if (state !== this.state) this.#setSnapshot({ ...this.#snapshot, state });
     this.#emit("state", { state, ...detail });
     if (state === "ended") this.#emit("end", { orders: this.#snapshot.orders });
   }
@@ -138,17 +138,17 @@ class OrderStream {
   #publish() {
     const { cursor } = this.#connection;
     const { state, ...before } = this.#snapshot;
-    const orders = this.#known();
+    const orders = this.#newestChanges();
     const same = orders.length === before.orders.length && orders.every((change, at) => change === before.orders[at]);
-    if (!same || cursor !== before.cursor) this.#show({ state, cursor, orders: same ? before.orders : orders });
+    if (!same || cursor !== before.cursor) this.#setSnapshot({ state, cursor, orders: same ? before.orders : orders });
   }
 
-  #known() {
+  #newestChanges() {
     return this.#ids.flatMap((id) => this.#newest.get(id) ?? []);
   }
 
   /** @param {Snapshot} snapshot */
-  #show(snapshot) {
+  #setSnapshot(snapshot) {
     this.#snapshot = snapshot;
     this.#callAll(this.#subscribers);
   }
@@ -157,7 +157,7 @@ class OrderStream {
     this.#callAll(this.#listeners.get(type) ?? new Set(), event);
   }
 
-  /** A listener may close the stream, or take another listener away: neither is called any more. */
+  /** A listener may close the stream or remove another listener. Listeners after that are not called. */
   #callAll(listeners, event) {
     for (const listener of [...listeners]) {
       if (!this.#isClosed && listeners.has(listener)) call(listener, event);
@@ -165,7 +165,7 @@ class OrderStream {
   }
 }
 
-/** A listener that throws is the page's to hear of, and must not stop the stream. */
+/** If a listener throws, the stream continues, and the page sees an uncaught error. */
 function call(listener, event) {
   try {
     listener(event);
@@ -176,21 +176,21 @@ function call(listener, event) {
   }
 }
 
-/** An id is text. A whole number is taken as its digits, as long as a number holds all of them. */
+/** An id is text. A number is accepted if it is a whole number that JavaScript holds exactly. */
 function idText(id) {
   if (typeof id === "string") return id;
   if (typeof id === "bigint" || Number.isSafeInteger(id)) return String(id);
   throw new TypeError(`an order id is a string or a whole number up to 2^53, but one is ${describe(id)}`);
 }
 
-/** @param {unknown} value which may be nothing that `String` can take */
+/** @param {unknown} value `String` throws for some objects */
 function describe(value) {
   return typeof value === "object" && value !== null ? "an object" : String(value);
 }
 
 /**
- * By query even for one order: as a path, an id `..` would be swallowed. What the page has in the
- * query is kept, except for orders: the cursor has a mark for each of `ids`, and for no others.
+ * Ids are in the query, even a single one, because `..` in a path would be removed. The page's own
+ * query is kept, except for `order`: the cursor has marks for `ids` and for no other orders.
  */
 function address(url, ids) {
   const address = new URL(url, globalThis.document?.baseURI);

@@ -1,39 +1,39 @@
 /**
- * What a customer sees of an order. Data of the stream is text here, never markup.
+ * Shows an order to its customer. Data from the stream is inserted as text, never as markup.
  *
  * @typedef {import("./order-stream.js").Change} Change
  * @typedef {{state: import("./order-stream.js").State, reason?: string, retryAt?: number, tries: number}} Connection
- *   `tries`: how often in a row it was stale.
+ *   `tries`: the number of times in a row that the state was `stale`.
  */
 
 import { $, arrange, clock, element, iconOf, replay, setText, showIcon, span, time } from "./dom.js";
 
-/** What is said of a status, the usual way of an order first. Any other one is shown as it is written. */
-const WORDS = {
+/** Label and meaning of each status. The first six are the usual sequence. An unknown status is shown unchanged. */
+const STATUSES = {
   PLACED: ["Placed", "We have your order."],
   PAID: ["Paid", "The payment went through."],
   PREPARING: ["Preparing", "Your things are being packed."],
   SHIPPED: ["Shipped", "The parcel is with the carrier."],
-  OUT_FOR_DELIVERY: ["Out for delivery", "The driver has it on board."],
+  OUT_FOR_DELIVERY: ["Out for delivery", "The driver has your parcel."],
   DELIVERED: ["Delivered", "It has arrived."],
-  CANCELLED: ["Cancelled", "It was called off."],
-  RETURNED: ["Returned", "It came back to us."],
+  CANCELLED: ["Cancelled", "The order was cancelled."],
+  RETURNED: ["Returned", "We have received your return."],
   REFUNDED: ["Refunded", "You have your money back."],
   REMOVED: ["Removed", "The shop has deleted it."],
 };
-const WAY = Object.keys(WORDS).slice(0, 6);
+const USUAL_SEQUENCE = Object.keys(STATUSES).slice(0, 6);
 const FACTS = { eta: "Expected", carrier: "Carrier", trackingUrl: "Tracking" };
 
 /** A status in words. */
-export const label = (status) => (Object.hasOwn(WORDS, status) ? WORDS[status][0] : status);
-/** What it means to the customer, where that is known. */
-export const meaning = (status) => (Object.hasOwn(WORDS, status) ? WORDS[status][1] : "");
-const icon = (status) => (Object.hasOwn(WORDS, status) ? status : "other");
+export const label = (status) => (Object.hasOwn(STATUSES, status) ? STATUSES[status][0] : status);
+/** What a status means to the customer, or an empty text if that is unknown. */
+export const meaning = (status) => (Object.hasOwn(STATUSES, status) ? STATUSES[status][1] : "");
+const icon = (status) => (Object.hasOwn(STATUSES, status) ? status : "other");
 
-/** @typedef {{status: string, at: string, updated?: string}} Step `updated`: its details changed later, the status did not. */
+/** @typedef {{status: string, at: string, updated?: string}} Step `updated`: when only the details changed later */
 
 /**
- * The changes of an order as steps: one for each stay in a status.
+ * Groups the changes of an order into steps. Changes in a row with the same status are one step.
  *
  * @param {Change[]} changes
  * @returns {Step[]}
@@ -48,23 +48,24 @@ export function steps(changes) {
   return steps;
 }
 
-/** The steps that usually follow a status; none after one that is off the usual way. */
+/** The statuses that usually follow a status. There are none if it is not part of the usual sequence. */
 export function expected(status) {
-  return status === undefined ? WAY : WAY.includes(status) ? WAY.slice(WAY.indexOf(status) + 1) : [];
+  if (status === undefined) return USUAL_SEQUENCE;
+  return USUAL_SEQUENCE.includes(status) ? USUAL_SEQUENCE.slice(USUAL_SEQUENCE.indexOf(status) + 1) : [];
 }
 
 /**
  * @param {{id: string, changes: Change[], caughtUp: boolean, finished: boolean} | undefined} order
- * @param {boolean} moves whether what is new may draw the eye: it does not in a replay
+ * @param {boolean} animated whether new parts are animated; they are not in a replay
  */
-export function showOrder(order, moves) {
+export function showOrder(order, animated) {
   const past = steps(order?.changes ?? []);
   const current = past.at(-1);
   const [number, status] = order
     ? [`Order ${order.id}`, current ? label(current.status) : order.caughtUp ? "Nothing yet" : "Looking it up"]
     : ["No order yet", "Place one, and watch it move"];
   setText($("number"), number);
-  if (setText($("status"), status) && moves) replay($("status"), "arrives");
+  if (setText($("status"), status) && animated) replay($("status"), "arrives");
   $("stub").dataset.tone = tone(current?.status);
   $("title").dataset.status = current?.status ?? "";
   $("status").classList.toggle("raw", status === current?.status);
@@ -72,26 +73,26 @@ export function showOrder(order, moves) {
   showIcon($("emblem"), current ? icon(current.status) : "PLACED");
   $("trimmed").hidden = !(order?.changes[0]?.seq > 1);
   showFacts(order?.changes.at(-1)?.attributes ?? {});
-  showTimeline(past, order?.finished ?? false, moves);
+  showTimeline(past, order?.finished ?? false, animated);
   showSince(order);
 }
 
-/** How a status is coloured: on its way, there, or neither. */
+/** The colour of a status: for an order on its way, a delivered one, or any other. */
 function tone(status) {
-  return status === "DELIVERED" ? "there" : WAY.includes(status) ? "moving" : "";
+  return status === "DELIVERED" ? "delivered" : USUAL_SEQUENCE.includes(status) ? "moving" : "";
 }
 
-/** The part of an order that changes with the clock alone. */
+/** Updates the part of an order that changes with time. */
 export function showSince(order) {
   const current = steps(order?.changes ?? []).at(-1);
   const since = $("since");
   if (!current) {
-    const nothing = order ? "The first change shows here the moment it happens." : "Or choose one of the recent orders.";
-    setText(since, !order || order.caughtUp ? nothing : "");
+    const hint = order ? "The first change appears here as soon as it happens." : "Or choose one of the recent orders.";
+    setText(since, !order || order.caughtUp ? hint : "");
     return;
   }
   const age = Date.now() - Date.parse(current.at);
-  // A shop's clock may be ahead of this one's.
+  // The shop's clock may be ahead of this machine's clock.
   const ago = age < 5_000 ? "just now" : `${span(age, "long")} ago`;
   if (since.firstElementChild?.dateTime !== current.at) {
     since.replaceChildren("Since ", time(current.at), element("span", { className: "ago" }));
@@ -99,8 +100,8 @@ export function showSince(order) {
   setText(since.lastElementChild, ago);
 }
 
-/** Keeps the element of a step from "expected" to "done", so that its colours move instead of jumping. */
-function showTimeline(past, finished, moves) {
+/** Keeps the element of a step when it changes from "expected" to "done", so that CSS animates its colours. */
+function showTimeline(past, finished, animated) {
   const timeline = $("timeline");
   const old = new Map([...timeline.children].map((item) => [item.dataset.key, item]));
   const times = new Map();
@@ -113,7 +114,7 @@ function showTimeline(past, finished, moves) {
     const key = keyed(step.status);
     const now = at === past.length - 1;
     const item = old.get(key) ?? stepItem(key, step.status);
-    if (moves && now && item.dataset.is !== "current") replay(item, "arrives");
+    if (animated && now && item.dataset.is !== "current") replay(item, "arrives");
     item.dataset.is = now ? "current" : "done";
     setText(item.querySelector(".says"), meaning(step.status));
     showWhen(item.querySelector(".when"), step, past[at - 1]);
@@ -129,7 +130,7 @@ function showTimeline(past, finished, moves) {
   }
   for (const item of items) {
     item.toggleAttribute("aria-current", false);
-    setText(item.querySelector(".unseen"), item.dataset.is === "expected" ? ", not yet" : "");
+    setText(item.querySelector(".visually-hidden"), item.dataset.is === "expected" ? ", not yet" : "");
   }
   items[past.length - 1]?.setAttribute("aria-current", "step");
   arrange(timeline, items);
@@ -143,7 +144,7 @@ function stepItem(key, status) {
   const node = element("span", { className: "node" });
   node.append(iconOf(icon(status)));
   const name = element("p", { className: "label" });
-  name.append(label(status), element("span", { className: "unseen" }));
+  name.append(label(status), element("span", { className: "visually-hidden" }));
   const text = element("div", { className: "text" });
   text.append(name, element("p", { className: "says" }), element("p", { className: "updated" }));
   item.append(node, text, element("p", { className: "when" }));
@@ -174,7 +175,7 @@ function showFacts(attributes) {
   );
 }
 
-/** Only http(s) becomes a link, and the link shows the host it really leads to. */
+/** Only http and https URLs become links. A link shows its real host. */
 function factValue(value) {
   if (typeof value === "object") return JSON.stringify(value);
   const text = String(value);
@@ -182,7 +183,7 @@ function factValue(value) {
     const url = new URL(text);
     const link = element("a", { href: url.href, target: "_blank", rel: "noopener noreferrer" });
     link.append(url.host + (url.pathname === "/" ? "" : url.pathname));
-    link.append(element("span", { className: "unseen", textContent: " (opens in a new tab)" }));
+    link.append(element("span", { className: "visually-hidden", textContent: " (opens in a new tab)" }));
     return link;
   }
   if (/^\d{4}-\d\d-\d\dT[\d:.]+(Z|[+-]\d\d:\d\d)$/.test(text) && !Number.isNaN(Date.parse(text))) return time(text);
@@ -190,7 +191,7 @@ function factValue(value) {
 }
 
 /**
- * The connection in the header, and what to do where it does not come about.
+ * Shows the connection's state in the header, and advice if it fails.
  *
  * @param {Connection | undefined} connection
  * @param {string} streamUrl
@@ -209,11 +210,11 @@ export function showConnection(connection, streamUrl) {
       live: "Live",
       stale: left ? `Reconnecting in ${left} s` : "Reconnecting",
       denied: "Refused",
-      ended: "Ended, nothing more to come",
+      ended: "Ended, no more changes",
     }[state]);
   }
   const silent = state === "stale" && connection.tries > 2;
-  // Stays until the stream is there again: an attempt in between is no reason to take the advice away.
+  // The advice stays until the stream is live, and does not disappear during each attempt.
   if (state === "denied" || silent) $("stream-trouble").hidden = false;
   else if (state === "live" || state === "ended" || !state) $("stream-trouble").hidden = true;
   if (state === "denied") {
@@ -223,13 +224,13 @@ export function showConnection(connection, streamUrl) {
     setText($("stream-trouble-title"), "The stream does not answer");
     setText(
       $("stream-trouble-text"),
-      `Nothing newer is known for now; this page goes on trying by itself. Is ${streamUrl} up? “make run” starts it.`,
+      `This page may be out of date. It keeps trying. Is ${streamUrl} running? “make run” starts it.`,
     );
   }
 }
 
 /**
- * The recent orders, each a real link.
+ * Shows the recent orders, each as a link.
  *
  * @param {{orderId: string, status: string}[]} orders newest first
  * @param {string | undefined} watched
@@ -258,9 +259,9 @@ function recentItem(orderId) {
   return item;
 }
 
-/** Says it to who cannot see it. Added, not replaced: of two changes in a row both are read. */
-export function say(text) {
-  const said = $("said");
-  said.append(element("p", { textContent: text }));
-  if (said.children.length > 5) said.firstElementChild.remove();
+/** Announces a text to screen readers. Texts are appended, so that two changes in a row are both read. */
+export function announce(text) {
+  const announcements = $("announcements");
+  announcements.append(element("p", { textContent: text }));
+  if (announcements.children.length > 5) announcements.firstElementChild.remove();
 }

@@ -1,18 +1,18 @@
 /**
- * The panel for the curious: each frame as the browser was sent it, and what became of the connection.
+ * The panel for developers: each frame that the browser received, and the states of the connection.
  *
  * @typedef {import("./order-stream.js").Frame} Frame
  */
 
 import { $, element, setText } from "./dom.js";
-import { say } from "./view.js";
+import { announce } from "./view.js";
 
-const KEPT = 200;
+const MAX_ROWS = 200;
 
 let connections = 0;
 let changes = 0;
 
-/** Starts the panel anew. */
+/** Clears the panel. */
 export function startWire() {
   connections = 0;
   changes = 0;
@@ -22,9 +22,9 @@ export function startWire() {
   showCounts();
 }
 
-/** Shows how to get the events at `url` without a browser. */
+/** Shows a command that gets the events at `url` without a browser. */
 export function showCurl(url) {
-  // Single quotes keep a shell away from the URL; encodeURIComponent leaves them as they are.
+  // The URL is in single quotes for the shell, and encodeURIComponent does not encode single quotes.
   setText($("curl"), `curl -N '${url.replaceAll("'", "%27")}'`);
   $("copy").disabled = false;
 }
@@ -43,16 +43,16 @@ export function showFrame({ event, id, data }) {
     element("span", { className: "data", textContent: data }),
   );
   $("frames").prepend(row);
-  if ($("frames").children.length > KEPT) $("frames").lastElementChild.remove();
+  if ($("frames").children.length > MAX_ROWS) $("frames").lastElementChild.remove();
 }
 
 function showCounts() {
-  setText($("wire-counts"), `${counted(connections, "connection")}, ${counted(changes, "change")}`);
+  setText($("wire-counts"), `${plural(connections, "connection")}, ${plural(changes, "change")}`);
   $("frames-none").hidden = $("frames").children.length > 0;
 }
 
-function counted(count, of) {
-  return `${count} ${of}${count === 1 ? "" : "s"}`;
+function plural(count, noun) {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
 
 $("copy").addEventListener("click", async () => {
@@ -60,10 +60,10 @@ $("copy").addEventListener("click", async () => {
   try {
     await navigator.clipboard.writeText($("curl").textContent);
     button.textContent = "Copied";
-    say("Copied");
+    announce("Copied");
     setTimeout(() => (button.textContent = "Copy as curl"), 2_000);
   } catch {
-    // No clipboard for a page that is neither https nor localhost: leave it selected, for the keyboard.
+    // A page that is neither https nor localhost has no clipboard. Select the text, so that a key can copy it.
     getSelection()?.selectAllChildren($("curl"));
   }
 });

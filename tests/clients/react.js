@@ -1,5 +1,4 @@
-// A page with docs/page.md's recipe for React, rendered on this machine: `node react.js STREAM SNAPSHOT` writes its HTML and its
-// script, as JSON.
+// Renders a page with the React recipe of docs/page.md: `node react.js STREAM SNAPSHOT` prints its HTML and its script as JSON.
 
 import { reactPage } from "./recipes.js";
 

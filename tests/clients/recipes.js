@@ -1,4 +1,4 @@
-// The code blocks of docs/, for tests: what a reader copies is what runs.
+// Reads the code blocks of docs/, so that tests run exactly what a reader copies.
 
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
@@ -24,14 +24,14 @@ export async function recipes(file, heading) {
   return blocks;
 }
 
-/** Puts code where a recipe leaves room for the reader's own. */
+/** Replaces a recipe's placeholder, a comment that begins with `…`, by code. */
 export function filled(code, own) {
-  const room = /^( *)\/\/ … .*$/m;
-  if (!room.test(code)) throw new Error("the recipe has no room for one's own code");
-  return code.replace(room, (_, indent) => indent + own);
+  const placeholder = /^( *)\/\/ … .*$/m;
+  if (!placeholder.test(code)) throw new Error("the recipe has no placeholder for the reader's code");
+  return code.replace(placeholder, (_, indent) => indent + own);
 }
 
-/** React, its renderer and both recipes as one script; `main` may use all of them. */
+/** React, its renderer and both recipes as one script. `main` may use all of them. */
 export async function reactPage(main, platform) {
   const blocks = await recipes("docs/page.md", "React");
   const hook = blocks.find(({ code }) => code.includes("function useOrders"));
@@ -55,5 +55,5 @@ export async function reactPage(main, platform) {
   return outputFiles[0].text;
 }
 
-/** The renderer for servers asks for modules of Node.js as CommonJS does. */
+/** The renderer for servers loads Node.js modules with `require`. */
 const REQUIRE = "import { createRequire } from 'node:module'; const require = createRequire('file:///');";

@@ -1,18 +1,18 @@
-// What every JavaScript client is tested with, in pages and in Node.
+// The test of every JavaScript client, in pages and in Node.
 
-const AT_A_TIME = 48;
+const CONCURRENCY = 48;
 
 /**
- * Has a client follow each order that the test names, many at a time, and reports what each has come to show.
+ * Follows each order that the test names with the client, many at the same time, and reports the changes of each.
  *
- * `follow(url, take)` resolves once `take(type, data)` has returned true: the order's end was told. It may tell how many
- * times the client gave up and was opened anew.
+ * `follow(url, take)` resolves once `take(type, data)` has returned true, which it does at `end`. It may resolve to the
+ * number of times that the client gave up and was opened again.
  */
 export async function run(server, follow) {
   const urls = await (await fetch(`${server}/stories`)).json();
   const one = async () => {
     for (let url; (url = urls.shift()); ) {
-      // Left from an earlier visit, whose cursor nobody knows: only `reset` takes it away.
+      // This entry stands for an earlier visit with an unknown cursor. Only `reset` removes it.
       let changes = ["stale"];
       const gaveUp = await follow(url, (type, data) => {
         if (type === "reset") changes = [];
@@ -23,10 +23,10 @@ export async function run(server, follow) {
       await fetch(`${server}/report`, { method: "POST", body: report });
     }
   };
-  await Promise.all(Array.from({ length: AT_A_TIME }, one));
+  await Promise.all(Array.from({ length: CONCURRENCY }, one));
 }
 
-/** An `EventSource` that is opened anew, where it was, when it has given up. docs/clients.md has these lines for readers. */
+/** An `EventSource` that is opened again at its cursor after it gave up. docs/clients.md shows the same code. */
 export const reopened = (EventSource) => (url, take) => new Promise((resolve) => {
   let gaveUp = 0;
   function open(url) {

@@ -1,4 +1,4 @@
-// A client of npm follows the test's orders: `node watch.js CLIENT SERVER`. docs/clients.md has these lines for readers.
+// Follows the test's orders with a client from npm: `node watch.js CLIENT SERVER`. docs/clients.md shows the same code.
 
 import { fetchEventSource } from "@microsoft/fetch-event-source";
 import { EventSource } from "eventsource";
@@ -9,11 +9,11 @@ import { reopened, run } from "./story.js";
 
 const [client, server] = process.argv.slice(2);
 
-// It takes a page for granted.
+// `fetchEventSource` expects a page.
 globalThis.window ??= globalThis;
 globalThis.document ??= { addEventListener() {}, removeEventListener() {} };
 
-// As it stands in docs/clients.md.
+// Read from docs/clients.md, so that the test runs what a reader copies.
 const [{ code }] = await recipes("docs/clients.md", "`launchdarkly-eventsource`");
 const launchdarklyRecipe = new Function("EventSource", "url", "take", filled(code, "take(type, data);"));
 
@@ -39,7 +39,7 @@ const clients = {
     return fetchEventSource(url, {
       signal: ended.signal,
       openWhenHidden: true,
-      // It takes an id as soon as its line is there, before the event is whole: the cursor is kept here instead.
+      // The client applies an id before its event is complete. So this code keeps the cursor itself.
       fetch(url, { headers, ...init }) {
         const { "last-event-id": _, ...others } = headers;
         return fetch(url, { ...init, headers: cursor ? { ...others, "last-event-id": cursor } : others });
@@ -48,7 +48,7 @@ const clients = {
         cursor = id;
         if (take(event || "message", data)) ended.abort();
       },
-      // It takes a response's end for the stream's: an error makes it come back.
+      // The client stops at the end of a response. The error makes it reconnect.
       onclose() {
         throw new Error("the response has ended");
       },

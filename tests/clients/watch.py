@@ -1,4 +1,4 @@
-"""A client of PyPI follows the test's orders: `watch.py CLIENT SERVER`. docs/clients.md has these lines for readers."""
+"""Follows the test's orders with a client from PyPI: `watch.py CLIENT SERVER`. docs/clients.md shows the same code."""
 
 import functools
 import json
@@ -13,7 +13,7 @@ import ld_eventsource
 import sseclient
 from ld_eventsource.config import ConnectStrategy, ErrorStrategy, RetryDelayStrategy
 
-AT_A_TIME = 48
+CONCURRENCY = 48
 
 
 def httpx_sse_events(response):
@@ -25,7 +25,7 @@ def sseclient_events(response):
 
 
 def follow(http, events, url):
-    """All events until the order's end, over as many connections as it takes."""
+    """Yields all events until the order's `end`, and reconnects as often as necessary."""
     headers = {"Accept": "text/event-stream"}
     retry = 3000
     while True:
@@ -47,7 +47,7 @@ def follow(http, events, url):
 
 
 def launchdarkly_recipe():
-    """`follow` as it stands in docs/clients.md."""
+    """Reads `follow` from docs/clients.md."""
     docs = pathlib.Path(__file__).parents[2] / "docs" / "clients.md"
     _, section = docs.read_text("utf-8").split("\n## `launchdarkly-eventsource` for Python\n")
     _, code = section.split("```python\n", 1)
@@ -63,7 +63,7 @@ def launchdarkly_recipe():
 
 
 def story(http, follow, server, url):
-    # Left from an earlier visit, whose cursor nobody knows: only `reset` takes it away.
+    # This entry stands for an earlier visit with an unknown cursor. Only `reset` removes it.
     changes = ["stale"]
     for event in follow(url):
         if event.event == "reset":
@@ -74,7 +74,7 @@ def story(http, follow, server, url):
 
 
 def main(client, server):
-    # A silent connection breathes every HEARTBEAT, 15 s.
+    # A silent connection sends a comment every HEARTBEAT, 15 s.
     with httpx.Client(timeout=30, limits=httpx.Limits(max_connections=None)) as http:
         follows = {
             "httpx-sse": functools.partial(follow, http, httpx_sse_events),
@@ -82,7 +82,7 @@ def main(client, server):
             "launchdarkly-eventsource": launchdarkly_recipe(),
         }
         urls = http.get(f"{server}/stories").json()
-        with ThreadPoolExecutor(AT_A_TIME) as pool:
+        with ThreadPoolExecutor(CONCURRENCY) as pool:
             list(pool.map(lambda url: story(http, follows[client], server, url), urls))
 
 

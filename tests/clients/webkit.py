@@ -1,4 +1,4 @@
-"""A window of WebKitGTK that shows one page: `webkit.py URL`. It says that it can, for Debian packages may be missing."""
+"""Shows one page in a window of WebKitGTK: `webkit.py URL`. It prints `ready` if the Debian packages are installed."""
 
 import sys
 

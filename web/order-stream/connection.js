@@ -1,6 +1,6 @@
 /**
- * One stream, opened again and again until it is over. It knows of responses, frames and time, and
- * nothing of orders.
+ * One stream, which is opened again until it ends. This file handles responses, frames and time. It
+ * does not know orders.
  *
  *     connecting ──ready──▶ live ──rest, expired──▶ live
  *          │                 │  late, cut off, or a long rest
@@ -14,32 +14,29 @@ import { EventStream } from "./event-stream.js";
 import { followPage } from "./page.js";
 import { Tokens } from "./tokens.js";
 
-/**
- * No stream is opened sooner after the one before, unless the page was just shown; in milliseconds,
- * as all here.
- */
+/** The shortest delay before a stream is opened again, unless the page was just shown. In milliseconds, as all times here. */
 const SHORTEST_DELAY = 1_000;
 
-/** After failures in a row the delay doubles up to this, and up to as much is added at random. */
+/** The delay doubles with each failure in a row, up to this. A random part, at most as long, is added. */
 const LONGEST_DELAY = 16_000;
 
-/** The longest that `setTimeout` can wait: beyond, it does not wait at all. */
+/** The longest delay of `setTimeout`. It does not wait at all if the delay is longer. */
 const LONGEST_TIMEOUT = 2 ** 31 - 1;
 
-/** A check-in that takes longer is no longer as fresh as promised. */
+/** If a check-in takes longer, the page is older than promised. */
 const LATE = 5_000;
 
 /**
- * A rest that is longer leaves the page older than the server promises by default: `MAX_REST` is 60
- * s, and up to a tenth is added at random.
+ * After a longer rest the page is older than the server promises by default: `MAX_REST` is 60 s, and
+ * up to a tenth is added at random.
  */
 const LONG_REST = 66_000;
 
-/** Of the statuses from 400 to 499, those that pass by waiting. */
-const PASSING = [408, 425, 429];
+/** Statuses from 400 to 499 after which a retry may succeed. */
+const RETRYABLE = [408, 425, 429];
 
 export class Connection {
-  /** The id of the last frame that came whole. */
+  /** The id of the last complete frame. */
   cursor;
   #url;
   #credentials;
@@ -49,7 +46,7 @@ export class Connection {
   /** @type {State} */
   #state = "connecting";
   /**
-   * What is under way or waited for; none while the page is hidden.
+   * The attempt that runs or waits for its time. There is none while the page is hidden.
    *
    * @type {AbortController | undefined}
    */
@@ -57,7 +54,7 @@ export class Connection {
   #timer;
   #watchdog;
   #late;
-  /** The reconnection time that this response has set. */
+  /** The last `retry` of this response. */
   #retry = 0;
   #failures = 0;
   #unfollow;
@@ -71,8 +68,8 @@ export class Connection {
    *   heartbeat: number,
    *   frame(frame: Frame): void,
    *   state(state: State, detail: {reason?: string, retryAt?: number}): void,
-   * }} of `frame` may throw, where it cannot read one: the response is then given up at the frame
-   * before
+   * }} settings `frame` throws if it cannot read a frame. The response is then abandoned, and the
+   *   next one resumes before that frame.
    */
   constructor({ url, cursor, token, credentials, heartbeat, frame, state }) {
     this.#url = url;
@@ -88,68 +85,68 @@ export class Connection {
     this.#unfollow = followPage({
       shown: () => this.#attempt ?? this.#open(0),
       hidden: () => this.#hide(),
-      // What was open before is likely dead, and would take its time to show it.
+      // The old connection is probably dead, and it would take two heartbeats to notice.
       online: () => this.#attempt && this.#open(0),
     });
   }
 
   close() {
-    this.#drop();
+    this.#abort();
     this.#unfollow?.();
   }
 
   /** @param {number} delay */
   #open(delay) {
-    this.#drop();
+    this.#abort();
     const { signal } = (this.#attempt = new AbortController());
     this.#timer = setTimeout(() => this.#run(signal), delay);
   }
 
   /**
-   * Waits as the server asked. The response is left to end by itself: a connection that is cut
-   * cannot be used again.
+   * Waits as long as the server asked. The response is not aborted, because an aborted connection
+   * cannot be reused.
    */
   #rest() {
     const delay = Math.min(Math.max(SHORTEST_DELAY, this.#retry), LONGEST_TIMEOUT);
-    this.#clear();
+    this.#clearTimers();
     this.#timer = setTimeout(() => this.#open(0), delay);
     return delay;
   }
 
-  #drop() {
-    this.#clear();
+  #abort() {
+    this.#clearTimers();
     this.#attempt?.abort();
     this.#attempt = undefined;
   }
 
-  #clear() {
+  #clearTimers() {
     for (const timer of [this.#timer, this.#watchdog, this.#late]) clearTimeout(timer);
   }
 
   #hide() {
-    this.#drop();
+    this.#abort();
     this.#failures = 0;
-    this.#tokens.forgive();
-    this.#become("connecting");
+    this.#tokens.resetRefusals();
+    this.#setState("connecting");
   }
 
   /** @param {AbortSignal} signal */
   async #run(signal) {
-    this.#listen();
+    this.#restartWatchdog();
     this.#retry = 0;
-    if (this.#state === "live") this.#late = setTimeout(() => this.#become("stale", { reason: "late" }), LATE);
+    if (this.#state === "live") this.#late = setTimeout(() => this.#setState("stale", { reason: "late" }), LATE);
     try {
       const token = await this.#tokens.current();
       if (signal.aborted) return;
       const response = await fetch(this.#url, { ...this.#options(token), signal });
       if (signal.aborted) return;
-      await this.#answered(response, signal);
+      await this.#handleResponse(response, signal);
     } catch (error) {
       if (!signal.aborted) this.#failed(error instanceof Error ? error.message : String(error));
     }
   }
 
-  /** In headers, so that the URL stays the same: browsers remember a preflight for each URL. */
+  /** Cursor and token are in headers, so that the URL stays the same: browsers cache preflights by URL. */
   #options(token) {
     const headers = { accept: "text/event-stream" };
     if (this.cursor) headers["last-event-id"] = this.cursor;
@@ -161,21 +158,22 @@ export class Connection {
    * @param {Response} response
    * @param {AbortSignal} signal
    */
-  async #answered(response, signal) {
+  async #handleResponse(response, signal) {
     const { status } = response;
     const type = response.headers.get("content-type") ?? "";
-    // A firewall, a proxy or a captive portal may answer in the server's place. Its 403 and 404 say
-    // nothing of the orders. Its 401 may be for the token, so that is exchanged, but not at once.
+    // A firewall, a proxy or a captive portal may answer instead of the server. Its 403 and 404 say
+    // nothing about the orders. Its 401 may be about the token, so the token is replaced, after the
+    // usual delay.
     const isServers = isType(type, "application/problem+json");
     if (status === 401 && this.#tokens.refused() && isServers) return this.#open(0);
     if (status === 204 && isFinished(this.cursor)) return this.#finish("ended");
-    if (isServers && status >= 400 && status < 500 && !PASSING.includes(status)) {
+    if (isServers && status >= 400 && status < 500 && !RETRYABLE.includes(status)) {
       const reason = await problem(response);
       if (!signal.aborted) this.#finish("denied", { reason });
       return;
     }
     if (status !== 200 || !response.body) throw new Error(`${status} ${response.statusText}`.trim());
-    if (!isType(type, "text/event-stream")) throw new Error(`an answer of type ${type || "unknown"}`);
+    if (!isType(type, "text/event-stream")) throw new Error(`unexpected content type ${type || "(none)"}`);
     this.#tokens.accepted();
     await this.#read(response.body, signal);
   }
@@ -192,14 +190,14 @@ export class Connection {
       const { done, value } = await reader.read();
       if (signal.aborted) return;
       if (done) throw new Error("cut off");
-      this.#listen();
+      this.#restartWatchdog();
       for (const frame of stream.push(value)) {
         this.#retry = stream.retry ?? 0;
-        this.#take(frame);
+        this.#deliver(frame);
         if (signal.aborted) return;
         caughtUp ||= frame.event === "ready";
-        const isLast = this.#next(frame, caughtUp);
-        // Closed by a listener: the cursor stays at what was handed over.
+        const isLast = this.#follow(frame, caughtUp);
+        // If a listener closed the stream, the cursor stays at the last delivered frame.
         if (signal.aborted) return;
         if (isLast) return drain(reader);
       }
@@ -207,7 +205,7 @@ export class Connection {
   }
 
   /** @param {Frame} frame */
-  #take(frame) {
+  #deliver(frame) {
     const before = this.cursor;
     this.cursor = frame.id;
     try {
@@ -219,40 +217,40 @@ export class Connection {
   }
 
   /**
-   * What a frame means for the connection. If a response says goodbye before it has caught up, the
-   * server is in trouble.
+   * Does what a frame demands of the connection. If a response ends before `ready`, the server has a
+   * problem, and the state becomes `stale`.
    *
    * @param {Frame} frame
-   * @returns {boolean} whether it was the last one
+   * @returns {boolean} whether it is the response's last frame
    */
-  #next({ event, data }, caughtUp) {
+  #follow({ event, data }, caughtUp) {
     if (event === "expired") this.#expired(caughtUp);
     if (event !== "hello") this.#failures = 0;
     if (event === "ready") {
       clearTimeout(this.#late);
-      this.#become("live");
+      this.#setState("live");
     }
     if (event === "end") this.#finish("ended");
     if (event === "rest" || event === "expired") {
       const delay = this.#rest();
       const unavailable = event === "rest" && isUnavailable(data);
       if (unavailable || !caughtUp || delay > LONG_REST) {
-        this.#become("stale", { reason: unavailable ? "unavailable" : event, retryAt: Date.now() + delay });
+        this.#setState("stale", { reason: unavailable ? "unavailable" : event, retryAt: Date.now() + delay });
       }
     }
     return ["end", "rest", "expired"].includes(event);
   }
 
-  /** Throws if one token after another expires at once: each would open a stream within a second. */
+  /** Throws if several tokens in a row expire at once. Without a longer delay, each would open a stream after a second. */
   #expired(caughtUp) {
     const times = this.#tokens.expired();
     if (caughtUp && times < 2) return;
     this.#failures = Math.max(this.#failures, times - 2);
-    throw new Error("a token that expires at once");
+    throw new Error("the token expired at once");
   }
 
-  /** Something was heard: from now on, two missed heartbeats are a dead connection. */
-  #listen() {
+  /** After two missed heartbeats from now on, the connection counts as dead. */
+  #restartWatchdog() {
     clearTimeout(this.#watchdog);
     this.#watchdog = setTimeout(() => this.#failed("silence"), this.#silence);
   }
@@ -263,31 +261,31 @@ export class Connection {
     const delay = Math.max(longest * (1 + Math.random()), Math.min(this.#retry, LONGEST_TIMEOUT));
     this.#failures += 1;
     this.#tokens.abandon();
-    this.#tokens.forgive();
+    this.#tokens.resetRefusals();
     this.#open(delay);
-    this.#become("stale", { reason, retryAt: Date.now() + delay });
+    this.#setState("stale", { reason, retryAt: Date.now() + delay });
   }
 
   /** @param {"ended" | "denied"} state */
   #finish(state, detail) {
     this.close();
-    this.#become(state, detail);
+    this.#setState(state, detail);
   }
 
   /** @param {State} state */
-  #become(state, detail = {}) {
+  #setState(state, detail = {}) {
     if (state === this.#state && !detail.reason) return;
     this.#state = state;
     this.#on.state(state, detail);
   }
 }
 
-/** Nothing that comes after a goodbye counts, and no failure does. */
+/** Reads the rest of a response, and ignores its content and its failures. */
 async function drain(reader) {
   try {
     while (!(await reader.read()).done);
   } catch {
-    // The goodbye was said.
+    // The last frame has arrived, so a failure changes nothing.
   }
 }
 
@@ -296,12 +294,12 @@ function isType(type, wanted) {
   return type.split(";")[0].trim().toLowerCase() === wanted;
 }
 
-/** Whether the server has told the end of each order: only then does it answer 204. */
+/** Whether the server has sent the end of each order. It answers 204 only then. */
 function isFinished(cursor) {
   return cursor.split(".").every((mark) => mark.endsWith("~"));
 }
 
-/** Whether a rest is the server's bad weather: it cannot read its feed, say. */
+/** Whether a `rest` says that the server cannot serve the stream at the moment. */
 function isUnavailable(data) {
   try {
     return JSON.parse(data)?.unavailable === true;
@@ -310,7 +308,7 @@ function isUnavailable(data) {
   }
 }
 
-/** What an answer says of itself (RFC 9457), in one line. */
+/** The problem details of a response (RFC 9457), in one line. */
 async function problem(response) {
   const { title, detail } = (await response.json().catch(() => null)) ?? {};
   return [response.status, title ?? response.statusText, detail].filter(Boolean).join(" ");

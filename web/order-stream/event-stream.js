@@ -1,5 +1,5 @@
 /**
- * An event stream's bytes, as they come, to events.
+ * Reads events from the bytes of an event stream, chunk by chunk.
  *
  * The grammar (WHATWG HTML, 9.2.5 and 9.2.6,
  * https://html.spec.whatwg.org/multipage/server-sent-events.html):
@@ -10,40 +10,40 @@
  *     field         = 1*name-char [ colon [ space ] *any-char ] end-of-line
  *     end-of-line   = ( cr lf / cr / lf )
  *
- * An event that is not followed by an empty line never was one: neither its data nor its id counts.
+ * An event without an empty line after it is incomplete: its data and its id are ignored.
  *
  * @typedef {{event: string, data: string, id: string}} Frame
  */
 
 export class EventStream {
-  /** The last event id, as of the last empty line. */
+  /** The last id that was followed by an empty line. */
   lastEventId;
   /**
-   * The reconnection time, in milliseconds, where the stream has set one.
+   * The reconnection time in milliseconds, if the stream has set one.
    *
    * @type {number | undefined}
    */
   retry;
-  /** Of a stream, it takes the byte order mark away. */
+  /** It also removes a byte order mark at the beginning. */
   #decoder = new TextDecoder();
-  /** The line so far. */
+  /** The beginning of an incomplete line. */
   #line = "";
-  /** The last character was CR: an LF that comes next belongs to it. */
+  /** The last character was CR. If the next one is LF, both are one line end. */
   #afterCr = false;
   #event = "";
   /** @type {string[]} */
   #data = [];
   #id;
 
-  /** @param {string} lastEventId that of the response before */
+  /** @param {string} lastEventId the last event id of the previous response */
   constructor(lastEventId = "") {
     this.lastEventId = lastEventId;
     this.#id = lastEventId;
   }
 
   /**
-   * The events which these bytes complete. One at a time: `lastEventId` and `retry` are as of the
-   * event in hand.
+   * Yields the events that these bytes complete. After each one, `lastEventId` and `retry` have the
+   * values that were current at that event.
    *
    * @param {Uint8Array} bytes
    * @returns {Generator<Frame, void>}

@@ -1,23 +1,23 @@
 /**
- * Tells when the page is shown, hidden, or on the network again; returns how to stop. Where there
- * is no page, it is shown.
+ * Calls back when the page is shown, when it is hidden, and when the network is back. Returns a
+ * function that stops this. Without a page (in Node.js) it counts as shown.
  *
  * @param {{shown(): void, hidden(): void, online(): void}} on
  * @returns {() => void}
  */
 export function followPage(on) {
   const { document, window } = globalThis;
-  const look = () => (document?.visibilityState === "hidden" ? on.hidden() : on.shown());
+  const update = () => (document?.visibilityState === "hidden" ? on.hidden() : on.shown());
   const listening = [
-    [document, "visibilitychange", look],
-    // Into the back/forward cache and out of it: an open response would keep some browsers from
-    // caching the page.
+    [document, "visibilitychange", update],
+    // A page enters the back/forward cache with `pagehide` and leaves it with `pageshow`. Some
+    // browsers do not cache a page that has an open response.
     [window, "pagehide", on.hidden],
-    [window, "pageshow", look],
+    [window, "pageshow", update],
     [window, "online", on.online],
   ];
   for (const [target, type, listener] of listening) target?.addEventListener(type, listener);
-  look();
+  update();
   return () => {
     for (const [target, type, listener] of listening) target?.removeEventListener(type, listener);
   };

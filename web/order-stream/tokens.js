@@ -1,17 +1,17 @@
 /**
- * The token in hand, and when the page is asked for another.
+ * Keeps the current token, and decides when to request a new one from the page.
  *
- * This machine's clock may be wrong by any amount, so it never decides alone: a token that looks old
- * is sent all the same, and the server says when a token has expired.
+ * This machine's clock may be wrong by any amount, so it never decides alone: a token that looks
+ * expired is still sent, and the server says when a token has expired.
  *
  * @typedef {string | undefined} Token
  * @typedef {(request: {rejected: Token}) => Token | Promise<Token>} Ask
  */
 
-/** A token that has less than this left is exchanged before a stream is opened with it. */
+/** If less than this is left of a token, it is replaced before the next stream is opened. */
 const MARGIN = 30_000;
 
-/** A token that the page has just given should last longer than this on the server. */
+/** If the server says that a new token has expired within this time, it expired at once. */
 const SHORTEST_LIFE = 5_000;
 
 export class Tokens {
@@ -20,17 +20,17 @@ export class Tokens {
   #token;
   /** False if the page must be asked before the next stream is opened. */
   #isGood = false;
-  /** When this machine's clock says that the token should be exchanged. */
+  /** When the token should be replaced, by this machine's clock. */
   #dueAt = Infinity;
-  /** By this machine's clock, the token was old as soon as the page gave it. */
+  /** By this machine's clock, the token was old when the page returned it. */
   #looksOld = false;
-  /** The question that the page has not answered yet. @type {Promise<void> | undefined} */
-  #asking;
-  /** The token that the server no longer takes. @type {Token} */
+  /** The request that the page has not answered yet. @type {Promise<void> | undefined} */
+  #pending;
+  /** The token that the server no longer accepts. @type {Token} */
   #rejected;
   /** 401s in a row. */
   #refusals = 0;
-  /** When the server first took this token. @type {number | undefined} */
+  /** When the server first accepted this token. @type {number | undefined} */
   #firstUse;
   /** Whether the running response is the first one for this token. */
   #isFirstUse = false;
@@ -42,20 +42,20 @@ export class Tokens {
     this.#ask = ask;
   }
 
-  /** The token to open a stream with. Calls at the same time wait for the same answer. */
+  /** The token for the next stream. Calls at the same time share one request to the page. */
   async current() {
     if (this.#ask && !(this.#isGood && Date.now() <= this.#dueAt)) {
-      await (this.#asking ??= this.#exchange());
+      await (this.#pending ??= this.#request());
     }
     return this.#token;
   }
 
-  /** The page took too long: the next call of `current` asks again. */
+  /** The page took too long: the next call of `current` makes a new request. */
   abandon() {
-    this.#asking = undefined;
+    this.#pending = undefined;
   }
 
-  /** The server took it. */
+  /** The server accepted the token. */
   accepted() {
     this.#refusals = 0;
     this.#isFirstUse = this.#firstUse === undefined;
@@ -65,7 +65,7 @@ export class Tokens {
   /**
    * The server said that the token has expired.
    *
-   * @returns {number} how many tokens in a row have expired as soon as they were used
+   * @returns {number} how many tokens in a row have expired at once
    */
   expired() {
     const isShort = this.#isFirstUse && Date.now() - this.#firstUse < SHORTEST_LIFE;
@@ -75,9 +75,9 @@ export class Tokens {
   }
 
   /**
-   * The server refused it.
+   * The server refused the token.
    *
-   * @returns {boolean} whether another one may help: no, if this is the second 401 in a row
+   * @returns {boolean} whether a new token may help. It does not after the second 401 in a row
    */
   refused() {
     this.#reject();
@@ -85,8 +85,8 @@ export class Tokens {
     return this.#ask !== undefined && this.#refusals < 2;
   }
 
-  /** Something other than a 401 came in between: the next one is the first in a row. */
-  forgive() {
+  /** Something other than a 401 happened: the next 401 is the first in a row. */
+  resetRefusals() {
     this.#refusals = 0;
   }
 
@@ -95,45 +95,45 @@ export class Tokens {
     this.#isGood = false;
   }
 
-  async #exchange() {
-    // Not before `#asking` is set: the page's function may throw, or close the stream.
+  async #request() {
+    // The caller must set `#pending` first, because the page's function may throw or close the stream.
     await undefined;
-    const asking = this.#asking;
+    const pending = this.#pending;
     try {
       const token = await this.#ask({ rejected: this.#rejected });
-      // The answer to an abandoned question counts only if there is nothing better.
-      if (this.#asking === asking || !this.#isGood) this.#take(token);
+      // The answer to an abandoned request is used only if there is no good token.
+      if (this.#pending === pending || !this.#isGood) this.#store(token);
     } finally {
-      if (this.#asking === asking) this.#asking = undefined;
+      if (this.#pending === pending) this.#pending = undefined;
     }
   }
 
   /** @param {Token} token */
-  #take(token) {
+  #store(token) {
     this.#token = token;
     this.#isGood = true;
     this.#rejected = undefined;
     this.#firstUse = undefined;
-    this.#dueAt = this.#due(token);
+    this.#dueAt = this.#replacementTime(token);
   }
 
   /** @param {Token} token */
-  #due(token) {
+  #replacementTime(token) {
     const now = Date.now();
     const life = lifetime(token);
     const left = life ?? expiry(token) - now;
     const wasOld = this.#looksOld;
     this.#looksOld = life === undefined && left <= MARGIN;
     if (!this.#looksOld) return now + left - Math.min(MARGIN, left / 2);
-    // It may come from a cache, so the page is asked once more. If the next one looks old too, the
-    // clock is wrong, and each check-in would ask again: the server's word has to do.
+    // The token may come from a cache, so the page is asked once more. If the next one looks old too,
+    // the clock is wrong, and each check-in would ask again. So only `expired` and 401 count then.
     return wasOld ? Infinity : -Infinity;
   }
 }
 
 /**
- * The `exp` of a JWT, in milliseconds since 1970; infinite for anything else. Nothing is verified:
- * the server does that.
+ * The `exp` of a JWT in milliseconds since 1970, or infinity for any other token. The signature is
+ * not verified, because the server does that.
  *
  * @param {Token} token
  */
@@ -143,7 +143,7 @@ export function expiry(token) {
 }
 
 /**
- * How long a JWT is good for, by the clock of its issuer alone: `iat` to `exp`, in milliseconds.
+ * How long a JWT is valid by its issuer's clock alone: from `iat` to `exp`, in milliseconds.
  *
  * @param {Token} token
  * @returns {number | undefined}

@@ -1,4 +1,4 @@
-/** A server, a page and a clock for `watchOrders`, all of them played. */
+/** A fake server, page and clock to test `watchOrders` with. */
 
 import { watchOrders } from "../order-stream.js";
 
@@ -17,23 +17,23 @@ export const reset = (orders) => `event: reset\ndata: ${JSON.stringify({ orders,
 export const changeOf = (seq, orderId = "A") => ({ orderId, seq, status: `S${seq}`, previous: null, at: "", attributes: {} });
 export const change = (seq, id = `${seq}-0000`, orderId = "A") => `data: ${JSON.stringify(changeOf(seq, orderId))}\nid: ${id}\n\n`;
 
-/** A JWT of which nothing but its `exp` counts, in seconds from `NOW`, and what `more` has. */
-export const jwt = (expiresIn, is = "", more = {}) => {
+/** A JWT that expires `expiresIn` seconds after `NOW`. `name` makes it unique, `more` adds claims. Its signature is not valid. */
+export const jwt = (expiresIn, name = "", more = {}) => {
   const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
-  return [part({ alg: "ES256" }), part({ exp: NOW / 1_000 + expiresIn, sub: "ü?>", is, ...more }), "signature"].join(".");
+  return [part({ alg: "ES256" }), part({ exp: NOW / 1_000 + expiresIn, sub: "ü?>", name, ...more }), "signature"].join(".");
 };
 
-/** Lets everything happen that waits for no timer. */
+/** Runs all pending work that does not wait for a timer. */
 export const settle = () => new Promise((resolve) => setImmediate(resolve));
 
-/** A request that the module has sent, and how it is answered. */
+/** A request that the client has sent. The test decides the response. */
 class Request {
-  #answer;
+  #response;
   #body;
 
   constructor(url, { headers, signal, credentials }, resolve, reject) {
     Object.assign(this, { url, headers, signal, credentials });
-    this.#answer = { resolve, reject };
+    this.#response = { resolve, reject };
     signal.addEventListener("abort", () => {
       reject(signal.reason);
       this.#body?.error(signal.reason);
@@ -45,20 +45,20 @@ class Request {
   }
 
   async status(status, body = "", contentType = "application/problem+json") {
-    const whole = [204, 304].includes(status) ? null : body;
-    this.#answer.resolve(new Response(whole, { status, headers: contentType ? { "content-type": contentType } : {} }));
+    const allowed = [204, 304].includes(status) ? null : body;
+    this.#response.resolve(new Response(allowed, { status, headers: contentType ? { "content-type": contentType } : {} }));
     await settle();
   }
 
   async refuse() {
-    this.#answer.reject(new TypeError("Failed to fetch"));
+    this.#response.reject(new TypeError("Failed to fetch"));
     await settle();
   }
 
-  /** The head of a stream, and its first frames. */
+  /** Responds with the head of a stream and its first frames. */
   async open(...frames) {
     const body = new ReadableStream({ start: (controller) => void (this.#body = controller) });
-    this.#answer.resolve(new Response(body, { headers: { "content-type": "text/event-stream; charset=utf-8" } }));
+    this.#response.resolve(new Response(body, { headers: { "content-type": "text/event-stream; charset=utf-8" } }));
     await settle();
     if (frames.length > 0) await this.send(...frames);
   }
@@ -75,21 +75,21 @@ class Request {
   }
 }
 
-/** Timers and `Date.now`; `node:test` mocks the latter from Node.js 20 on. */
+/** Timers and `Date.now`. `node:test` mocks `Date` only since Node.js 20, and this runs on 18. */
 class Clock {
   now = NOW;
   #timers = new Map();
   #last = 0;
 
   setTimeout = (callback, delay) => {
-    // As browsers and Node.js do: what does not fit 31 bits is not waited for.
+    // Browsers and Node.js do the same: a delay that does not fit in 31 bits becomes 0.
     this.#timers.set((this.#last += 1), { callback, at: this.now + (delay < 2 ** 31 ? delay : 0) });
     return this.#last;
   };
 
   clearTimeout = (timer) => void this.#timers.delete(timer);
 
-  pass(ms) {
+  advance(ms) {
     const end = this.now + ms;
     for (;;) {
       const [next] = [...this.#timers].filter(([, { at }]) => at <= end).sort(([, a], [, b]) => a.at - b.at);
@@ -103,8 +103,8 @@ class Clock {
   }
 }
 
-/** Plays around one test; `random` is what `Math.random` gives. */
-export function play(t, { random = 0.5, hidden = false } = {}) {
+/** Replaces timers, `fetch`, `document` and `window` for one test. `random` is the result of `Math.random`. */
+export function createHarness(t, { random = 0.5, hidden = false } = {}) {
   const clock = new Clock();
   const { setTimeout, clearTimeout, fetch } = globalThis;
   t.mock.method(Math, "random", () => random);
@@ -119,38 +119,38 @@ export function play(t, { random = 0.5, hidden = false } = {}) {
   t.after(() => Object.assign(globalThis, { document: undefined, window: undefined, fetch, setTimeout, clearTimeout }));
   return {
     requests,
-    /** Sets this machine's clock by so many milliseconds; no timer notices. */
+    /** Moves this machine's clock by so many milliseconds. Timers are not affected. */
     setClock(by) {
       t.mock.method(Date, "now", () => clock.now + by);
     },
     get last() {
       return requests.at(-1);
     },
-    /** Passes milliseconds, and lets what comes of it happen. */
-    async pass(ms) {
-      clock.pass(ms);
+    /** Advances the time, and runs the timers that are due and the work that follows from them. */
+    async advance(ms) {
+      clock.advance(ms);
       await settle();
     },
-    async show(is) {
-      document.visibilityState = is;
+    async setVisibility(visibilityState) {
+      document.visibilityState = visibilityState;
       document.dispatchEvent(new Event("visibilitychange"));
-      await this.pass(0);
+      await this.advance(0);
     },
-    async happens(type) {
+    async fire(type) {
       window.dispatchEvent(new Event(type));
-      await this.pass(0);
+      await this.advance(0);
     },
   };
 }
 
-/** Watches, and keeps in `log` what it is told: a change as its number, a state as its name. */
-export async function watch(stage, ids = ["A"], options = {}) {
+/** Watches, and records the events in `log`: a change as its number, a state as its name. */
+export async function watch(harness, ids = ["A"], options = {}) {
   const orders = watchOrders("https://stream.example/", ids, options);
   const log = [];
   orders.on("change", ({ seq }) => log.push(seq));
   orders.on("state", ({ state }) => log.push(state));
   orders.on("reset", ({ orders }) => log.push(`reset ${orders}`));
   orders.on("end", () => log.push("end"));
-  await stage.pass(0);
+  await harness.advance(0);
   return { orders, log };
 }
