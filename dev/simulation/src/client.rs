@@ -288,7 +288,8 @@ impl Client {
                 return Outcome::Refused;
             }
         }
-        if settling && calm && self.ended && self.page.is_current() {
+        if settling && calm && self.ended && self.page.is_current() && self.page.is_terminal(asked)
+        {
             self.page.finding(
                 Kind::Other,
                 "came back after the end and was not told to stop",
@@ -502,9 +503,9 @@ impl Client {
         {
             self.page.finding(Kind::Other, "was told something private");
         }
-        // One page of each order, and another where a reading is made again.
+        // One page of each order, and another where a reading is made again. A tombstone may come on top of a full page.
         let held = reads::sent();
-        if held > PAGE_ENTRIES * (2 * self.orders.len() + 1) {
+        if held > (PAGE_ENTRIES + 1) * (2 * self.orders.len() + 1) {
             self.page.finding(
                 Kind::Other,
                 format!("{held} entries were read before a chunk was sent"),

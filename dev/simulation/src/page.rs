@@ -243,6 +243,14 @@ impl Page {
         }
     }
 
+    /// Whether every order was finished at some time from then on: the terminal statuses may have changed.
+    pub fn is_terminal(&self, since: Instant) -> bool {
+        let journal = &self.storage.journal;
+        self.orders
+            .iter()
+            .all(|(order, shown)| journal.was_terminal(order, shown.seq, since))
+    }
+
     /// Whether it shows all that there is.
     pub fn is_current(&self) -> bool {
         self.orders
