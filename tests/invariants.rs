@@ -1,6 +1,7 @@
 //! What ARCHITECTURE.md says that no module does.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -145,4 +146,47 @@ fn the_tests_that_the_docs_name_exist() {
         }
     }
     assert!(named > 100, "only {named} names were found");
+}
+
+/// The modules of `src/` that a file's code names as `crate::…`, without its `#[cfg(test)]` module.
+fn imports(code: &str) -> impl Iterator<Item = &str> {
+    let code = code.split("#[cfg(test)]").next().unwrap_or_default();
+    let lines = code
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"));
+    lines
+        .flat_map(|line| {
+            let names = line.split("crate::").skip(1);
+            names.map(|rest| {
+                rest.split(|c: char| !c.is_alphanumeric() && c != '_')
+                    .next()
+            })
+        })
+        .flatten()
+}
+
+#[test]
+fn no_modules_import_each_other_in_a_circle() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut graph: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for path in source_files(&src) {
+        let module = path.strip_prefix(&src).unwrap().iter().next().unwrap();
+        let module = module.to_str().unwrap().trim_end_matches(".rs").to_owned();
+        let code = fs::read_to_string(&path).unwrap();
+        let imported = imports(&code).filter(|name| **name != module);
+        graph
+            .entry(module.clone())
+            .or_default()
+            .extend(imported.map(str::to_owned));
+    }
+    assert!(graph["session"].contains("feed"));
+    // A module without imports of those that are left is in no circle.
+    while let Some(free) = graph
+        .iter()
+        .find(|(_, imported)| imported.iter().all(|name| !graph.contains_key(name)))
+        .map(|(module, _)| module.clone())
+    {
+        graph.remove(&free);
+    }
+    assert!(graph.is_empty(), "{graph:?}");
 }
