@@ -96,11 +96,11 @@ pub(super) fn settings_hash(source: &str, rules: &Rules) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::projector::record::OnRemove;
+    use crate::projector::OnRemove;
 
-    /// Computed by another program. The feed remembers the number, so it must not change with the code.
+    /// The expected number comes from another program. The feed stores it, so it must not change with the code.
     #[test]
-    fn a_settings_hash_is_the_head_of_a_sha256() {
+    fn the_settings_hash_is_the_first_six_bytes_of_a_sha256() {
         let rules = Rules {
             order_id_attribute: "orderId".to_owned(),
             status_attribute: "status".to_owned(),
