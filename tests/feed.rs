@@ -490,7 +490,7 @@ async fn a_tombstone_comes_before_an_incomplete_latest_page(feed: impl Feed) {
     append_all(&feed, &[change("A", 102, "DELIVERED")]).await;
     let expected: Vec<_> = [(102, true)].into_iter().chain(entries(3..=102)).collect();
     assert_eq!(latest().await, expected);
-    // If the newest entry does not expire, the table cannot have deleted it.
+    // The newest entry was not superseded, because it does not expire. So no later entry was deleted, and no tombstone is read.
     append_all(&feed, &[change("A", 103, "DISPUTED")]).await;
     assert_eq!(latest().await, entries(4..=103).collect::<Vec<_>>());
 }
