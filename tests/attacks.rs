@@ -104,7 +104,7 @@ async fn unsigned_tokens_are_refused() {
     guarded.check("a good token", &good, 200, "").await;
     let parts: Vec<_> = good.split('.').collect();
     let [header, payload, signature] = parts[..] else {
-        panic!("three parts")
+        panic!("a token has three parts")
     };
     let payload_of = |claims: &Value| encoded(claims.to_string());
     let all = payload_of(&claims_but("orders", json!("*")));

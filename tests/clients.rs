@@ -128,7 +128,7 @@ async fn next(reports: &mut mpsc::UnboundedReceiver<Value>, process: &mut Child)
         report = reports.recv() => report.unwrap(),
         ended = process.wait() => match reports.try_recv() {
             Ok(report) => report,
-            Err(_) => panic!("it ended before the last order did: {}", ended.unwrap()),
+            Err(_) => panic!("the client ended before the last order: {}", ended.unwrap()),
         },
     }
 }

@@ -322,7 +322,7 @@ async fn a_tombstone_replaces_an_entry_that_was_deleted_early(feed: impl Feed) {
     append_all(&feed, &delivered).await;
     let log = read_all(&feed, &order("B"), Seq(1), Consistency::Strong).await;
     let [placed, delivered] = &log.unwrap()[..] else {
-        panic!("two entries");
+        panic!("expected two entries");
     };
     // The table has deleted the later entry of A, and not yet the earlier.
     let of = |entry: &Entry, seq| Entry {

@@ -30,7 +30,7 @@ pub async fn eventsource_client(url: String, take: &mut dyn FnMut(&str, &str) ->
             return;
         }
     }
-    panic!("it gave up");
+    panic!("the client gave up");
 }
 
 pub async fn reqwest_eventsource(url: String, take: &mut dyn FnMut(&str, &str) -> bool) {
@@ -42,5 +42,5 @@ pub async fn reqwest_eventsource(url: String, take: &mut dyn FnMut(&str, &str) -
             _ => {}
         }
     }
-    panic!("it gave up");
+    panic!("the client gave up");
 }
