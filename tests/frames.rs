@@ -97,7 +97,7 @@ fn parse(chunks: Vec<Bytes>) -> Vec<Dispatched> {
 
 proptest! {
     #[test]
-    fn read_as_written_wherever_cut(
+    fn a_parser_reads_what_was_written_wherever_it_is_cut(
         frames in prop::collection::vec(any_fields(), 0..6),
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
     ) {

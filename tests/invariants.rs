@@ -91,7 +91,7 @@ fn one_module_reads_a_clock() {
 }
 
 #[test]
-fn the_binaries_alone_read_the_environment() {
+fn only_the_binaries_read_the_environment() {
     assert_eq!(
         files_with(&["std::env", "env::var"]),
         ["bin/projector.rs", "bin/stream.rs"]
@@ -99,7 +99,7 @@ fn the_binaries_alone_read_the_environment() {
 }
 
 #[test]
-fn nothing_knows_that_it_is_local() {
+fn no_module_knows_that_it_runs_locally() {
     assert_eq!(
         files_with(&["localhost", "127.0.0.1", "dynoxide", "cargo lambda"]),
         [] as [&str; 0]
@@ -107,7 +107,7 @@ fn nothing_knows_that_it_is_local() {
 }
 
 #[test]
-fn one_line_is_unsafe() {
+fn one_file_has_unsafe_code() {
     assert_eq!(files_with(&["unsafe"]), ["lambda/nodelay.rs"]);
 }
 

@@ -72,7 +72,7 @@ fn keys(keys: &[Value]) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn members_that_say_less_or_more_than_is_needed() {
+async fn missing_and_unknown_members_of_a_key_are_accepted() {
     for published in [ES256, EdDSA, RS256].map(Published::new) {
         for members in [
             json!({ "alg": null, "use": null, "key_ops": null }),
@@ -96,7 +96,7 @@ async fn members_that_say_less_or_more_than_is_needed() {
 
 /// RFC 9864's name of EdDSA over Ed25519: what `jose` writes into the headers of tokens too.
 #[tokio::test(start_paused = true)]
-async fn tokens_whose_header_says_ed25519() {
+async fn tokens_with_the_algorithm_ed25519_are_accepted() {
     let (ours, other) = (Published::new(EdDSA), Published::new(EdDSA));
     let exp = (NOW + Duration::from_secs(60)).as_secs();
     let good = json!({ "orders": ["A"], "exp": exp }).to_string();
@@ -135,7 +135,7 @@ async fn tokens_whose_header_says_ed25519() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn numbers_as_libraries_write_them() {
+async fn numbers_are_accepted_in_each_encoding() {
     let rsa = Published::new(RS256);
     let (n, e) = (rsa.bytes("n"), rsa.bytes("e"));
     let zero = |bytes: &[u8]| [&[0], bytes].concat();
@@ -169,7 +169,7 @@ async fn numbers_as_libraries_write_them() {
 
 /// A coordinate is 32 bytes. Some libraries leave out the zero that one of 256 begins with.
 #[tokio::test(start_paused = true)]
-async fn a_coordinate_that_was_cut_short() {
+async fn a_coordinate_without_its_leading_zero_is_accepted() {
     let mut keys = std::iter::repeat_with(|| Published::new(ES256));
     let key = keys.find(|key| key.bytes("x")[0] == 0).unwrap();
     let short = BASE64_URL_SAFE_NO_PAD.encode(&key.bytes("x")[1..]);
@@ -177,7 +177,7 @@ async fn a_coordinate_that_was_cut_short() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_that_cannot_be_read_takes_no_other_with_it() {
+async fn an_unreadable_key_does_not_affect_the_others() {
     let published = Published::new(ES256);
     let rsa = Published::new(RS256);
     for other in [
@@ -203,7 +203,7 @@ async fn a_key_that_cannot_be_read_takes_no_other_with_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn documents_as_servers_and_editors_write_them() {
+async fn byte_order_marks_and_spaces_are_accepted() {
     let published = Published::new(EdDSA);
     let set = json!({ "keys": [published.jwk], "issuer": "x", "_links": {} });
     for document in [
@@ -222,7 +222,7 @@ async fn documents_as_servers_and_editors_write_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn which_key_a_token_means() {
+async fn a_token_is_checked_with_the_key_of_its_kid() {
     let (ours, other) = (Published::new(EdDSA), Published::new(EdDSA));
     let (named, unnamed) = (
         |kid: Value| ours.with(json!({ "kid": kid })),
@@ -260,7 +260,7 @@ async fn which_key_a_token_means() {
 }
 
 #[test]
-fn keys_that_are_for_something_else_are_never_used() {
+fn keys_for_another_purpose_are_refused() {
     for published in [ES256, EdDSA, RS256].map(Published::new) {
         let purpose = "use or key_ops exclude the verification of signatures";
         for members in [
@@ -292,7 +292,7 @@ fn keys_that_are_for_something_else_are_never_used() {
 
 /// An RSA modulus below 2048 bits can be factored, and a zero byte before it makes it no longer.
 #[test]
-fn numbers_that_are_none_or_too_weak() {
+fn invalid_and_weak_numbers_are_refused() {
     let rsa = Published::new(RS256);
     let encode = |bytes: Vec<u8>| BASE64_URL_SAFE_NO_PAD.encode(bytes);
     let n = rsa.bytes("n");
@@ -327,7 +327,7 @@ fn numbers_that_are_none_or_too_weak() {
 }
 
 #[test]
-fn a_set_without_a_key_says_of_each_why() {
+fn a_set_without_a_usable_key_gives_a_reason_for_each_key() {
     let rsa = Published::new(RS256);
     let set = keys(&[
         rsa.with(json!({ "use": "enc" })),

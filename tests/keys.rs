@@ -150,7 +150,7 @@ async fn events(response: reqwest::Response) -> Vec<Event> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fetched_once_from_a_server_that_the_machine_trusts() {
+async fn keys_are_fetched_once_from_a_trusted_server() {
     let cloud = Cloud::new().await;
     cloud.append("A", "DELIVERED").await;
     let (issuer, authority) = (Issuer::new(Algorithm::ES256, "k"), Authority::new("ours"));
@@ -180,7 +180,7 @@ async fn fetched_once_from_a_server_that_the_machine_trusts() {
 /// That keys cannot be had for certain is not the fault of who brings a token: a 401 would end an
 /// `EventSource`.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_is_not_trusted_is_bad_weather() {
+async fn an_untrusted_key_server_is_a_temporary_failure() {
     let cloud = Cloud::new().await;
     cloud.append("A", "DELIVERED").await;
     let issuer = Issuer::new(Algorithm::ES256, "k").unwrap();
@@ -215,7 +215,7 @@ async fn a_server_that_is_not_trusted_is_bad_weather() {
 
 /// Keys that anyone on the way could exchange are none: the function does not start.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_url_that_is_not_https_is_refused_at_the_start() {
+async fn a_url_that_is_not_https_is_refused_at_startup() {
     let cloud = Cloud::new().await;
     for url in ["http://issuer.example/jwks.json", "file:///jwks.json"] {
         let stream = cloud.stream().env("ACCESS", "jwt").env("JWKS", url);
@@ -254,7 +254,7 @@ fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Response<String>
 /// As a common firewall does that refuses whoever does not say who asks, and for what. Nor does the type matter that the
 /// server gives its document.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_request_says_who_asks_and_for_what() {
+async fn the_request_has_a_user_agent_and_an_accept_header() {
     let issuer = Issuer::new(Algorithm::EdDSA, "k").unwrap();
     let jwks = issuer.jwks().unwrap();
     let firewall = move |request: &Request<Incoming>| {
@@ -272,7 +272,7 @@ async fn the_request_says_who_asks_and_for_what() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redirect_is_followed_to_https_alone() {
+async fn a_redirect_is_followed_only_to_https() {
     let issuer = Issuer::new(Algorithm::EdDSA, "k").unwrap();
     let redirect = |to: &'static str, status| {
         let jwks = issuer.jwks().unwrap();
@@ -309,7 +309,7 @@ async fn a_redirect_is_followed_to_https_alone() {
 
 /// A set that is too long is never read to its end, and what is no set is told as such.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_key_set_is_bad_weather_and_the_log_says_why() {
+async fn an_invalid_key_set_is_a_temporary_failure_with_a_logged_reason() {
     let issuer = Issuer::new(Algorithm::EdDSA, "k").unwrap();
     let jwks = issuer.jwks().unwrap();
     let long = format!("{jwks}{}", " ".repeat(256 * 1024));
@@ -334,7 +334,7 @@ async fn what_is_no_key_set_is_bad_weather_and_the_log_says_why() {
 
 /// The warning is one for a set, however many tokens are checked with it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_cannot_be_read_is_warned_of_once() {
+async fn an_unreadable_key_is_logged_once() {
     let issuer = Issuer::new(Algorithm::EdDSA, "k").unwrap();
     let good = issuer.jwk().unwrap();
     let broken = serde_json::json!({ "kty": "RSA", "kid": "bent", "n": "AQAB", "e": "AQAB" });
@@ -369,7 +369,7 @@ async fn a_key_that_cannot_be_read_is_warned_of_once() {
 
 /// Entra, Firebase and others sign the tokens of many tenants with the same keys.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_url_without_an_issuer_is_refused_at_the_start() {
+async fn a_url_without_an_issuer_is_refused_at_startup() {
     let cloud = Cloud::new().await;
     let url = "https://issuer.example/jwks.json";
     let stream = cloud.stream().env("ACCESS", "jwt").env("JWKS", url);

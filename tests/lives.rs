@@ -65,7 +65,7 @@ async fn delivered() -> MemoryFeed {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_tombstone_of_a_short_history_lasts_as_long_as_any() {
+async fn a_tombstone_of_a_short_history_lasts_as_long_as_others() {
     let feed = MemoryFeed::default();
     let records = [
         insert("Orders", "A", 1, "DELIVERED"),
@@ -81,7 +81,7 @@ async fn the_tombstone_of_a_short_history_lasts_as_long_as_any() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_that_comes_again_costs_one_reading() {
+async fn a_repeated_record_costs_one_read() {
     let feed = MemoryFeed::default();
     let records = [1, 2, 3].map(|n| record("Orders", "A", n, &format!("STATUS {n}")));
     let projector = projector(&feed, &[]);
@@ -93,7 +93,7 @@ async fn a_record_that_comes_again_costs_one_reading() {
 
 /// It says which records were seen.
 #[tokio::test(start_paused = true)]
-async fn the_newest_entry_of_a_former_life_stays_until_the_new_one_is_there() {
+async fn the_newest_entry_of_a_life_remains_until_the_next_life_has_one() {
     let feed = MemoryFeed::default();
     let former = [
         insert("Orders", "A", 1, "PLACED"),
@@ -113,7 +113,7 @@ async fn the_newest_entry_of_a_former_life_stays_until_the_new_one_is_there() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_finished_order_is_known_after_its_history_is_gone() {
+async fn a_finished_order_is_known_after_its_history_has_expired() {
     let feed = delivered().await;
     let seen = log(&feed, "A")[1].mark();
     assert_eq!(
@@ -152,7 +152,7 @@ async fn a_month_later(stage: &support::Stage, deleted: bool) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_was_cut_off_before_the_end_is_told_it_after_the_history_is_gone() {
+async fn a_client_that_missed_the_end_gets_it_after_the_history_has_expired() {
     for deleted in [false, true] {
         let stage = support::Stage::new();
         a_month_later(&stage, deleted).await;
@@ -176,7 +176,7 @@ async fn who_was_cut_off_before_the_end_is_told_it_after_the_history_is_gone() {
 
 /// A deployment shortens RETENTION, so the last entries expire before earlier ones.
 #[tokio::test(start_paused = true)]
-async fn who_resumes_is_told_the_end_although_earlier_entries_outlast_it() {
+async fn a_client_that_resumes_gets_the_end_if_only_earlier_entries_remain() {
     for deleted in [&[][..], &[3], &[2, 3]] {
         let stage = support::Stage::new();
         let records = [
@@ -202,7 +202,7 @@ async fn who_resumes_is_told_the_end_although_earlier_entries_outlast_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_customer_of_a_new_life_sees_nothing_of_the_one_before() {
+async fn a_new_life_shows_nothing_of_the_one_before() {
     let stage = support::Stage::new();
     let before = [
         with(
@@ -244,7 +244,7 @@ async fn the_customer_of_a_new_life_sees_nothing_of_the_one_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_finished_order_goes_on_where_it_ended() {
+async fn a_finished_order_continues_where_it_ended() {
     let feed = delivered().await;
     delete_expired(&feed, 31 * DAY);
     let projector = projector(&feed, &[]);
@@ -273,7 +273,7 @@ async fn a_finished_order_goes_on_where_it_ended() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_table_deletes_in_any_order() {
+async fn the_ttl_may_delete_in_any_order() {
     for left in [1, 2] {
         let feed = MemoryFeed::default();
         let records = [
@@ -304,7 +304,7 @@ async fn the_table_deletes_in_any_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_log_of_many_expired_entries_is_finished_too() {
+async fn an_order_with_many_expired_entries_is_finished() {
     let feed = MemoryFeed::default();
     let projector = projector(&feed, &[]);
     let records: Vec<_> = (1..=150)
@@ -326,7 +326,7 @@ async fn a_log_of_many_expired_entries_is_finished_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_projector_that_died_before_the_tombstone_makes_it_good() {
+async fn a_projector_that_died_before_the_tombstone_writes_it_later() {
     // The newest is read, the entry put, the tombstone kept, the superseded entry expired.
     for calls in 1..=4 {
         for fault in [Fault::Throttled, Fault::AnswerLost] {
@@ -426,7 +426,7 @@ async fn an_id_that_is_used_again_begins_a_new_history() {
 
 /// The shop writes the item first and its status later. So the record that says INSERT cannot be read.
 #[tokio::test(start_paused = true)]
-async fn an_id_that_is_used_again_without_a_status_begins_a_new_history_too() {
+async fn an_id_used_again_without_a_status_begins_a_new_history() {
     let feed = MemoryFeed::default();
     let secret = json!({ "S": "the customer before" });
     let mut draft = insert("Orders", "A", 3, "PLACED");
@@ -493,7 +493,7 @@ async fn a_new_life_survives_a_kill_at_each_call() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_new_life_is_told_although_it_looks_the_same() {
+async fn a_new_life_is_an_entry_even_if_nothing_differs() {
     let feed = MemoryFeed::default();
     let records = [
         insert("Orders", "A", 1, "PLACED"),
@@ -507,7 +507,7 @@ async fn a_new_life_is_told_although_it_looks_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_copied_table_begins_no_new_history() {
+async fn a_copied_table_does_not_begin_a_new_history() {
     let feed = MemoryFeed::default();
     let records = [
         insert("Orders", "A", 1, "PLACED"),
@@ -527,7 +527,7 @@ async fn a_copied_table_begins_no_new_history() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_status_that_is_called_removed_is_none() {
+async fn a_status_named_removed_is_not_a_deletion() {
     let feed = MemoryFeed::default();
     let records = [
         insert("Orders", "A", 1, "PLACED"),
@@ -539,7 +539,7 @@ async fn a_status_that_is_called_removed_is_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_new_life_after_the_history_is_gone_is_numbered_on() {
+async fn a_new_life_continues_the_numbers_of_an_expired_history() {
     let feed = delivered().await;
     delete_expired(&feed, 31 * DAY);
     let again = [insert("Orders", "A", 9, "PLACED")];
@@ -551,7 +551,7 @@ async fn a_new_life_after_the_history_is_gone_is_numbered_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn touching_an_order_makes_changed_terminal_statuses_good() {
+async fn touching_an_order_applies_changed_terminal_statuses() {
     let feed = MemoryFeed::default();
     let records = [
         insert("Orders", "A", 1, "PLACED"),
@@ -591,7 +591,7 @@ async fn touching_an_order_makes_changed_terminal_statuses_good() {
 
 /// A replay of the stream is a touch too.
 #[tokio::test(start_paused = true)]
-async fn the_same_record_makes_changed_terminal_statuses_good() {
+async fn a_repeated_record_applies_changed_terminal_statuses() {
     let feed = MemoryFeed::default();
     let records = [
         insert("Orders", "A", 1, "PLACED"),
@@ -660,7 +660,7 @@ proptest! {
     /// Killed at any call and delivered again, by two projectors side by side: the log, what is shown of it, and the
     /// tombstone are those of one clean delivery.
     #[test]
-    fn any_delivery_of_any_lives_makes_what_one_clean_delivery_makes(
+    fn any_delivery_of_several_lives_equals_one_clean_delivery(
         history in any_history(),
         faults in prop::collection::vec(any_fault(), 0..60),
     ) {

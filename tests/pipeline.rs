@@ -102,7 +102,7 @@ async fn the_goodbye_comes_before_the_deadline() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_is_gone_ends_the_session_where_the_platform_tells() {
+async fn a_disconnect_ends_the_session_if_the_platform_reports_it() {
     let cloud = Cloud::new().await;
     let stream = cloud
         .stream()
@@ -124,7 +124,7 @@ async fn a_client_that_is_gone_ends_the_session_where_the_platform_tells() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_environment_is_named_in_the_log() {
+async fn an_invalid_environment_is_logged() {
     let function = Function::builder(env!("CARGO_BIN_EXE_stream"))
         .env("WINDOW", "soon")
         .start()
@@ -141,7 +141,7 @@ async fn a_wrong_environment_is_named_in_the_log() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_feed_that_cannot_be_reached_is_an_early_end_and_no_error() {
+async fn an_unreachable_feed_ends_the_response_early_without_an_error() {
     let cloud = Cloud::new().await;
     let function = Function::builder(env!("CARGO_BIN_EXE_stream")).env("ACCESS", "open");
     // The port of a server that has gone.
@@ -186,7 +186,7 @@ fn batch(orders: &[&str], records: u64) -> Value {
 
 /// SIGKILL, wherever it stands: between any two calls to DynamoDB, with the last one's effect or without.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_projector_killed_in_mid_batch_leaves_what_one_clean_delivery_makes() {
+async fn a_projector_killed_within_a_batch_leaves_the_log_of_one_clean_delivery() {
     const ROUNDS: usize = 40;
     let cloud = Cloud::new().await;
     let door = Door::in_front_of(cloud.dynamo.endpoint()).await;

@@ -133,7 +133,7 @@ async fn an_order_from_its_insert_to_its_removal() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn private_attributes_never_leave() {
+async fn private_attributes_are_not_in_the_feed() {
     for entry in logs_of(&["stream-insert", "stream-modify"]).await {
         for name in entry.view.keys() {
             assert!(
@@ -176,7 +176,7 @@ async fn a_removal_by_another_identity_ends_the_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_removal_is_a_change_where_they_are_ignored() {
+async fn a_removal_is_no_change_if_removals_are_ignored() {
     let settings = settings(&[("ON_REMOVE", "ignore")]);
     let feed = MemoryFeed::default();
     let projector = Projector::new(feed.clone(), settings.rules, settings.retention);
@@ -197,7 +197,7 @@ async fn interleaved_orders_have_a_log_each() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn poison_is_passed_over_and_blocks_nothing() {
+async fn poison_is_skipped_and_blocks_nothing() {
     let feed = MemoryFeed::default();
     let malformed = event("stream-malformed");
     assert_eq!(
@@ -297,7 +297,7 @@ async fn the_view_holds_every_kind_of_attribute_as_json() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_it_changed_is_the_shops_word_or_else_the_streams() {
+async fn the_time_of_a_change_is_the_shops_or_else_the_streams() {
     let rules = settings(&[]).rules;
     let check = |updated_at: Value, expected: &str| {
         let mut record = record("A", 1, "PAID");
@@ -324,7 +324,7 @@ async fn when_it_changed_is_the_shops_word_or_else_the_streams() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn bad_weather_stops_its_order_alone() {
+async fn a_failed_append_stops_only_its_order() {
     let feed = MemoryFeed::default();
     let records = [
         record("A", 1, "PLACED"),
@@ -350,7 +350,7 @@ async fn bad_weather_stops_its_order_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn other_orders_go_on() {
+async fn other_orders_continue_after_a_failure() {
     let feed = MemoryFeed::default();
     let records = [
         record("A", 1, "PLACED"),
@@ -364,7 +364,7 @@ async fn other_orders_go_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_feed_refuses_for_good_is_passed_over() {
+async fn a_record_that_the_feed_refuses_for_good_is_skipped() {
     let feed = MemoryFeed::default();
     feed.inject([None, Some(Fault::Refused)]);
     let records = [record("A", 1, "TOO LARGE"), record("A", 2, "PAID")];
@@ -376,7 +376,7 @@ async fn what_the_feed_refuses_for_good_is_passed_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_feed_that_hangs_costs_the_order_and_not_the_batch() {
+async fn a_call_that_hangs_stops_only_its_order() {
     let feed = MemoryFeed::default();
     feed.inject([Some(Fault::Hangs)]);
     let records = [record("A", 1, "PLACED"), record("B", 2, "PLACED")];
@@ -433,7 +433,7 @@ fn run(test: impl Future<Output = ()>) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
     #[test]
-    fn any_delivery_makes_what_one_clean_delivery_makes(
+    fn any_delivery_equals_one_clean_delivery(
         writes in prop::collection::vec((0usize..3, 0usize..4), 1..24),
         faults in prop::collection::vec(any_fault(), 0..60),
         batches in prop::array::uniform3(prop::collection::vec(1usize..6, 1..4)),
@@ -459,7 +459,7 @@ proptest! {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_answer_to_a_write_is_no_second_entry() {
+async fn a_write_whose_answer_is_lost_makes_one_entry() {
     let feed = MemoryFeed::default();
     feed.inject([None, Some(Fault::AnswerLost)]);
     let change = support::change("A", 1, "PLACED");
@@ -473,7 +473,7 @@ async fn a_lost_answer_to_a_write_is_no_second_entry() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dwell_times_are_learned_once_each_and_what_that_costs_is_bounded() {
+async fn dwell_times_are_learned_once_and_with_few_writes() {
     let feed = MemoryFeed::default();
     let projector = projector(&feed);
     let mut n = 0;
@@ -515,7 +515,7 @@ async fn dwell_times_are_learned_once_each_and_what_that_costs_is_bounded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_learned_holds_nothing_up() {
+async fn a_failure_to_learn_delays_nothing() {
     let feed = MemoryFeed::default();
     let projector = projector(&feed);
     let batch = |n, status| json!({ "Records": [record("A", n, status)] });

@@ -77,7 +77,7 @@ fn is_change(report: &Value, status: &str) -> bool {
 }
 
 /// The platform refuses once, and the page is hidden and shown while the recipe waits.
-async fn a_bare_event_source_stays_one(browser: Browser) {
+async fn a_page_keeps_one_bare_event_source(browser: Browser) {
     let cloud = Cloud::new().await;
     cloud.append("A", "S1").await;
     let (stream, other) = (stream(&cloud).await, stream(&cloud).await);
@@ -130,7 +130,7 @@ async fn rendered(stream: &str, snapshot: &str) -> Option<Value> {
 }
 
 /// It is rendered on a server, taken over by React in the browser, and goes on from there.
-async fn react_goes_on_from_what_a_server_rendered(browser: Browser) {
+async fn react_continues_from_what_a_server_rendered(browser: Browser) {
     let cloud = Cloud::new().await;
     cloud.append("A", "S1").await;
     let stream = stream(&cloud).await;
@@ -178,6 +178,6 @@ macro_rules! in_each_browser {
 }
 
 in_each_browser!(
-    a_bare_event_source_stays_one,
-    react_goes_on_from_what_a_server_rendered
+    a_page_keeps_one_bare_event_source,
+    react_continues_from_what_a_server_rendered
 );

@@ -41,7 +41,7 @@ async fn a_space_in_another_parameter_is_served() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_plus_and_a_space_mean_in_an_order_id() {
+async fn a_plus_in_a_query_is_a_space_in_the_order_id() {
     let stage = Stage::new();
     for id in ["a b", "a+b"] {
         stage.change(id, "PLACED").await;
@@ -64,7 +64,7 @@ async fn what_a_plus_and_a_space_mean_in_an_order_id() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn api_gateway_and_load_balancers() {
+async fn events_of_api_gateway_and_load_balancers_are_served() {
     let stage = Stage::new();
     for id in ["A-1001", "B 2+"] {
         stage.change(id, "PLACED").await;
@@ -86,7 +86,7 @@ async fn api_gateway_and_load_balancers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_no_request_is_a_bad_request() {
+async fn an_event_that_is_not_a_request_gets_400() {
     let stage = Stage::new();
     for no_request in [
         &event("console-test"),
@@ -109,7 +109,7 @@ async fn what_is_no_request_is_a_bad_request() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn members_that_are_odd_do_no_harm() {
+async fn unexpected_members_of_an_event_are_ignored() {
     let stage = Stage::new();
     stage.change("A", "PLACED").await;
     for odd in [
@@ -129,7 +129,7 @@ async fn members_that_are_odd_do_no_harm() {
 }
 
 #[test]
-fn headers_and_parameters_come_in_each_of_their_shapes() {
+fn headers_and_parameters_are_read_in_each_format() {
     let read = |members: Value| {
         let mut event = json!({ "path": "/p", "httpMethod": "GET" });
         event
@@ -158,7 +158,7 @@ fn headers_and_parameters_come_in_each_of_their_shapes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_base_path_stands_before_every_path() {
+async fn a_base_path_precedes_every_path() {
     let check = async |base: &str, path: &str, status: u16| {
         let settings = [
             ("FEED_TABLE", "in memory"),

@@ -48,7 +48,7 @@ async fn watch(stage: &Stage, cursor: &str) -> (Vec<Event>, Duration) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_no_change_is_due_the_response_ends_at_once() {
+async fn if_no_change_is_due_the_response_ends_at_once() {
     let stage = stage();
     learned(&stage, "SHIPPED", Duration::from_secs(2 * 86_400)).await;
     stage.change("A", "SHIPPED").await;
@@ -63,7 +63,7 @@ async fn where_no_change_is_due_the_response_ends_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_check_in_that_finds_nothing_is_one_reading_and_three_frames() {
+async fn a_check_in_without_changes_is_one_poll_and_three_frames() {
     let stage = stage();
     stage.change("A", "SHIPPED").await;
     let (first, _) = watch(&stage, "").await;
@@ -81,7 +81,7 @@ async fn a_check_in_that_finds_nothing_is_one_reading_and_three_frames() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_a_change_is_due_within_seconds_the_response_is_held_for_it() {
+async fn if_a_change_is_due_within_seconds_the_response_is_held() {
     let stage = stage();
     learned(&stage, "PAYING", Duration::from_secs(4)).await;
     learned(&stage, "PAID", Duration::from_secs(86_400)).await;
@@ -101,7 +101,7 @@ async fn where_a_change_is_due_within_seconds_the_response_is_held_for_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dwell_times_that_cannot_be_read_are_none_and_nobody_waits_for_them() {
+async fn dwell_times_that_cannot_be_read_delay_nothing() {
     for fault in [Fault::Throttled, Fault::Hangs] {
         let stage = stage();
         learned(&stage, "SHIPPED", Duration::from_secs(2 * 86_400)).await;
@@ -128,7 +128,7 @@ async fn dwell_times_that_cannot_be_read_are_none_and_nobody_waits_for_them() {
 
 /// It found nothing out.
 #[tokio::test(start_paused = true)]
-async fn a_check_in_that_failed_is_not_counted() {
+async fn a_failed_check_in_is_not_counted() {
     let stage = Stage::new();
     let mut page = stage.get(A, "").await;
     page.until("ready").await;
@@ -144,7 +144,7 @@ async fn a_check_in_that_failed_is_not_counted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_order_without_entries_is_held_for_on_the_first_visit_and_rested_after() {
+async fn an_unknown_order_is_held_on_the_first_visit_only() {
     let stage = stage();
     let (events, held) = watch(&stage, "").await;
     assert_eq!(outline(&events), ["hello", "ready", "rest"]);
@@ -160,7 +160,7 @@ async fn an_order_without_entries_is_held_for_on_the_first_visit_and_rested_afte
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_order_that_is_due_first_decides_and_a_finished_one_has_no_say() {
+async fn the_order_that_is_due_first_decides_and_a_finished_one_does_not_count() {
     let stage = stage();
     learned(&stage, "SHIPPED", Duration::from_secs(2 * 86_400)).await;
     learned(&stage, "PAYING", Duration::from_secs(100)).await;
@@ -179,7 +179,7 @@ async fn the_order_that_is_due_first_decides_and_a_finished_one_has_no_say() {
 
 /// The client carries the number of its check-ins in its cursor.
 #[tokio::test(start_paused = true)]
-async fn an_order_that_nobody_knows_is_asked_for_ever_less_often() {
+async fn an_unknown_order_is_requested_less_and_less_often() {
     let stage = stage();
     let (mut id, mut asked, mut so_far) = (String::new(), 0, Duration::ZERO);
     let mut rests = Vec::new();
@@ -222,7 +222,7 @@ async fn only_the_marks_of_orders_without_changes_count_check_ins() {
 
 /// Whatever a rest is made of, clients that got it together do not come back together.
 #[tokio::test(start_paused = true)]
-async fn rests_of_every_kind_are_jittered() {
+async fn every_kind_of_rest_has_jitter() {
     let due = |fault| [None, None, fault];
     let held = [("HOLD", "always"), ("WINDOW", "1s")];
     let policy = [("HOLD", "auto"), ("FRESHNESS", "100ms")];

@@ -40,7 +40,7 @@ async fn a_first_visit_byte_for_byte() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn hello_comes_before_the_feed_was_asked() {
+async fn hello_is_sent_before_the_feed_is_read() {
     let stage = Stage::new();
     stage.feed.inject([Some(Fault::Hangs)]);
     let mut page = stage.get(A, "").await;
@@ -49,7 +49,7 @@ async fn hello_comes_before_the_feed_was_asked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_order_without_changes_is_waited_for() {
+async fn a_client_may_wait_for_an_unknown_order() {
     let stage = Stage::new();
     let mut page = stage.get(A, "").await;
     assert_eq!(outline(&page.until("ready").await), ["hello", "ready"]);
@@ -61,7 +61,7 @@ async fn an_order_without_changes_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_came_after_the_cursor_is_shown() {
+async fn the_changes_after_the_cursor_are_sent() {
     let stage = Stage::new();
     for status in ["PLACED", "PAID", "SHIPPED"] {
         stage.change("A", status).await;
@@ -105,7 +105,7 @@ async fn the_header_is_newer_than_the_query() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_header_that_is_there_and_empty_says_nothing() {
+async fn an_empty_header_counts_as_absent() {
     let stage = Stage::new();
     stage.change("A", "PLACED").await;
     let request = support::request(
@@ -131,7 +131,7 @@ fn check_reset(events: &[eventsource_stream::Event], reason: &str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cursor_that_is_not_in_the_log_is_told_so() {
+async fn a_cursor_that_is_not_in_the_log_gets_reset() {
     let stage = Stage::new();
     stage.change("A", "PLACED").await;
     stage.change("A", "PAID").await;
@@ -153,7 +153,7 @@ async fn a_cursor_that_is_not_in_the_log_is_told_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn trimmed_history_is_told_so() {
+async fn a_trimmed_history_gets_reset() {
     let stage = Stage::new();
     for status in ["LOST", "PLACED", "PAID"] {
         stage.change("A", status).await;
@@ -171,7 +171,7 @@ async fn trimmed_history_is_told_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn history_that_breaks_while_it_is_watched_is_told_and_caught_up_with() {
+async fn a_history_that_breaks_within_a_response_is_reset_and_sent_again() {
     let stage = Stage::new();
     stage.change("A", "PLACED").await;
     let mut page = stage.get(A, "").await;
@@ -194,7 +194,7 @@ async fn history_that_breaks_while_it_is_watched_is_told_and_caught_up_with() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_has_expired_is_not_shown_although_it_is_still_there() {
+async fn expired_entries_are_not_shown_even_if_they_still_exist() {
     let stage = Stage::new();
     for status in ["LOST", "PLACED", "PAID"] {
         stage.change("A", status).await;
@@ -211,7 +211,7 @@ async fn what_has_expired_is_not_shown_although_it_is_still_there() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_gap_in_the_middle_hides_what_is_before_it() {
+async fn entries_before_a_gap_are_not_shown() {
     let stage = Stage::new();
     for status in ["A", "B", "C", "D"] {
         stage.change("A", status).await;
@@ -224,7 +224,7 @@ async fn a_gap_in_the_middle_hides_what_is_before_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lagging_replica_resets_nobody() {
+async fn a_lagging_replica_causes_no_reset() {
     let stage = Stage::new();
     stage.change("A", "PLACED").await;
     stage.feed.freeze_replica();
@@ -354,7 +354,7 @@ async fn watch_with_cuts(steps: &[Step]) -> (u64, Vec<u64>) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
     #[test]
-    fn every_change_once_and_in_order_whatever_is_cut(steps in prop::collection::vec(any_step(), 0..40)) {
+    fn every_change_comes_once_and_in_order_after_any_cut(steps in prop::collection::vec(any_step(), 0..40)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let (changes, seen) = runtime.block_on(watch_with_cuts(&steps));
         prop_assert_eq!(seen, (1..=changes).collect::<Vec<_>>());
@@ -362,7 +362,7 @@ proptest! {
 }
 
 #[tokio::test(start_paused = true)]
-async fn cut_at_every_byte_of_a_response() {
+async fn a_response_may_be_cut_at_every_byte() {
     let stage = Stage::new();
     for status in ["PLACED", "PAID", "SHIPPED"] {
         stage.change("A", status).await;
@@ -386,7 +386,7 @@ async fn cut_at_every_byte_of_a_response() {
 
 /// Were `hello` to bring a cursor that can be read, a client that is cut off after it would get the replay without `reset`.
 #[tokio::test(start_paused = true)]
-async fn cut_at_every_byte_of_an_answer_to_a_cursor_that_is_none() {
+async fn a_response_to_an_unreadable_cursor_may_be_cut_at_every_byte() {
     let stage = Stage::new();
     for status in ["PLACED", "PAID"] {
         stage.change("A", status).await;

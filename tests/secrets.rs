@@ -43,7 +43,7 @@ async fn until(request: RequestBuilder, event: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_log_line_of_a_whole_run_holds_a_secret() {
+async fn no_log_line_contains_a_secret() {
     let dynamo = Dynamo::start("127.0.0.1:0").await.unwrap();
     let stream_arn = create_tables(&dynamo.client()).await.unwrap();
     let issuer = Issuer::new(Algorithm::ES256, "k").unwrap();

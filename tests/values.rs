@@ -85,7 +85,7 @@ async fn values_are_shown_and_compared_without_loss_in_dynamodb() {
 }
 
 #[tokio::test]
-async fn a_correction_in_the_last_digit_is_told() {
+async fn a_change_of_the_last_digit_is_an_entry() {
     let feed = MemoryFeed::default();
     let projector = projector(&feed, &[]);
     for (n, number) in (1..).zip(["1234567890123456789012", "1234567890123456789013"]) {
@@ -103,7 +103,7 @@ async fn a_correction_in_the_last_digit_is_told() {
 }
 
 #[tokio::test]
-async fn an_order_id_that_is_a_number_is_one_id_in_each_form() {
+async fn a_numeric_order_id_is_one_id_in_each_form() {
     let feed = MemoryFeed::default();
     let projector = projector(&feed, &[]);
     for (n, (id, status)) in (1..).zip([("7", "PLACED"), ("7.0", "PAID"), ("70E-1", "SHIPPED")]) {
@@ -152,7 +152,7 @@ proptest! {
 }
 
 #[tokio::test]
-async fn whatever_a_shop_writes_as_a_time_is_read_or_the_records_stands_in() {
+async fn a_time_is_read_in_each_format_or_the_records_time_is_used() {
     let rules = settings(&[]).rules;
     let check = |updated_at: Value, expected: &str| {
         let record = with(
@@ -210,7 +210,7 @@ async fn whatever_a_shop_writes_as_a_time_is_read_or_the_records_stands_in() {
 }
 
 #[tokio::test]
-async fn a_record_without_a_time_has_the_projectors() {
+async fn a_record_without_a_time_gets_the_projectors() {
     let feed = MemoryFeed::default();
     // None, and one that is no date.
     for (id, time) in [("A", 0.0), ("B", 1_795_369_200_000.0)] {

@@ -202,7 +202,7 @@ fn sources(template: &Template, function: &str) -> Vec<(String, Vec<String>)> {
 }
 
 #[test]
-fn a_parameter_takes_what_the_function_takes_and_nothing_else() {
+fn a_parameter_accepts_exactly_what_the_function_accepts() {
     let template = Template::read();
     let durations = durations();
     for function in FUNCTIONS {
@@ -234,7 +234,7 @@ fn a_parameter_takes_what_the_function_takes_and_nothing_else() {
 }
 
 #[test]
-fn each_variable_that_a_function_reads_has_a_parameter_and_the_reverse() {
+fn the_template_sets_exactly_the_variables_that_a_function_reads() {
     let template = Template::read();
     for function in FUNCTIONS {
         let read = RefCell::new(BTreeSet::new());
@@ -269,7 +269,7 @@ fn each_variable_that_a_function_reads_has_a_parameter_and_the_reverse() {
 }
 
 #[test]
-fn the_defaults_are_those_of_the_functions() {
+fn the_defaults_equal_those_of_the_functions() {
     let template = Template::read();
     let values = template.with_defaults(&[("Jwks", KEYS)]);
     let set = template.environment("ProjectorFunction", &values);
@@ -399,7 +399,7 @@ fn origins_and_headers_that_no_browser_could_match_are_refused() {
 }
 
 #[test]
-fn cors_is_what_the_parameters_say() {
+fn cors_follows_the_parameters() {
     let template = Template::read();
     let cors = template.at("Resources/StreamFunction/Properties/FunctionUrlConfig/Cors");
     let default = json!({
@@ -428,7 +428,7 @@ fn cors_is_what_the_parameters_say() {
 }
 
 #[test]
-fn the_outputs_name_the_address_that_the_function_answers() {
+fn the_outputs_name_the_url_that_the_function_serves() {
     let template = Template::read();
     let paths = [
         ("", "/"),
@@ -466,7 +466,7 @@ fn the_outputs_name_the_address_that_the_function_answers() {
 
 /// Java, which CloudFormation uses, and the regular expressions here differ in what a dot and `\d` match.
 #[test]
-fn patterns_mean_the_same_in_java_and_say_what_to_do() {
+fn patterns_mean_the_same_in_java_and_have_a_description() {
     let template = Template::read();
     for name in template.names("Parameters") {
         let parameter = template.at(&format!("Parameters/{name}"));
@@ -503,7 +503,7 @@ fn patterns_mean_the_same_in_java_and_say_what_to_do() {
 }
 
 #[test]
-fn each_parameter_is_asked_for_in_a_group() {
+fn each_parameter_is_in_a_group() {
     let template = Template::read();
     let groups = template.at("Metadata/AWS::CloudFormation::Interface/ParameterGroups");
     let groups = groups.as_array().unwrap().iter();

@@ -145,7 +145,7 @@ fn the_tables_have_the_keys_that_the_code_writes() {
 
 /// All tests of the feed run on this table.
 #[tokio::test]
-async fn the_feed_that_tests_run_on_is_the_one_that_is_deployed() {
+async fn tests_use_the_feed_table_of_the_template() {
     let dynamo = Dynamo::start("127.0.0.1:0").await.unwrap();
     let client = dynamo.client();
     create_tables(&client).await.unwrap();
@@ -185,7 +185,7 @@ async fn the_feed_that_tests_run_on_is_the_one_that_is_deployed() {
 }
 
 #[tokio::test]
-async fn what_is_superseded_expires_by_the_attribute_that_the_template_names() {
+async fn superseded_entries_expire_by_the_attribute_of_the_template() {
     let cloud = Cloud::new().await;
     cloud.append("A", "PLACED").await;
     cloud.append("A", "PAID").await;
@@ -299,7 +299,7 @@ fn check_role(role: &str, expected: &[(&str, &[&str], Value)]) {
 }
 
 #[test]
-fn a_role_may_do_what_its_function_does() {
+fn a_role_allows_exactly_what_its_function_does() {
     let feed = json!({ "Fn::GetAtt": "FeedTable.Arn" });
     let write_logs: &[&str] = &["logs:CreateLogStream", "logs:PutLogEvents"];
     check_role(
@@ -464,7 +464,7 @@ fn an_alarm_rings_if_records_are_late_or_given_up() {
 }
 
 #[test]
-fn an_alarm_rings_for_each_message_that_asks_for_a_person() {
+fn an_alarm_rings_for_each_message_that_needs_a_person() {
     let messages = [
         ("PoisonRecords", "poison record"),
         ("SettingsMisfits", "the settings do not fit the records"),

@@ -8,7 +8,7 @@ use simulation::{run_many, simulate};
 const SEEDS: u64 = 2000;
 
 #[test]
-fn nothing_is_lost_doubled_or_out_of_order_whatever_happens() {
+fn nothing_is_lost_doubled_or_out_of_order_under_any_fault() {
     let report = run_many(1, SEEDS).expect("a runtime");
     println!("{report}");
     assert_eq!(report.failures, 0, "{report}");
@@ -30,7 +30,7 @@ fn the_documentation_names_each_kind_of_fault() {
 }
 
 #[test]
-fn a_seed_replays_bit_for_bit() {
+fn a_seed_replays_identically() {
     for seed in 1..=40 {
         let first = simulate(seed, true).expect("a runtime");
         // In another thread, whose hash maps have other keys.
