@@ -1,4 +1,4 @@
-//! What ARCHITECTURE.md says that no module does.
+//! The rules of ARCHITECTURE.md about what no module does.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +17,7 @@ fn source_files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// The files of `src/` with one of the words in their code, comments and `#[cfg(test)]` modules left out.
+/// The files of `src/` whose code contains one of the words. Comments and `#[cfg(test)]` modules are ignored.
 fn files_with(words: &[&str]) -> Vec<String> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = Vec::new();
@@ -78,7 +78,7 @@ fn one_module_names_the_sdk() {
     for file in found {
         assert!(file.starts_with("feed/dynamodb"), "{file}");
     }
-    // Its HTTP client is another matter.
+    // The SDK's HTTP client also fetches keys.
     assert_eq!(files_with(&["aws_smithy"]), ["access/https.rs"]);
 }
 
@@ -111,7 +111,7 @@ fn one_file_has_unsafe_code() {
     assert_eq!(files_with(&["unsafe"]), ["lambda/nodelay.rs"]);
 }
 
-/// Every Rust file below a folder, as text.
+/// The text of every Rust file below a folder.
 fn rust_below(folder: &str) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let files = source_files(&folder);
@@ -131,12 +131,12 @@ fn the_tests_that_the_docs_name_exist() {
             continue;
         }
         let text = fs::read_to_string(&path).unwrap();
-        // `file::test`, or `…::test` for another test of the same file.
+        // `file::test`, or `…::test` if the file was named before.
         for name in text.split('`').skip(1).step_by(2) {
             let Some((_, test)) = name.rsplit_once("::") else {
                 continue;
             };
-            // Test names are whole phrases. Paths to other items, such as `ReconnectOptions::reconnect(true)`, are not.
+            // Test names contain an underscore and no brackets, unlike `ReconnectOptions::reconnect(true)`.
             let is_test =
                 test.contains('_') && test.chars().all(|c| c == '_' || c.is_ascii_alphanumeric());
             if is_test {

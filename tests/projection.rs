@@ -1,4 +1,4 @@
-//! Section 3 of the design: stream records become entries, whatever is delivered twice, torn apart, poisoned or throttled.
+//! The projector makes entries of stream records, also if records are repeated, split, unreadable or throttled.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod support;
@@ -35,7 +35,7 @@ fn projector(feed: &MemoryFeed) -> Projector<MemoryFeed> {
     Projector::new(feed.clone(), settings.rules, settings.retention)
 }
 
-/// Projects a batch, and returns the sequence numbers that must come again.
+/// Projects a batch. Returns the sequence numbers that Lambda must deliver again.
 async fn project(projector: &Projector<MemoryFeed>, batch: &Value) -> Vec<String> {
     let batch: Event = serde_json::from_value(batch.clone()).unwrap();
     let clock = Clock::starting_at(NOW);
@@ -54,7 +54,7 @@ fn event(name: &str) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// A record as Lambda delivers it, with numbers that are as long as DynamoDB's.
+/// A record as Lambda delivers it. Its sequence number is as long as DynamoDB's.
 fn record(id: &str, n: u64, status: &str) -> Value {
     json!({
         "eventID": format!("{n:032x}"),
@@ -85,7 +85,7 @@ fn batch(records: &[Value]) -> Value {
     json!({ "Records": records })
 }
 
-/// What is in the feed, an order a row.
+/// The statuses in the feed, by order.
 fn outline(feed: &MemoryFeed) -> BTreeMap<String, Vec<String>> {
     let mut orders = BTreeMap::<_, Vec<_>>::new();
     for entry in feed.entries() {
@@ -124,7 +124,7 @@ async fn an_order_from_its_insert_to_its_removal() {
     assert_eq!(
         statuses.len(),
         3,
-        "a private attribute's change is none: {statuses:?}"
+        "a change of a private attribute makes no entry: {statuses:?}"
     );
     assert_eq!(statuses[2], ("REMOVED", true));
     assert!(!statuses[0].1 && !statuses[1].1);
@@ -157,7 +157,7 @@ async fn a_removal_by_time_to_live_is_no_change() {
     );
 }
 
-/// DynamoDB names the service that deletes. Whoever else deletes an item ends its order.
+/// Only a deletion by DynamoDB's TTL, which names that service, does not end the order.
 #[tokio::test(start_paused = true)]
 async fn a_removal_by_another_identity_ends_the_order() {
     for (member, other) in [
@@ -204,7 +204,7 @@ async fn poison_is_skipped_and_blocks_nothing() {
         project(&projector(&feed), &malformed).await,
         [] as [String; 0]
     );
-    assert_eq!(feed.entries().len(), 1, "the one good record");
+    assert_eq!(feed.entries().len(), 1, "only the valid record");
     assert!(malformed["Records"].as_array().unwrap().len() > 3);
 }
 
@@ -331,7 +331,7 @@ async fn a_failed_append_stops_only_its_order() {
         record("A", 2, "PAID"),
         record("A", 3, "SHIPPED"),
     ];
-    // The first append is a reading and a write; the second's reading is throttled.
+    // The first append is a read and a write. The read of the second one is throttled.
     feed.inject([None, None, Some(Fault::Throttled)]);
     assert_eq!(
         project(&projector(&feed), &batch(&records)).await,
@@ -340,7 +340,7 @@ async fn a_failed_append_stops_only_its_order() {
     assert_eq!(
         outline(&feed)["A"],
         ["PLACED"],
-        "what comes after must not overtake"
+        "later records must not overtake"
     );
     assert_eq!(
         project(&projector(&feed), &batch(&records[1..])).await,
@@ -387,7 +387,7 @@ async fn a_call_that_hangs_stops_only_its_order() {
     assert_eq!(outline(&feed)["B"], ["PLACED"]);
 }
 
-/// What one clean delivery makes.
+/// The entries that one clean delivery makes.
 async fn clean(records: &[Value]) -> Vec<Entry> {
     let feed = MemoryFeed::default();
     assert_eq!(
@@ -397,7 +397,7 @@ async fn clean(records: &[Value]) -> Vec<Entry> {
     feed.entries()
 }
 
-/// Lambda's event source mapping: a batch comes again from its lowest failure on, until it succeeds.
+/// Lambda's event source mapping: it repeats a batch from the lowest failure on, until the batch succeeds.
 async fn deliver(projector: Projector<MemoryFeed>, records: &[Value], batches: &[usize]) {
     let mut from = 0;
     let mut sizes = batches.iter().cycle();
@@ -447,7 +447,7 @@ proptest! {
             feed.inject(faults);
             let deliveries = batches[..projectors].iter().map(|batches| deliver(projector(&feed), &records, batches));
             futures_util::future::join_all(deliveries).await;
-            // Once more from the beginning, as after a new event source mapping with TRIM_HORIZON.
+            // Everything again, as with a new event source mapping from TRIM_HORIZON.
             deliver(projector(&feed), &records, &[100]).await;
             let (found, expected) = (feed.entries(), clean(&records).await);
             let without_expiry = |entries: &[Entry]| {
@@ -500,7 +500,7 @@ async fn dwell_times_are_learned_once_and_with_few_writes() {
     assert_eq!(
         statuses,
         ["PAID", "PLACED"],
-        "nothing is expected after a terminal one"
+        "nothing follows a terminal status"
     );
     let one = order_status_stream::dwell::weight(NOW.as_secs());
     for dwells in learned.values() {
@@ -522,7 +522,7 @@ async fn a_failure_to_learn_delays_nothing() {
     let mut first = batch(1, "PLACED");
     first["Records"][0]["eventName"] = json!("INSERT");
     assert!(project(&projector, &first).await.is_empty());
-    // The newest entry is read, the next put, the last one's expiry set; then the dwell time meets the fault.
+    // Three calls succeed: read the newest entry, put the next, set the expiry of the superseded one. Writing the dwell time fails.
     feed.inject([None, None, None, Some(Fault::Throttled)]);
     assert!(project(&projector, &batch(2, "PAID")).await.is_empty());
     assert_eq!(outline(&feed)["A"], ["PLACED", "PAID"]);

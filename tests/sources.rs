@@ -1,4 +1,4 @@
-//! Orders whose records come from more than one stream: fail-over, migration and its way back, copies, replays.
+//! Orders whose records come from several streams: fail-over, migration and roll-back, copies, replays.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 #[path = "support/records.rs"]
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 const DROPPED: &str = "dropped a record of an older stream";
 
-/// What becomes of batches, one after the other.
+/// The feed after these batches, one after the other.
 async fn after(batches: &[&[Value]]) -> MemoryFeed {
     let feed = MemoryFeed::default();
     for batch in batches {
@@ -31,7 +31,7 @@ fn check(feed: &MemoryFeed, expected: &[&str]) {
 
 #[tokio::test(start_paused = true)]
 async fn a_replica_takes_over_although_its_stream_is_older() {
-    // By its label, the first is the younger stream.
+    // By its label, the first stream is the newer one.
     let feed = after(&[
         &[
             insert("Zurich", "A", 1, "PLACED"),
@@ -130,13 +130,13 @@ async fn a_stream_that_took_over_without_a_difference_is_remembered() {
     let feed = after(&[
         &[insert("Old", "A", 1, "PAID")],
         std::slice::from_ref(&copied),
-        // Written after the entry that is shown, before the copy.
+        // Written after the newest entry and before the copy.
         &[record("Old", "A", 3, "LATE")],
         std::slice::from_ref(&copied),
     ])
     .await;
     check(&feed, &["PAID"]);
-    // And it survives the entries after it.
+    // It is also remembered after the next entry.
     let feed = after(&[
         &[insert("Old", "A", 1, "PAID")],
         &[copied, record("New", "A", 6, "SHIPPED")],
@@ -148,7 +148,7 @@ async fn a_stream_that_took_over_without_a_difference_is_remembered() {
 
 #[tokio::test(start_paused = true)]
 async fn a_replay_of_a_day_makes_no_entry() {
-    // A replica has the same writes, each a second later.
+    // A replica has the same writes, each one second later.
     let replica_of = |table, lag| {
         let statuses = ["PLACED", "PAID", "PACKED", "SHIPPED"].into_iter().zip(1..);
         let writes =
@@ -207,11 +207,11 @@ async fn a_removal_in_the_table_that_takes_over_is_an_entry() {
     check(&feed, &["PAID", "REMOVED"]);
 }
 
-/// One projector amends the newest entry for a source that takes over without a difference, while another appends.
+/// One projector amends the newest entry because a stream takes over without a difference. Another one appends meanwhile.
 #[tokio::test(start_paused = true)]
 async fn a_concurrent_take_over_is_repaired() {
     let feed = after(&[&[insert("Old", "A", 1, "PAID")]]).await;
-    // The projector of the old stream reads the newest entry and writes the next. Its answer is lost, so it dies there.
+    // The projector of the old stream reads the newest entry and writes the next. The answer is lost, so it stops there.
     feed.inject([None, Some(Fault::AnswerLost)]);
     let late = record("Old", "A", 3, "LATE");
     assert_eq!(
@@ -220,7 +220,7 @@ async fn a_concurrent_take_over_is_repaired() {
             .len(),
         1
     );
-    // For what it knew, the entry before was amended meanwhile.
+    // Meanwhile, the entry that it had read was amended.
     let first = records::log(&feed, "A").remove(0);
     let copy = serde_json::from_value(insert("New", "A", 5, "PAID")).unwrap();
     let copy = records::settings(&[]).rules.read(&copy).unwrap().unwrap();
@@ -239,7 +239,7 @@ async fn a_concurrent_take_over_is_repaired() {
     check(&feed, &["PAID", "LATE", "PAID"]);
 }
 
-/// A projector dies before it lets the superseded entry expire. Its record comes again after another source took over.
+/// A projector dies before it sets the expiry of the superseded entry. Its record is repeated after another stream took over.
 #[tokio::test(start_paused = true)]
 async fn a_missing_expiry_is_set_after_another_stream_took_over() {
     let feed = after(&[&[insert("Old", "A", 1, "PAID")]]).await;
@@ -255,7 +255,7 @@ async fn a_missing_expiry_is_set_after_another_stream_took_over() {
     assert_eq!(expire, [true, true, false]);
 }
 
-/// A projector appends what another source had said before, and dies before it sees that this source had gone on.
+/// A projector appends an earlier record of a stream. It dies before it sees that a later record of this stream took over.
 #[tokio::test(start_paused = true)]
 async fn a_concurrent_take_over_is_repaired_by_any_repeated_record() {
     let feed = after(&[&[insert("Old", "A", 1, "PAID")]]).await;
@@ -287,7 +287,7 @@ async fn a_concurrent_take_over_is_repaired_by_any_repeated_record() {
     check(&feed, &["PAID", "LATE", "PAID"]);
 }
 
-/// An earlier version wrote the stream's label in place of its ARN, and no time.
+/// An earlier version wrote the stream's label instead of its ARN, and no time.
 #[tokio::test(start_paused = true)]
 async fn entries_of_an_earlier_version_belong_to_the_stream_with_their_label() {
     let records = [
@@ -328,8 +328,8 @@ fn run(test: impl Future<Output = ()>) {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
-    /// Writes go to one table, then the other, and back. Each record is delivered more than once, by projectors that are
-    /// killed at any call. The last one that was written is what is shown, and each is told at most once.
+    /// Writes go to several tables in any sequence. Each record is delivered more than once, by projectors that are killed
+    /// at any call. Each write makes exactly one entry, in order, so the last write is the newest entry.
     #[test]
     fn the_last_write_is_shown_after_any_repetition(
         tables in prop::collection::vec(0usize..3, 1..12),
