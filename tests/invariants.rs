@@ -180,7 +180,7 @@ fn no_modules_import_each_other_in_a_circle() {
             .extend(imported.map(str::to_owned));
     }
     assert!(graph["session"].contains("feed"));
-    // A module without imports of those that are left is in no circle.
+    // A module that imports none of the remaining ones is in no circle.
     while let Some(free) = graph
         .iter()
         .find(|(_, imported)| imported.iter().all(|name| !graph.contains_key(name)))

@@ -375,9 +375,9 @@ impl SimulatedFeed {
             |storage: &Storage| storage.read_copy(order, consistency, &self.caller.random, read);
         reads::begins(order);
         let page = self.call(about, read).await?;
-        // A tombstone is beside the log, so it may come on top of a full page.
-        let of_the_log = page.entries.iter().filter(|entry| !entry.tombstone);
-        if of_the_log.count() > PAGE_ENTRIES {
+        // A full page may have a tombstone besides.
+        let log_entries = page.entries.iter().filter(|entry| !entry.tombstone);
+        if log_entries.count() > PAGE_ENTRIES {
             self.storage.world.finding(
                 Kind::Other,
                 format!("a page has {} entries", page.entries.len()),
