@@ -213,10 +213,10 @@ async fn a_burst_of_first_changes_is_sent_after_a_reset() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_was_told_reset_is_not_told_again_if_the_order_begins_with_a_burst() {
-    let stage = Stage::new();
-    let mut page = stage.get(A, "3-9f2c").await;
+    let harness = Harness::new();
+    let mut page = harness.get(A, "3-9f2c").await;
     page.until("ready").await;
-    history(&stage, "A", 120).await;
+    history(&harness, "A", 120).await;
     page.until("message").await;
     while page.chunk().await.unwrap() != ":\n" {}
     let events = support::parse(page.bytes());
@@ -226,14 +226,14 @@ async fn a_client_that_was_told_reset_is_not_told_again_if_the_order_begins_with
 
 #[tokio::test(start_paused = true)]
 async fn the_latest_page_is_one_reading() {
-    let stage = Stage::new();
-    history(&stage, "A", 120).await;
-    stage.feed.inject([None, Some(Fault::Throttled)]);
-    let mut page = stage.get(A, "").await;
+    let harness = Harness::new();
+    history(&harness, "A", 120).await;
+    harness.feed.inject([None, Some(Fault::Throttled)]);
+    let mut page = harness.get(A, "").await;
     let events = page.until("ready").await;
     assert_eq!(outline(&events).len(), 103);
     // A second reading would have taken the fault.
-    assert!(stage.feed.newest(&order("A")).await.is_err());
+    assert!(harness.feed.newest(&order("A")).await.is_err());
 }
 
 #[tokio::test(start_paused = true)]

@@ -28,10 +28,6 @@ use crate::http_support::{Server, serve};
 /// A path, and the content type and content of the file at it.
 pub type StaticFile = (&'static str, &'static str, Bytes);
 
-/// The former names, for test files that still use them.
-pub type Page = StaticFile;
-pub use report_server as desk;
-
 /// Serves files, and passes on the JSON that is posted to `/report`.
 pub async fn report_server(files: Vec<StaticFile>) -> (Server, mpsc::UnboundedReceiver<Value>) {
     let (report, reports) = mpsc::unbounded_channel();

@@ -76,9 +76,6 @@ pub struct Shut {
     pub after_effect: bool,
 }
 
-/// The proxy's former name, for test files that still use it.
-pub type Door = Proxy;
-
 impl Proxy {
     pub async fn in_front_of(endpoint: String) -> Self {
         let (count, calls) = watch::channel(0);

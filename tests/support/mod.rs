@@ -158,9 +158,6 @@ impl Harness {
     }
 }
 
-/// The harness's former name, for test files that still use it.
-pub type Stage = Harness;
-
 /// A request, read from a Function URL event.
 pub fn request(method: &str, path_and_query: &str, headers: &[(&str, &str)]) -> Request {
     let (path, query) = path_and_query
