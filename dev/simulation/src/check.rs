@@ -136,7 +136,7 @@ fn each_state(world: &World, order: &str, lines: &[Line], history: &History) {
 fn last_state(world: &World, order: &str, lines: &[Line], history: &History) {
     let (newest, state) = (lines.last().map(|line| &line.entry), history.newest());
     let same = match (newest, state) {
-        (Some(newest), Some(state)) => is_of(newest, state),
+        (Some(newest), Some(state)) => matches(newest, state),
         (None, None) => true,
         _ => false,
     };
