@@ -179,7 +179,7 @@ async fn real_events_get_the_expected_status() {
     check("url-bad-id", 400).await;
 }
 
-async fn snapshot(harness: &Harness, path: &str, accept: &str) -> (u16, Value) {
+async fn get_snapshot(harness: &Harness, path: &str, accept: &str) -> (u16, Value) {
     let response = harness
         .respond(&request("GET", path, &[("accept", accept)]))
         .await;
@@ -197,7 +197,8 @@ async fn a_snapshot_shows_the_same_state_as_json() {
     harness.change("A", "PAID").await;
     harness.change("C", "PLACED").await;
     let path = "/orders/events?order=A&order=B&order=C";
-    let (status, snapshot) = snapshot(&harness, path, "application/json, text/plain, */*").await;
+    let (status, snapshot) =
+        get_snapshot(&harness, path, "application/json, text/plain, */*").await;
     assert_eq!(status, 200);
     assert_eq!(
         snapshot["orders"],
@@ -244,7 +245,7 @@ async fn an_attribute_that_is_no_longer_public_is_not_shown() {
             .until("ready")
             .await;
         assert_eq!(change_of(&events[1])["attributes"], shown, "{public}");
-        let (_, snapshot) = snapshot(&harness, "/orders/A/events", "application/json").await;
+        let (_, snapshot) = get_snapshot(&harness, "/orders/A/events", "application/json").await;
         assert_eq!(snapshot["orders"][0]["attributes"], shown, "{public}");
     }
 }
@@ -259,10 +260,10 @@ async fn a_snapshot_shows_nothing_of_an_entry_that_has_expired() {
     let view = [("eta".to_owned(), json!("18:20"))].into();
     harness.change_with("A", "DELIVERED", view).await;
     let path = "/orders/A/events";
-    let (_, snapshot) = snapshot(&harness, path, "application/json").await;
+    let (_, snapshot) = get_snapshot(&harness, path, "application/json").await;
     assert!(snapshot.to_string().contains("18:20"));
     tokio::time::advance(support::RETENTION).await;
-    let (status, snapshot) = snapshot(&harness, path, "application/json").await;
+    let (status, snapshot) = get_snapshot(&harness, path, "application/json").await;
     assert_eq!(status, 200);
     assert!(!snapshot.to_string().contains("18:20"), "{snapshot}");
 }
@@ -276,7 +277,7 @@ async fn a_snapshot_reads_its_orders_side_by_side() {
     let slow = Fault::Slow(std::time::Duration::from_secs(2));
     harness.feed.inject([Some(slow); 3]);
     let path = "/orders/events?order=A&order=B&order=C";
-    let (status, snapshot) = snapshot(&harness, path, "application/json").await;
+    let (status, snapshot) = get_snapshot(&harness, path, "application/json").await;
     assert_eq!(status, 200);
     let ids: Vec<_> = snapshot["orders"].as_array().unwrap().iter().collect();
     let ids: Vec<_> = ids.iter().map(|order| &order["orderId"]).collect();
@@ -287,11 +288,11 @@ async fn a_snapshot_reads_its_orders_side_by_side() {
 async fn a_snapshot_gets_503_if_the_feed_fails() {
     let harness = Harness::new();
     harness.feed.inject([Some(Fault::Throttled)]);
-    let (status, problem) = snapshot(&harness, "/orders/A/events", "application/json").await;
+    let (status, problem) = get_snapshot(&harness, "/orders/A/events", "application/json").await;
     assert_eq!((status, &problem["status"]), (503, &json!(503)));
     for fault in [Fault::Hangs, Fault::Panics] {
         harness.feed.inject([Some(fault)]);
-        let (status, _) = snapshot(&harness, "/orders/A/events", "application/json").await;
+        let (status, _) = get_snapshot(&harness, "/orders/A/events", "application/json").await;
         assert_eq!(status, 503, "{fault:?}");
     }
 }
