@@ -212,27 +212,27 @@ async fn a_burst_of_first_changes_is_sent_after_a_reset() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_was_told_reset_is_not_told_again_if_the_order_begins_with_a_burst() {
+async fn a_client_that_got_reset_gets_no_second_one_after_a_burst() {
     let harness = Harness::new();
-    let mut page = harness.get(A, "3-9f2c").await;
-    page.until("ready").await;
+    let mut connection = harness.get(A, "3-9f2c").await;
+    connection.until("ready").await;
     history(&harness, "A", 120).await;
-    page.until("message").await;
-    while page.chunk().await.unwrap() != ":\n" {}
-    let events = support::parse(page.bytes());
+    connection.until("message").await;
+    while connection.chunk().await.unwrap() != ":\n" {}
+    let events = support::parse(connection.bytes());
     assert_eq!(outline(&events)[..3], ["hello", "reset", "ready"]);
     assert_eq!(outline(&events)[3..], statuses(21, 120));
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_latest_page_is_one_reading() {
+async fn the_latest_page_is_read_once() {
     let harness = Harness::new();
     history(&harness, "A", 120).await;
     harness.feed.inject([None, Some(Fault::Throttled)]);
-    let mut page = harness.get(A, "").await;
-    let events = page.until("ready").await;
+    let mut connection = harness.get(A, "").await;
+    let events = connection.until("ready").await;
     assert_eq!(outline(&events).len(), 103);
-    // A second reading would have taken the fault.
+    // A second read would have got the fault.
     assert!(harness.feed.newest(&order("A")).await.is_err());
 }
 

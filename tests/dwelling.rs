@@ -111,7 +111,7 @@ async fn learning_begins_with_the_first_change_after_a_touch() {
 
 /// The state may be older than the first record of a source that shows it.
 #[tokio::test(start_paused = true)]
-async fn when_a_state_began_is_unknown_after_a_switch_of_the_source() {
+async fn the_beginning_of_a_state_is_unknown_after_a_switch_of_the_source() {
     for switch in [
         record("Copy", "A", 600, "PAID"),
         insert("Copy", "A", 600, "PAID"),
@@ -130,7 +130,7 @@ async fn when_a_state_began_is_unknown_after_a_switch_of_the_source() {
 
 /// The old image of a record shows that another state ended.
 #[tokio::test(start_paused = true)]
-async fn learning_begins_with_the_first_change_that_is_known_of_an_order() {
+async fn learning_begins_with_the_first_known_change_of_an_order() {
     let public = |mut record: Value| {
         record["dynamodb"]["OldImage"]["eta"] = json!({ "S": "soon" });
         record
