@@ -1,4 +1,4 @@
-//! A stream opens only for the orders that its token names, and no longer than the token lasts.
+//! A stream opens only for the orders that its token names, and only until the token expires.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod support;
@@ -11,48 +11,48 @@ use local::issuer::Issuer;
 use order_status_stream::feed::memory::Fault;
 use order_status_stream::request::Request;
 use serde_json::{Value, json};
-use support::{Connection, NOW, Stage, outline, request};
+use support::{Connection, Harness, NOW, outline, request};
 
 const A: &str = "/orders/A/events";
 
-/// A stage that takes one issuer's tokens.
-struct Guarded {
-    stage: Stage,
+/// A harness that accepts the tokens of one issuer.
+struct GuardedHarness {
+    harness: Harness,
     issuer: Issuer,
 }
 
-impl Guarded {
+impl GuardedHarness {
     fn new() -> Self {
         let issuer = Issuer::new(Algorithm::ES256, "k").unwrap();
         let jwks = issuer.jwks().unwrap();
         let settings = [("FEED_TABLE", "in memory"), ("JWKS", &jwks)];
         Self {
-            stage: Stage::with(&settings),
+            harness: Harness::with(&settings),
             issuer,
         }
     }
 
-    /// A token that lasts from the stage's first second on.
+    /// A token that expires at a time since the harness started.
     fn token(&self, orders: Value, lasts: Duration) -> String {
         let exp = (NOW + lasts).as_secs();
         let claims = json!({ "orders": orders, "exp": exp });
         self.issuer.sign(&claims).unwrap()
     }
 
-    async fn answer(&self, request: &Request) -> Answer {
-        let response = self.stage.respond(request).await;
+    async fn respond(&self, request: &Request) -> Outcome {
+        let response = self.harness.respond(request).await;
         let header = |name: &str| Some(response.headers().get(name)?.to_str().unwrap().to_owned());
         let (status, challenge) = (response.status().as_u16(), header("www-authenticate"));
         let body = match status {
             200 => String::new(),
             _ => {
-                let is = header("content-type");
-                assert_eq!(is.as_deref(), Some("application/problem+json"));
+                let content_type = header("content-type");
+                assert_eq!(content_type.as_deref(), Some("application/problem+json"));
                 let body = response.into_body().collect().await.unwrap().to_bytes();
                 String::from_utf8(body.into()).unwrap()
             }
         };
-        Answer {
+        Outcome {
             status,
             challenge,
             body,
@@ -60,8 +60,9 @@ impl Guarded {
     }
 }
 
+/// What a client sees of a response: for a stream, not its body.
 #[derive(Debug, PartialEq)]
-struct Answer {
+struct Outcome {
     status: u16,
     challenge: Option<String>,
     body: String,
@@ -78,12 +79,12 @@ fn bearer(path: &str, token: &str) -> Request {
 const HOUR: Duration = Duration::from_secs(3600);
 
 #[tokio::test(start_paused = true)]
-async fn a_token_opens_what_it_names() {
-    let guarded = Guarded::new();
+async fn a_token_opens_only_the_orders_that_it_names() {
+    let guarded = GuardedHarness::new();
     let check = async |path: &str, orders: Value, status| {
         let request = bearer(path, &guarded.token(orders.clone(), HOUR));
-        let answer = guarded.answer(&request).await;
-        assert_eq!(answer.status, status, "{path} {orders}");
+        let outcome = guarded.respond(&request).await;
+        assert_eq!(outcome.status, status, "{path} {orders}");
     };
     check(A, json!(["A"]), 200).await;
     check(A, json!(["B", "A"]), 200).await;
@@ -99,25 +100,29 @@ async fn a_token_opens_what_it_names() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_algorithm_that_is_taken() {
+async fn each_supported_algorithm_is_accepted() {
     for algorithm in [Algorithm::ES256, Algorithm::EdDSA, Algorithm::RS256] {
         let issuer = Issuer::new(algorithm, "k").unwrap();
         let jwks = issuer.jwks().unwrap();
-        let stage = Stage::with(&[("FEED_TABLE", "in memory"), ("JWKS", &jwks)]);
+        let harness = Harness::with(&[("FEED_TABLE", "in memory"), ("JWKS", &jwks)]);
         let claims = json!({ "orders": ["A"], "exp": (NOW + HOUR).as_secs() });
         let request = bearer(A, &issuer.sign(&claims).unwrap());
-        assert_eq!(stage.respond(&request).await.status(), 200, "{algorithm:?}");
+        assert_eq!(
+            harness.respond(&request).await.status(),
+            200,
+            "{algorithm:?}"
+        );
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_stands_in_one_of_three_places() {
-    let guarded = Guarded::new();
+async fn a_token_is_read_from_header_cookie_or_query() {
+    let guarded = GuardedHarness::new();
     let token = guarded.token(json!(["A"]), HOUR);
     let check = async |query: &str, headers: &[(&str, String)], status| {
         let headers: Vec<_> = headers.iter().map(|(n, v)| (*n, v.as_str())).collect();
         let request = request("GET", &format!("{A}{query}"), &headers);
-        let found = guarded.answer(&request).await.status;
+        let found = guarded.respond(&request).await.status;
         assert_eq!(found, status, "{query} {headers:?}");
     };
     let query = format!("?access_token={token}");
@@ -126,24 +131,24 @@ async fn a_token_stands_in_one_of_three_places() {
     check(&query, &[], 200).await;
     check("", std::slice::from_ref(&cookie), 200).await;
     check("", std::slice::from_ref(&header), 200).await;
-    // The first that is there counts, good or not.
+    // The first token that is present counts, whether or not it is good.
     let bad = |name, text: &str| (name, text.to_owned());
     check(&query, &[bad("authorization", "Bearer x")], 401).await;
     check(&query, &[bad("cookie", "access_token=x")], 401).await;
     check("", &[bad("authorization", "Bearer x"), cookie.clone()], 401).await;
     check("?access_token=x", std::slice::from_ref(&cookie), 200).await;
     check("?access_token=x", &[header], 200).await;
-    // An empty one is not there, and another scheme is none of ours.
+    // An empty token counts as absent. Other schemes are ignored.
     check("", &[bad("authorization", "Bearer "), cookie.clone()], 200).await;
     check("", &[bad("authorization", "Basic eDp5"), cookie], 200).await;
     check(&query, &[bad("cookie", "access_token=")], 200).await;
     check("?access_token=", &[], 401).await;
 }
 
-/// Other cookies, headers and schemes belong to someone else: a shop's, a proxy's, another library's.
+/// The other cookies, headers and schemes may belong to the shop, a proxy or another library.
 #[tokio::test(start_paused = true)]
-async fn what_others_send_beside_a_good_token_does_no_harm() {
-    let guarded = Guarded::new();
+async fn other_cookies_and_headers_do_not_invalidate_a_good_token() {
+    let guarded = GuardedHarness::new();
     let token = guarded.token(json!(["A"]), HOUR);
     let mine = format!("access_token={token}");
     let check = async |headers: Value, cookies: Value| {
@@ -151,7 +156,7 @@ async fn what_others_send_beside_a_good_token_does_no_harm() {
             "rawPath": A, "rawQueryString": "", "headers": headers, "cookies": cookies,
             "requestContext": { "http": { "method": "GET" } },
         });
-        let response = guarded.stage.respond_to_event(&event.to_string()).await;
+        let response = guarded.harness.respond_to_event(&event.to_string()).await;
         assert_eq!(response.status(), 200, "{headers} {cookies}");
     };
     for other in [
@@ -214,17 +219,17 @@ async fn what_others_send_beside_a_good_token_does_no_harm() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn orders_in_a_claim_in_each_form_that_is_unambiguous() {
-    let guarded = Guarded::new();
+async fn the_orders_claim_is_accepted_in_each_unambiguous_form() {
+    let guarded = GuardedHarness::new();
     let check = async |orders: Value, id: &str, status: u16| {
         let request = bearer(
             &format!("/orders/{id}/events"),
             &guarded.token(orders.clone(), HOUR),
         );
-        let answer = guarded.answer(&request).await;
-        assert_eq!(answer.status, status, "{orders} {id}: {}", answer.body);
-        let claim = answer.body.contains("its claim orders lists no orders");
-        assert_eq!(claim, status == 401, "{orders}: {}", answer.body);
+        let outcome = guarded.respond(&request).await;
+        assert_eq!(outcome.status, status, "{orders} {id}: {}", outcome.body);
+        let claim = outcome.body.contains("its claim orders lists no orders");
+        assert_eq!(claim, status == 401, "{orders}: {}", outcome.body);
     };
     check(json!([1001, "A"]), "1001", 200).await;
     check(json!([1001, "A"]), "A", 200).await;
@@ -248,7 +253,7 @@ async fn orders_in_a_claim_in_each_form_that_is_unambiguous() {
         check(json!(text), "C", 403).await;
     }
     check(json!("[]"), "A", 403).await;
-    // All orders are the whole claim, never a part of it.
+    // `*` means all orders only if it is the whole claim.
     check(json!("*"), "A", 200).await;
     check(json!("[\"*\"]"), "A", 403).await;
     check(json!("[\"*\"]"), "*", 200).await;
@@ -297,7 +302,7 @@ async fn the_claims_name_and_the_leeway_are_settings() {
             ("JWT_LEEWAY", leeway),
         ];
         let request = bearer(A, &issuer.sign(&claims).unwrap());
-        let response = Stage::with(&settings).respond(&request).await;
+        let response = Harness::with(&settings).respond(&request).await;
         response.status().as_u16()
     };
     let exp = (NOW + HOUR).as_secs();
@@ -324,12 +329,12 @@ async fn the_claims_name_and_the_leeway_are_settings() {
 
 #[tokio::test(start_paused = true)]
 async fn the_cookies_of_a_real_event_are_read() {
-    let guarded = Guarded::new();
+    let guarded = GuardedHarness::new();
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/events/url-first-visit.json");
     let mut event: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let respond = async |event: &Value| {
         let request = Request::read(&event.to_string()).unwrap();
-        guarded.stage.respond(&request).await.status()
+        guarded.harness.respond(&request).await.status()
     };
     assert_eq!(respond(&event).await, 401);
     let token = guarded.token(json!("*"), HOUR);
@@ -338,141 +343,140 @@ async fn the_cookies_of_a_real_event_are_read() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_denied_says_so_as_rfc_6750_wants_it() {
-    let guarded = Guarded::new();
-    let answer = guarded.answer(&request("GET", A, &[])).await;
-    assert_eq!(answer.status, 401);
-    assert_eq!(answer.challenge.as_deref(), Some("Bearer"));
+async fn a_denied_request_gets_the_challenge_of_rfc_6750() {
+    let guarded = GuardedHarness::new();
+    let outcome = guarded.respond(&request("GET", A, &[])).await;
+    assert_eq!(outcome.status, 401);
+    assert_eq!(outcome.challenge.as_deref(), Some("Bearer"));
     assert!(
-        answer.body.contains("a token is required"),
+        outcome.body.contains("a token is required"),
         "{}",
-        answer.body
+        outcome.body
     );
 
-    let answer = guarded.answer(&bearer(A, "x")).await;
-    assert_eq!(answer.status, 401);
+    let outcome = guarded.respond(&bearer(A, "x")).await;
+    assert_eq!(outcome.status, 401);
     let challenge = "Bearer error=\"invalid_token\"";
-    assert_eq!(answer.challenge.as_deref(), Some(challenge));
+    assert_eq!(outcome.challenge.as_deref(), Some(challenge));
 
     let token = guarded.token(json!(["B"]), HOUR);
-    let answer = guarded.answer(&bearer(A, &token)).await;
-    assert_eq!(answer.status, 403);
+    let outcome = guarded.respond(&bearer(A, &token)).await;
+    assert_eq!(outcome.status, 403);
     let challenge = "Bearer error=\"insufficient_scope\"";
-    assert_eq!(answer.challenge.as_deref(), Some(challenge));
+    assert_eq!(outcome.challenge.as_deref(), Some(challenge));
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_order_of_another_and_one_that_is_none_answer_alike() {
-    let guarded = Guarded::new();
-    guarded.stage.change("A", "PLACED").await;
+async fn a_denial_does_not_show_whether_an_order_exists() {
+    let guarded = GuardedHarness::new();
+    guarded.harness.change("A", "PLACED").await;
     let token = guarded.token(json!(["B"]), HOUR);
-    // Were the feed asked, the answer would never come.
-    guarded.stage.feed.inject([Some(Fault::Hangs)]);
-    let others = guarded.answer(&bearer(A, &token)).await;
-    let nobodys = guarded.answer(&bearer("/orders/none/events", &token)).await;
-    assert_eq!(others, nobodys);
+    // If the endpoint read the feed, it would never respond.
+    guarded.harness.feed.inject([Some(Fault::Hangs)]);
+    let existing = guarded.respond(&bearer(A, &token)).await;
+    let missing = guarded
+        .respond(&bearer("/orders/none/events", &token))
+        .await;
+    assert_eq!(existing, missing);
     let json = [
         ("accept", "application/json"),
         ("authorization", &format!("Bearer {token}")),
     ];
-    let json = guarded.answer(&request("GET", A, &json)).await;
-    assert_eq!(json, others);
+    let json = guarded.respond(&request("GET", A, &json)).await;
+    assert_eq!(json, existing);
     let ended = format!("{A}?lastEventId=4-77aa~");
-    assert_eq!(guarded.answer(&bearer(&ended, &token)).await, others);
+    assert_eq!(guarded.respond(&bearer(&ended, &token)).await, existing);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_stream_ends_with_its_token() {
-    let guarded = Guarded::new();
-    guarded.stage.change("A", "PLACED").await;
+async fn a_stream_ends_when_its_token_expires() {
+    let guarded = GuardedHarness::new();
+    guarded.harness.change("A", "PLACED").await;
     let token = guarded.token(json!(["A"]), Duration::from_secs(20));
-    let response = guarded.stage.respond(&bearer(A, &token)).await;
+    let response = guarded.harness.respond(&bearer(A, &token)).await;
     let shown = Connection::new(response).finish().await;
     let expected = ["hello", "PLACED", "ready", "expired"];
     assert_eq!(outline(&shown), expected);
-    assert_eq!(guarded.stage.clock().epoch(), NOW + Duration::from_secs(20));
-    assert_eq!(shown[3].id, shown[1].id, "the cursor goes on from there");
+    assert_eq!(
+        guarded.harness.clock().epoch(),
+        NOW + Duration::from_secs(20)
+    );
+    assert_eq!(shown[3].id, shown[1].id, "the cursor of the last change");
     assert_eq!(shown[3].data, "{}");
-    // For ten seconds more, for clocks differ, a client that comes back is told by a frame; then by
-    // the status.
-    let response = guarded.stage.respond(&bearer(A, &token)).await;
+    // Clocks differ. So for ten more seconds, a client that comes back gets `expired`; after that, a 401.
+    let response = guarded.harness.respond(&bearer(A, &token)).await;
     let last = Connection::new(response).finish().await;
     assert_eq!(outline(&last).last().unwrap(), "expired");
     tokio::time::advance(Duration::from_secs(10)).await;
-    let answer = guarded.answer(&bearer(A, &token)).await;
-    assert_eq!(answer.status, 401);
-    assert!(answer.body.contains("it has expired"), "{}", answer.body);
+    let outcome = guarded.respond(&bearer(A, &token)).await;
+    assert_eq!(outcome.status, 401);
+    assert!(outcome.body.contains("it has expired"), "{}", outcome.body);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reader_that_is_slower_than_its_token_is_told_that_it_expired() {
-    let guarded = Guarded::new();
+async fn a_slow_reader_gets_expired_after_its_token_expired() {
+    let guarded = GuardedHarness::new();
     for status in ["PLACED", "PAID", "SHIPPED"] {
-        guarded.stage.change("A", status).await;
+        guarded.harness.change("A", status).await;
     }
     let token = guarded.token(json!(["A"]), Duration::from_secs(20));
-    let response = guarded.stage.respond(&bearer(A, &token)).await;
-    let mut page = Connection::new(response);
-    page.until("message").await;
+    let response = guarded.harness.respond(&bearer(A, &token)).await;
+    let mut connection = Connection::new(response);
+    connection.until("message").await;
     tokio::time::advance(Duration::from_secs(25)).await;
-    let shown = page.finish().await;
+    let shown = connection.finish().await;
     assert_eq!(outline(&shown), ["hello", "PLACED", "expired"]);
     assert_eq!(shown[2].id, shown[1].id);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_window_that_is_shorter_than_its_token_ends_as_ever() {
-    let guarded = Guarded::new();
+async fn a_window_that_ends_before_the_token_ends_with_rest() {
+    let guarded = GuardedHarness::new();
     for exp in [json!((NOW + HOUR).as_secs()), json!(1e300)] {
         let claims = json!({ "orders": ["A"], "exp": exp });
         let token = guarded.issuer.sign(&claims).unwrap();
-        let response = guarded.stage.respond(&bearer(A, &token)).await;
+        let response = guarded.harness.respond(&bearer(A, &token)).await;
         let shown = Connection::new(response).finish().await;
         assert_eq!(outline(&shown), ["hello", "ready", "rest"]);
     }
 }
 
-/// Nobody listens at port 1.
+/// No server listens at port 1.
 #[tokio::test]
-async fn keys_that_cannot_be_fetched_are_bad_weather() {
+async fn if_keys_cannot_be_fetched_the_stream_is_unavailable() {
     let settings = [
         ("FEED_TABLE", "in memory"),
         ("JWKS", "https://[::1]:1/jwks.json"),
         ("JWT_ISSUER", "*"),
     ];
-    let stage = Stage::with(&settings);
-    stage.change("A", "PLACED").await;
+    let harness = Harness::with(&settings);
+    harness.change("A", "PLACED").await;
     let issuer = Issuer::new(Algorithm::EdDSA, "k").unwrap();
     let (token, _) = issuer.token(&["A"], HOUR).unwrap();
-    let response = stage.respond(&bearer(A, &token)).await;
+    let response = harness.respond(&bearer(A, &token)).await;
     assert_eq!(response.status(), 200);
     let shown = Connection::new(response).finish().await;
-    assert_eq!(
-        outline(&shown),
-        ["hello", "rest"],
-        "and nothing of the order"
-    );
+    assert_eq!(outline(&shown), ["hello", "rest"], "no frame of the order");
     assert!(shown[1].retry.unwrap() >= Duration::from_secs(3));
 
     let resumed = bearer(&format!("{A}?lastEventId=3-9f2c"), &token);
-    let shown = Connection::new(stage.respond(&resumed).await)
+    let shown = Connection::new(harness.respond(&resumed).await)
         .finish()
         .await;
     assert!(shown.iter().all(|event| event.id == "3-9f2c"), "{shown:?}");
 
-    // Whoever reads the status is told by it.
+    // A client that asks for JSON gets a 503.
     let header = format!("Bearer {token}");
     let json = [("accept", "application/json"), ("authorization", &header)];
-    let response = stage.respond(&request("GET", A, &json)).await;
+    let response = harness.respond(&request("GET", A, &json)).await;
     assert_eq!(response.status(), 503);
-    // What is no token is none in any weather.
-    assert_eq!(stage.respond(&bearer(A, "x")).await.status(), 401);
+    // What is not a token is refused, even without keys.
+    assert_eq!(harness.respond(&bearer(A, "x")).await.status(), 401);
 }
 
-/// Rests are for a client that may come back: one that came with an expired token would be refused,
-/// and give up.
+/// A client that rested until its token expired would get a 401 and give up.
 #[tokio::test(start_paused = true)]
-async fn a_resting_client_is_told_that_its_token_expires() {
+async fn a_resting_client_gets_expired_before_its_token_expires() {
     let issuer = Issuer::new(Algorithm::ES256, "k").unwrap();
     let jwks = issuer.jwks().unwrap();
     let settings = [
@@ -481,15 +485,15 @@ async fn a_resting_client_is_told_that_its_token_expires() {
         ("HOLD", "auto"),
         ("FRESHNESS", "10m"),
     ];
-    let guarded = Guarded {
-        stage: Stage::with(&settings),
+    let guarded = GuardedHarness {
+        harness: Harness::with(&settings),
         issuer,
     };
-    guarded.stage.change("A", "SHIPPED").await;
+    guarded.harness.change("A", "SHIPPED").await;
     let token = guarded.token(json!(["A"]), Duration::from_secs(90));
     let mut last = String::new();
     for _ in 0..10 {
-        let events = Connection::new(guarded.stage.respond(&bearer(A, &token)).await)
+        let events = Connection::new(guarded.harness.respond(&bearer(A, &token)).await)
             .finish()
             .await;
         let end = events.last().unwrap();

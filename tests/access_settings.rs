@@ -1,4 +1,4 @@
-//! What `stream` refuses to start with, and what the error says.
+//! The access settings that `stream` accepts, and the errors for those that it refuses.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::time::Duration;
@@ -22,7 +22,7 @@ fn read(pairs: &[(&str, &str)]) -> Result<StreamSettings, String> {
 fn claims(pairs: &[(&str, &str)]) -> ClaimSettings {
     match read(pairs).unwrap().access {
         AccessSettings::Jwt { claims, .. } => claims,
-        AccessSettings::Open => panic!("open"),
+        AccessSettings::Open => panic!("ACCESS is open"),
     }
 }
 
@@ -32,9 +32,9 @@ fn refused(pairs: &[(&str, &str)], why: &str) {
     assert!(error.contains(why), "{pairs:?}: {error}");
 }
 
-/// RFC 8725, section 3.8: with the keys of a shared issuer, any of its tenants could make tokens.
+/// RFC 8725, section 3.8: any tenant of a shared issuer can make tokens that its keys verify.
 #[test]
-fn keys_by_url_need_an_issuer_or_that_any_is_asked_for() {
+fn jwks_by_url_needs_an_issuer_or_a_star() {
     let why = "JWT_ISSUER is required if JWKS is a URL: set it to the iss of your issuer's tokens, \
                or to * to take tokens of any issuer with these keys";
     refused(&[("JWKS", URL)], why);
@@ -43,7 +43,7 @@ fn keys_by_url_need_an_issuer_or_that_any_is_asked_for() {
     let issuer = claims(&[("JWKS", URL), ("JWT_ISSUER", "https://issuer.example")]).issuer;
     assert_eq!(issuer.as_deref(), Some("https://issuer.example"));
     assert_eq!(claims(&[("JWKS", URL), ("JWT_ISSUER", "*")]).issuer, None);
-    // A key that the shop chose itself is its own.
+    // Keys in the setting itself belong to the shop.
     let jwks = Issuer::new(Algorithm::EdDSA, "k").unwrap().jwks().unwrap();
     assert_eq!(claims(&[("JWKS", &jwks)]).issuer, None);
 }

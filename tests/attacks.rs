@@ -1,4 +1,4 @@
-//! What an attacker may send, and what is answered: a line each.
+//! What an attacker can send, and the expected response: one line each.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod support;
@@ -13,7 +13,7 @@ use lambda_stand_in::Function;
 use local::issuer::Issuer;
 use order_status_stream::request::Request;
 use serde_json::{Value, json};
-use support::{NOW, Stage, change_of, outline, parse, request};
+use support::{Harness, NOW, change_of, outline, parse, request};
 
 const A: &str = "/orders/A/events";
 
@@ -21,12 +21,12 @@ fn seconds(from_now: i64) -> i64 {
     i64::try_from(NOW.as_secs()).unwrap() + from_now
 }
 
-/// Good for an hour, for order A, of the issuer and for the audience that are set.
+/// Valid for an hour, for order A, with the issuer and the audience of the settings.
 fn claims() -> Value {
     json!({ "orders": ["A"], "exp": seconds(3600), "iss": "https://shop.example", "aud": "orders" })
 }
 
-/// The same but for one claim; null takes it away.
+/// The same, with one claim changed. Null removes it.
 fn claims_but(name: &str, value: Value) -> Value {
     let mut claims = claims();
     claims[name] = value;
@@ -44,39 +44,39 @@ fn bearer(token: &str) -> Request {
     request("GET", A, &[("authorization", &format!("Bearer {token}"))])
 }
 
-/// An endpoint that knows the keys of three issuers.
-struct Fortress {
-    stage: Stage,
+/// An endpoint with the keys of three issuers.
+struct GuardedEndpoint {
+    harness: Harness,
     es256: Issuer,
     eddsa: Issuer,
     rs256: Issuer,
 }
 
-impl Fortress {
+impl GuardedEndpoint {
     async fn new() -> Self {
         let new = |algorithm, key_id| Issuer::new(algorithm, key_id).unwrap();
         let es256 = new(Algorithm::ES256, "es");
         let eddsa = new(Algorithm::EdDSA, "ed");
         let rs256 = new(Algorithm::RS256, "rs");
         let keys = [&es256, &eddsa, &rs256].map(|issuer| issuer.jwk().unwrap());
-        let stage = Stage::with(&[
+        let harness = Harness::with(&[
             ("FEED_TABLE", "in memory"),
             ("JWKS", &json!({ "keys": keys }).to_string()),
             ("JWT_ISSUER", "https://shop.example"),
             ("JWT_AUDIENCE", "orders"),
         ]);
-        stage.change("A", "PLACED").await;
+        harness.change("A", "PLACED").await;
         Self {
-            stage,
+            harness,
             es256,
             eddsa,
             rs256,
         }
     }
 
-    /// The status, and of a problem why.
-    async fn answer(&self, request: &Request) -> (u16, String) {
-        let response = self.stage.respond(request).await;
+    /// The status, and the detail of a problem.
+    async fn respond(&self, request: &Request) -> (u16, String) {
+        let response = self.harness.respond(request).await;
         let status = response.status().as_u16();
         if status == 200 {
             return (status, String::new());
@@ -87,7 +87,7 @@ impl Fortress {
     }
 
     async fn check(&self, what: &str, token: &str, status: u16, why: &str) {
-        let (found, detail) = self.answer(&bearer(token)).await;
+        let (found, detail) = self.respond(&bearer(token)).await;
         assert_eq!(found, status, "{what}: {detail}");
         assert!(detail.contains(why), "{what}: {detail}");
     }
@@ -98,34 +98,39 @@ const NO_KEY: &str = "no known key has its kid and alg";
 const SIGNATURE: &str = "its signature is invalid";
 
 #[tokio::test(start_paused = true)]
-async fn tokens_that_nobody_signed() {
-    let at = Fortress::new().await;
-    let good = at.es256.sign(&claims()).unwrap();
-    at.check("the good one", &good, 200, "").await;
+async fn unsigned_tokens_are_refused() {
+    let guarded = GuardedEndpoint::new().await;
+    let good = guarded.es256.sign(&claims()).unwrap();
+    guarded.check("a good token", &good, 200, "").await;
     let parts: Vec<_> = good.split('.').collect();
     let [header, payload, signature] = parts[..] else {
-        panic!("three parts")
+        panic!("a token has three parts")
     };
     let payload_of = |claims: &Value| encoded(claims.to_string());
     let all = payload_of(&claims_but("orders", json!("*")));
 
     for none in ["none", "None", "NONE", ""] {
         let none = encoded(json!({ "alg": none, "kid": "es" }).to_string());
-        at.check("alg none", &format!("{none}.{all}."), 401, NO_JWT)
+        guarded
+            .check("alg none", &format!("{none}.{all}."), 401, NO_JWT)
             .await;
         let signed = format!("{none}.{all}.{signature}");
-        at.check("alg none", &signed, 401, NO_JWT).await;
+        guarded.check("alg none", &signed, 401, NO_JWT).await;
     }
     let other_claims = format!("{header}.{all}.{signature}");
-    at.check("other claims", &other_claims, 401, SIGNATURE)
+    guarded
+        .check("other claims", &other_claims, 401, SIGNATURE)
         .await;
     let unsigned = format!("{header}.{payload}.");
-    at.check("no signature", &unsigned, 401, SIGNATURE).await;
+    guarded
+        .check("no signature", &unsigned, 401, SIGNATURE)
+        .await;
     let zeros = format!("{header}.{payload}.{}", encoded([0; 64]));
-    at.check("a signature of zeros", &zeros, 401, SIGNATURE)
+    guarded
+        .check("a signature of zeros", &zeros, 401, SIGNATURE)
         .await;
     let no_base64 = format!("{header}.{payload}.{signature}!");
-    at.check("no base64", &no_base64, 401, SIGNATURE).await;
+    guarded.check("no base64", &no_base64, 401, SIGNATURE).await;
     for odd in [
         "x",
         ".",
@@ -137,23 +142,34 @@ async fn tokens_that_nobody_signed() {
         "{}",
         "\u{fffd}",
     ] {
-        at.check(odd, odd, 401, "").await;
+        guarded.check(odd, odd, 401, "").await;
     }
     let two = format!("{good}, Bearer {good}");
-    at.check("two in one header", &two, 401, "").await;
-    at.check("a million bytes", &"x".repeat(1_000_000), 401, "more than")
+    guarded
+        .check("two tokens in one header", &two, 401, "")
+        .await;
+    guarded
+        .check("a million bytes", &"x".repeat(1_000_000), 401, "more than")
         .await;
     let many: Vec<_> = (0..10_000).map(|n| format!("order-{n}")).collect();
-    let many = at.es256.sign(&claims_but("orders", json!(many))).unwrap();
-    at.check("ten thousand orders", &many, 401, "more than 16384 bytes")
+    let many = guarded
+        .es256
+        .sign(&claims_but("orders", json!(many)))
+        .unwrap();
+    guarded
+        .check("ten thousand orders", &many, 401, "more than 16384 bytes")
         .await;
 }
 
-/// The public key is no secret: whoever takes it for one lets everybody in.
+/// The public key is not a secret. A verifier that uses it as an HMAC secret accepts everybody's tokens.
 #[tokio::test(start_paused = true)]
-async fn hs256_with_the_public_key() {
-    let at = Fortress::new().await;
-    for (issuer, key_id) in [(&at.es256, "es"), (&at.eddsa, "ed"), (&at.rs256, "rs")] {
+async fn hs256_with_the_public_key_is_refused() {
+    let guarded = GuardedEndpoint::new().await;
+    for (issuer, key_id) in [
+        (&guarded.es256, "es"),
+        (&guarded.eddsa, "ed"),
+        (&guarded.rs256, "rs"),
+    ] {
         let jwk = issuer.jwk().unwrap();
         let member = |name: &str| {
             let text = jwk[name].as_str().unwrap_or_default();
@@ -182,92 +198,100 @@ async fn hs256_with_the_public_key() {
             let mut header = Header::new(algorithm);
             header.kid = Some(key_id.to_owned());
             let token = encode(&header, &claims(), &EncodingKey::from_secret(secret)).unwrap();
-            at.check(key_id, &token, 401, NO_JWT).await;
+            guarded.check(key_id, &token, 401, NO_JWT).await;
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn keys_that_are_not_the_issuers() {
-    let at = Fortress::new().await;
-    let stranger = Issuer::new(Algorithm::ES256, "es").unwrap();
-    let forged = stranger.sign(&claims()).unwrap();
-    at.check("a stranger's, under our kid", &forged, 401, SIGNATURE)
+async fn tokens_signed_with_other_keys_are_refused() {
+    let guarded = GuardedEndpoint::new().await;
+    let attacker = Issuer::new(Algorithm::ES256, "es").unwrap();
+    let forged = attacker.sign(&claims()).unwrap();
+    guarded
+        .check("an unknown issuer, with our kid", &forged, 401, SIGNATURE)
         .await;
     let under = |kid: Option<&str>| {
-        let mut header = at.es256.header();
+        let mut header = guarded.es256.header();
         header.kid = kid.map(str::to_owned);
-        at.es256.sign_as(&header, &claims()).unwrap()
+        guarded.es256.sign_as(&header, &claims()).unwrap()
     };
-    at.check("another kid", &under(Some("other")), 401, NO_KEY)
+    guarded
+        .check("another kid", &under(Some("other")), 401, NO_KEY)
         .await;
-    at.check(
-        "the kid of another algorithm",
-        &under(Some("ed")),
-        401,
-        NO_KEY,
-    )
-    .await;
-    at.check(
-        "a kid that is a path",
-        &under(Some("../../dev/null")),
-        401,
-        NO_KEY,
-    )
-    .await;
-    at.check("an empty kid", &under(Some("")), 401, NO_KEY)
+    guarded
+        .check(
+            "the kid of another algorithm",
+            &under(Some("ed")),
+            401,
+            NO_KEY,
+        )
         .await;
-    at.check(
-        "no kid, and one key of the algorithm",
-        &under(None),
-        200,
-        "",
-    )
-    .await;
+    guarded
+        .check(
+            "a kid that is a path",
+            &under(Some("../../dev/null")),
+            401,
+            NO_KEY,
+        )
+        .await;
+    guarded
+        .check("an empty kid", &under(Some("")), 401, NO_KEY)
+        .await;
+    guarded
+        .check(
+            "no kid, and one key of the algorithm",
+            &under(None),
+            200,
+            "",
+        )
+        .await;
 
-    // The token brings its own key, or says where one is.
-    let mut header = stranger.header();
-    header.jwk = serde_json::from_value(stranger.jwk().unwrap()).unwrap();
+    // The token contains its own key, or the URL of one.
+    let mut header = attacker.header();
+    header.jwk = serde_json::from_value(attacker.jwk().unwrap()).unwrap();
     header.jku = Some("https://attacker.example/jwks.json".to_owned());
     header.x5u = Some("https://attacker.example/cert.pem".to_owned());
     header.x5c = Some(vec![BASE64_STANDARD.encode("certificate")]);
-    let token = stranger.sign_as(&header, &claims()).unwrap();
-    at.check("its own key", &token, 401, SIGNATURE).await;
+    let token = attacker.sign_as(&header, &claims()).unwrap();
+    guarded.check("its own key", &token, 401, SIGNATURE).await;
     header.kid = Some("attacker".to_owned());
-    let token = stranger.sign_as(&header, &claims()).unwrap();
-    at.check("its own key, under its own kid", &token, 401, NO_KEY)
+    let token = attacker.sign_as(&header, &claims()).unwrap();
+    guarded
+        .check("its own key, with its own kid", &token, 401, NO_KEY)
         .await;
 
-    let mut header = at.es256.header();
+    let mut header = guarded.es256.header();
     header.crit = Some(vec!["exp".to_owned()]);
-    let token = at.es256.sign_as(&header, &claims()).unwrap();
-    at.check(
-        "crit",
-        &token,
-        401,
-        "requires extensions that are not supported",
-    )
-    .await;
+    let token = guarded.es256.sign_as(&header, &claims()).unwrap();
+    guarded
+        .check(
+            "crit",
+            &token,
+            401,
+            "requires extensions that are not supported",
+        )
+        .await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_without_kid_is_no_riddle() {
+async fn a_token_without_kid_is_refused_if_two_keys_match() {
     let issuers = ["a", "b"].map(|key_id| Issuer::new(Algorithm::EdDSA, key_id).unwrap());
     let keys = issuers.each_ref().map(|issuer| issuer.jwk().unwrap());
     let jwks = json!({ "keys": keys }).to_string();
-    let stage = Stage::with(&[("FEED_TABLE", "in memory"), ("JWKS", &jwks)]);
+    let harness = Harness::with(&[("FEED_TABLE", "in memory"), ("JWKS", &jwks)]);
     let token = issuers[0].sign_as(&Header::new(Algorithm::EdDSA), &claims());
-    let response = stage.respond(&bearer(&token.unwrap())).await;
+    let response = harness.respond(&bearer(&token.unwrap())).await;
     assert_eq!(response.status(), 401);
 }
 
 #[tokio::test(start_paused = true)]
-async fn claims_that_are_not_good() {
-    let at = Fortress::new().await;
+async fn invalid_claims_are_refused() {
+    let guarded = GuardedEndpoint::new().await;
     let check = async |name: &str, value: Value, status, why: &str| {
         let what = format!("{name} {value}");
-        let token = at.eddsa.sign(&claims_but(name, value)).unwrap();
-        at.check(&what, &token, status, why).await;
+        let token = guarded.eddsa.sign(&claims_but(name, value)).unwrap();
+        guarded.check(&what, &token, status, why).await;
     };
     let exp = "claim exp is missing or has the wrong type";
     check("exp", json!(null), 401, exp).await;
@@ -317,8 +341,8 @@ async fn claims_that_are_not_good() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn claims_that_are_no_object_or_say_something_twice() {
-    let at = Fortress::new().await;
+async fn malformed_or_duplicate_claims_are_refused() {
+    let guarded = GuardedEndpoint::new().await;
     let header = json!({ "alg": "EdDSA", "kid": "ed" }).to_string();
     for payload in [
         "",
@@ -331,19 +355,23 @@ async fn claims_that_are_no_object_or_say_something_twice() {
         r#"{"exp":1e999,"orders":"*"}"#,
     ] {
         let message = format!("{}.{}", encoded(&header), encoded(payload));
-        let signature = at.eddsa.signature(message.as_bytes()).unwrap();
-        at.check(payload, &format!("{message}.{signature}"), 401, "")
+        let signature = guarded.eddsa.signature(message.as_bytes()).unwrap();
+        guarded
+            .check(payload, &format!("{message}.{signature}"), 401, "")
             .await;
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn requests_that_say_something_twice_or_odd() {
-    let at = Fortress::new().await;
-    let good = at.es256.sign(&claims()).unwrap();
-    let all = at.es256.sign(&claims_but("orders", json!("*"))).unwrap();
+async fn duplicate_or_unusual_parts_of_a_request_open_no_other_order() {
+    let guarded = GuardedEndpoint::new().await;
+    let good = guarded.es256.sign(&claims()).unwrap();
+    let all = guarded
+        .es256
+        .sign(&claims_but("orders", json!("*")))
+        .unwrap();
     let check = async |path: &str, headers: &[(&str, &str)], status| {
-        let (found, detail) = at.answer(&request("GET", path, headers)).await;
+        let (found, detail) = guarded.respond(&request("GET", path, headers)).await;
         assert_eq!(found, status, "{path} {headers:?} {detail}");
     };
     let header = format!("Bearer {good}");
@@ -352,10 +380,13 @@ async fn requests_that_say_something_twice_or_odd() {
         [("authorization", header.as_str())],
         [("authorization", all_header.as_str())],
     );
-    // Of two tokens, the first counts: each alone is either good or not, and they are never joined.
+    // Of two tokens, the first counts. Their permissions are never combined.
     check(&format!("{A}?access_token={good}&access_token=x"), &[], 200).await;
     check(&format!("{A}?access_token=x&access_token={good}"), &[], 401).await;
-    let of_b = at.es256.sign(&claims_but("orders", json!(["B"]))).unwrap();
+    let of_b = guarded
+        .es256
+        .sign(&claims_but("orders", json!(["B"])))
+        .unwrap();
     check(
         &format!("{A}?access_token={of_b}&access_token={good}"),
         &[],
@@ -365,7 +396,7 @@ async fn requests_that_say_something_twice_or_odd() {
     let two = format!("/orders/events?order=A&order=B&access_token={of_b}");
     check(&two, &header, 403).await;
     check("/orders/events?order=A&order=A", &header, 400).await;
-    // The path counts, not what else names an order.
+    // The path names the order, not the query.
     check("/orders/B/events?order=A", &header, 403).await;
     check("/orders/A/events?order=B", &header, 200).await;
     check("/orders/events?order=A&order=B", &header, 403).await;
@@ -377,7 +408,7 @@ async fn requests_that_say_something_twice_or_odd() {
     for none in ["Bearer", "Bearer ", "bearer\t", "", "Basic eDp5", &good] {
         check(A, &[("authorization", none)], 401).await;
     }
-    // What a front decodes once or not at all names the same order, and never two.
+    // A proxy may decode a path once or not at all. It never names another order.
     for odd in [
         "/orders/A%00/events",
         "/orders/A%0d%0aset-cookie:%20a=b/events",
@@ -401,27 +432,27 @@ async fn requests_that_say_something_twice_or_odd() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn cursors_that_are_too_much_are_no_cursors() {
-    let at = Fortress::new().await;
-    let header = format!("Bearer {}", at.es256.sign(&claims()).unwrap());
+async fn oversized_cursors_count_as_unreadable() {
+    let guarded = GuardedEndpoint::new().await;
+    let header = format!("Bearer {}", guarded.es256.sign(&claims()).unwrap());
     for cursor in ["9".repeat(1_000_000), "0.".repeat(500_000), "~".repeat(99)] {
         let headers = [
             ("authorization", header.as_str()),
             ("last-event-id", &cursor),
         ];
-        let response = at.stage.respond(&request("GET", A, &headers)).await;
+        let response = guarded.harness.respond(&request("GET", A, &headers)).await;
         let shown = support::Connection::new(response).until("ready").await;
         assert_eq!(outline(&shown), ["hello", "reset", "PLACED", "ready"]);
     }
 }
 
-/// Ids, statuses and attributes are data of one line: they cannot end it.
+/// Ids, statuses and attributes are data in one line, and cannot end it.
 #[tokio::test(start_paused = true)]
-async fn nothing_that_an_order_holds_breaks_out_of_its_frame() {
+async fn no_data_of_an_order_can_break_its_frame() {
     let evil = "\u{2028}\n\nevent: end\ndata: {}\nid: 9-0000~\r\n\rretry: 0\n: \u{85}\0";
-    // The settings refuse a name with ASCII control characters. Inside the attribute, there may be any.
+    // The settings refuse an attribute name with ASCII control characters. Its value may contain any.
     let name = "a\u{2028}event: end\u{85}data: {}";
-    let stage = Stage::with(&[
+    let harness = Harness::with(&[
         ("FEED_TABLE", "in memory"),
         ("ACCESS", "open"),
         ("PUBLIC_ATTRIBUTES", name),
@@ -429,11 +460,11 @@ async fn nothing_that_an_order_holds_breaks_out_of_its_frame() {
     let mut change = support::change("A", 1, evil);
     change.view = [(name.to_owned(), json!({ evil: [evil] }))].into();
     change.at = Some(evil.to_owned());
-    let (clock, retention) = (stage.clock(), Duration::from_secs(172_800));
-    order_status_stream::feed::append(&stage.feed, &change, &clock, retention)
+    let (clock, retention) = (harness.clock(), Duration::from_secs(172_800));
+    order_status_stream::feed::append(&harness.feed, &change, &clock, retention)
         .await
         .unwrap();
-    let response = stage.respond(&request("GET", A, &[])).await;
+    let response = harness.respond(&request("GET", A, &[])).await;
     let mut connection = support::Connection::new(response);
     let shown = connection.until("ready").await;
     let types: Vec<_> = shown.iter().map(|event| event.event.as_str()).collect();
@@ -448,16 +479,15 @@ async fn nothing_that_an_order_holds_breaks_out_of_its_frame() {
     assert!(!connection.bytes().contains(&b'\r'));
 }
 
-/// What a request holds comes back in no header.
 #[tokio::test(start_paused = true)]
-async fn no_header_is_made_of_what_was_sent() {
-    let at = Fortress::new().await;
+async fn no_response_header_contains_request_data() {
+    let guarded = GuardedEndpoint::new().await;
     let evil = "A%0D%0Ax-evil:%201";
     for path in [
         format!("/orders/{evil}/events"),
         format!("{A}?access_token={evil}&lastEventId={evil}"),
     ] {
-        let response = at.stage.respond(&request("GET", &path, &[])).await;
+        let response = guarded.harness.respond(&request("GET", &path, &[])).await;
         for (name, value) in response.headers() {
             let value = value.to_str().unwrap();
             assert!(!name.as_str().contains("evil") && !value.contains("evil"));
@@ -465,9 +495,9 @@ async fn no_header_is_made_of_what_was_sent() {
     }
 }
 
-/// What is no request is answered as such: a function error would ring an alarm.
+/// An event that is not a request gets a 400, because a function error would raise an alarm.
 #[tokio::test(flavor = "multi_thread")]
-async fn every_event_has_a_response() {
+async fn every_event_gets_a_response() {
     let issuer = Issuer::new(Algorithm::EdDSA, "k").unwrap();
     let stream = Function::builder(env!("CARGO_BIN_EXE_stream"))
         .env("FEED_TABLE", "OrderFeed")

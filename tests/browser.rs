@@ -1,4 +1,4 @@
-//! A native `EventSource` in a real browser, with no code to help it.
+//! A native `EventSource` in real browsers, without `order-stream.js`.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 #[path = "support/browser.rs"]
@@ -8,7 +8,7 @@ mod http_support;
 
 use std::time::Duration;
 
-use browser_support::{Browser, Window, desk, within_limit};
+use browser_support::{Browser, Window, report_server, within_limit};
 use bytes::Bytes;
 use http_support::Server;
 use lambda_stand_in::Function;
@@ -21,18 +21,18 @@ use order_status_stream::order::{OrderId, Status};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-/// A page, the browser it is open in, and what it reports.
-struct Page {
+/// A page in a browser, and what it reports.
+struct BrowserPage {
     reports: mpsc::UnboundedReceiver<Value>,
     _server: Server,
     _window: Window,
 }
 
-impl Page {
-    /// Opens the page on a stream. `None` where there is no such browser.
+impl BrowserPage {
+    /// Opens a page that follows a stream. `None` if the browser is missing.
     async fn watch(browser: Browser, stream: &str) -> Option<Self> {
         let page = Bytes::from_static(include_bytes!("pages/watch.html"));
-        let (server, reports) = desk(vec![("/", "text/html", page)]).await;
+        let (server, reports) = report_server(vec![("/", "text/html", page)]).await;
         let window = browser
             .open(&format!("{}/?stream={stream}", server.url))
             .await?;
@@ -57,14 +57,14 @@ impl Page {
     }
 }
 
-/// A feed that is written directly, and the stream function that reads it.
-struct Stage {
+/// A feed that the test writes directly, and the stream function that reads it.
+struct Harness {
     feed: DynamoDbFeed,
     stream: Function,
     _dynamo: Dynamo,
 }
 
-impl Stage {
+impl Harness {
     async fn new(hold: &str) -> Self {
         let dynamo = Dynamo::start("127.0.0.1:0").await.unwrap();
         create_tables(&dynamo.client()).await.unwrap();
@@ -121,21 +121,21 @@ fn seq(report: &Value) -> u64 {
         .unwrap()
 }
 
-/// The order changes at random times for as many connections, each of which the function ends after some 2 s. The time that
-/// passes is the browser's own; nothing here waits for it to be enough.
+/// The order changes at random times during 20 connections. The function ends each after about 2 s, and the browser decides
+/// when it comes back. The test counts connections, not time.
 async fn every_change_once_and_in_order_over_twenty_connections(browser: Browser) {
     changes_while_connections_end(browser, "always").await;
 }
 
-/// As before, but the function rests: each response ends as soon as it has told everything.
+/// The same with rests: each response ends as soon as everything was sent.
 async fn every_change_once_and_in_order_over_twenty_check_ins(browser: Browser) {
     changes_while_connections_end(browser, "auto").await;
 }
 
 async fn changes_while_connections_end(browser: Browser, hold: &str) {
     const CONNECTIONS: usize = 20;
-    let stage = Stage::new(hold).await;
-    let Some(mut page) = Page::watch(browser, &stage.url()).await else {
+    let harness = Harness::new(hold).await;
+    let Some(mut page) = BrowserPage::watch(browser, &harness.url()).await else {
         return;
     };
     let (mut written, mut seen, mut connections) = (0, Vec::new(), 0);
@@ -146,34 +146,34 @@ async fn changes_while_connections_end(browser: Browser, hold: &str) {
                 "hello" => connections += 1,
                 "message" => seen.push(seq(&report)),
                 "error" => assert_eq!(report["readyState"], 0, "it gave up"),
-                "reset" => panic!("nothing was lost"),
+                "reset" => panic!("reset, although nothing was lost"),
                 _ => {}
             },
             () = tokio::time::sleep(pause), if connections < CONNECTIONS => {
                 written += 1;
-                stage.change(written, &format!("S{written}")).await;
+                harness.change(written, &format!("S{written}")).await;
             }
         }
     }
     assert_eq!(seen, (1..=written).collect::<Vec<_>>());
-    assert_eq!(stage.stream.stats().timed_out, 0);
+    assert_eq!(harness.stream.stats().timed_out, 0);
 }
 
-async fn after_the_end_the_browser_stops_by_itself(browser: Browser) {
-    let stage = Stage::new("always").await;
-    stage.change(1, "SHIPPED").await;
-    let Some(mut page) = Page::watch(browser, &stage.url()).await else {
+async fn the_browser_closes_the_stream_after_end(browser: Browser) {
+    let harness = Harness::new("always").await;
+    harness.change(1, "SHIPPED").await;
+    let Some(mut page) = BrowserPage::watch(browser, &harness.url()).await else {
         return;
     };
     page.until("ready").await;
-    stage.change(2, "DELIVERED").await;
+    harness.change(2, "DELIVERED").await;
     assert_eq!(seq(&page.until("message").await), 2);
     page.until("end").await;
-    // It comes back once, is told 204, and closes.
+    // It comes back once, gets a 204 and closes.
     let closed = loop {
         let error = page.until("error").await;
         if error["readyState"] == 2 {
-            break stage.stream.stats().started;
+            break harness.stream.stats().started;
         }
     };
     assert!(closed >= 2);
@@ -203,5 +203,5 @@ macro_rules! in_each_browser {
 in_each_browser!(
     every_change_once_and_in_order_over_twenty_connections,
     every_change_once_and_in_order_over_twenty_check_ins,
-    after_the_end_the_browser_stops_by_itself
+    the_browser_closes_the_stream_after_end
 );

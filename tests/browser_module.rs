@@ -1,5 +1,4 @@
-//! `web/order-stream.js` in real browsers, in all the weather that ends a bare `EventSource` for
-//! good.
+//! `web/order-stream.js` in real browsers, with the failures after which a bare `EventSource` gives up.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 #[path = "support/browser.rs"]
@@ -11,7 +10,7 @@ mod http_support;
 
 use std::time::Duration;
 
-use browser_support::{Browser, Window, desk, within_limit};
+use browser_support::{Browser, StaticFile, Window, report_server, within_limit};
 use bytes::Bytes;
 use cloud_support::Cloud;
 use http::{Response, StatusCode};
@@ -32,8 +31,8 @@ macro_rules! web {
     };
 }
 
-/// A page, and the module that it may import.
-fn files(page: &'static [u8]) -> Vec<browser_support::Page> {
+/// A page, and the files of the module that it can import.
+fn files(page: &'static [u8]) -> Vec<StaticFile> {
     vec![
         ("/", "text/html", Bytes::from_static(page)),
         web!("order-stream.js"),
@@ -44,16 +43,16 @@ fn files(page: &'static [u8]) -> Vec<browser_support::Page> {
     ]
 }
 
-/// A page, the browser it is open in, and what it reports.
-struct Page {
+/// A page in a browser, and what it reports.
+struct BrowserPage {
     reports: mpsc::UnboundedReceiver<Value>,
     _server: Server,
     _window: Window,
 }
 
-impl Page {
+impl BrowserPage {
     async fn open(browser: Browser, page: &'static [u8], query: &str) -> Option<Self> {
-        let (server, reports) = desk(files(page)).await;
+        let (server, reports) = report_server(files(page)).await;
         let window = browser.open(&format!("{}/?{query}", server.url)).await?;
         Some(Self {
             reports,
@@ -70,7 +69,7 @@ impl Page {
         Self::open(browser, include_bytes!("pages/watch.html"), query).await
     }
 
-    /// Reads reports until one is as wanted; returns all of them.
+    /// Reads reports until one matches. Returns all of them.
     async fn until(&mut self, wanted: impl Fn(&Value) -> bool) -> Vec<Value> {
         let mut reports = Vec::new();
         loop {
@@ -90,60 +89,60 @@ fn is_change(seq: u64) -> impl Fn(&Value) -> bool {
     move |report| report["type"] == "change" && report["seq"] == seq
 }
 
-/// A stream function that ends a response after a second.
+/// A stream function whose responses end after a second.
 async fn stream(cloud: &Cloud) -> Function {
     let stream = cloud.stream().env("WINDOW", "1s").env("HEARTBEAT", "1s");
     stream.cors("*").start().await.unwrap()
 }
 
-enum Weather {
-    Strikes(Fault),
+enum Failure {
+    Injected(Fault),
     TokenExpired,
-    Refuses,
+    ConnectionsRefused,
 }
 
-fn weather() -> Vec<Weather> {
-    let cut = |bytes, reset| Weather::Strikes(Fault::CutAfter { bytes, reset });
+fn failures() -> Vec<Failure> {
+    let cut = |bytes, reset| Failure::Injected(Fault::CutAfter { bytes, reset });
     let freeze = Fault::SlowRead {
         bytes_per_second: 0,
     };
     vec![
-        Weather::Strikes(Fault::Refuse(StatusCode::TOO_MANY_REQUESTS)),
-        Weather::Strikes(Fault::Refuse(StatusCode::BAD_GATEWAY)),
-        Weather::TokenExpired,
-        Weather::Refuses,
+        Failure::Injected(Fault::Refuse(StatusCode::TOO_MANY_REQUESTS)),
+        Failure::Injected(Fault::Refuse(StatusCode::BAD_GATEWAY)),
+        Failure::TokenExpired,
+        Failure::ConnectionsRefused,
         cut(0, false),
-        // In `hello`, and in the change that follows it.
+        // Within `hello`, and within the change after it.
         cut(20, true),
         cut(100, false),
         cut(100, true),
-        Weather::Strikes(freeze),
+        Failure::Injected(freeze),
     ]
 }
 
-async fn every_change_once_in_all_weather(browser: Browser) {
+async fn every_change_arrives_once_despite_failures(browser: Browser) {
     let cloud = Cloud::new().await;
     let stream = stream(&cloud).await;
     let query = format!("order=A&stream={}", stream.url());
-    let Some(mut page) = Page::with_module(browser, &query).await else {
+    let Some(mut page) = BrowserPage::with_module(browser, &query).await else {
         return;
     };
     let mut reports = page.until(is_state("live")).await;
     let mut written = 0;
-    for weather in weather() {
-        match weather {
-            Weather::Strikes(fault) => stream.inject([fault]),
-            Weather::TokenExpired => stream.inject([Fault::Refuse(StatusCode::UNAUTHORIZED)]),
-            Weather::Refuses => stream.refuse_connections().await.unwrap(),
+    for failure in failures() {
+        match failure {
+            Failure::Injected(fault) => stream.inject([fault]),
+            Failure::TokenExpired => stream.inject([Fault::Refuse(StatusCode::UNAUTHORIZED)]),
+            Failure::ConnectionsRefused => stream.refuse_connections().await.unwrap(),
         }
-        let struck = page.until(|report| match weather {
-            Weather::TokenExpired => report["rejected"] == "first",
-            Weather::Strikes(Fault::Refuse(status)) => report["reason"]
+        let noticed = page.until(|report| match failure {
+            Failure::TokenExpired => report["rejected"] == "first",
+            Failure::Injected(Fault::Refuse(status)) => report["reason"]
                 .as_str()
                 .is_some_and(|reason| reason.starts_with(status.as_str())),
             _ => is_state("stale")(report),
         });
-        reports.extend(struck.await);
+        reports.extend(noticed.await);
         written += 1;
         cloud.append("A", &format!("S{written}")).await;
         stream.accept_connections().await.unwrap();
@@ -165,7 +164,7 @@ async fn a_bare_event_source_gives_up(browser: Browser) {
     let cloud = Cloud::new().await;
     let stream = stream(&cloud).await;
     let query = format!("stream={}/orders/A/events", stream.url());
-    let Some(mut page) = Page::with_event_source(browser, &query).await else {
+    let Some(mut page) = BrowserPage::with_event_source(browser, &query).await else {
         return;
     };
     page.until(|report| report["type"] == "ready").await;
@@ -176,8 +175,8 @@ async fn a_bare_event_source_gives_up(browser: Browser) {
     assert!(reports.iter().all(|report| report["type"] != "message"));
 }
 
-/// A stream that takes tokens and rests for a minute where it may, and a server that gives them to
-/// whoever asks: each lasts for eight seconds.
+/// A stream that needs tokens and rests for a minute if it may, and a server that gives a token to every client. Each token
+/// lasts for eight seconds.
 async fn guarded(cloud: &Cloud) -> (Function, Server) {
     let issuer = Issuer::new(Algorithm::ES256, "k").unwrap();
     let stream = cloud.stream().env("HOLD", "auto").env("FRESHNESS", "10m");
@@ -193,12 +192,12 @@ async fn guarded(cloud: &Cloud) -> (Function, Server) {
     (stream.start().await.unwrap(), tokens.await)
 }
 
-/// Three tokens are used up, in rests and while the last seconds of each are held.
+/// Three tokens expire. The client rests, and is held in the last seconds of each token.
 async fn tokens_that_expire_are_exchanged(browser: Browser) {
     let cloud = Cloud::new().await;
     let (stream, tokens) = guarded(&cloud).await;
     let query = format!("order=A&stream={}&tokens={}", stream.url(), tokens.url);
-    let Some(mut page) = Page::with_module(browser, &query).await else {
+    let Some(mut page) = BrowserPage::with_module(browser, &query).await else {
         return;
     };
     let mut changes = Vec::new();
@@ -219,8 +218,8 @@ async fn tokens_that_expire_are_exchanged(browser: Browser) {
     assert_eq!(seqs, [1, 2, 3, 4]);
 }
 
-/// It rests, and is back in time to be told: a 401 would have been its end.
-async fn a_bare_event_source_is_told_that_its_token_expires(browser: Browser) {
+/// After its rest it is back in time to get `expired`. With a 401 it would give up.
+async fn a_bare_event_source_gets_expired_in_time(browser: Browser) {
     let cloud = Cloud::new().await;
     cloud.append("A", "S1").await;
     let (stream, tokens) = guarded(&cloud).await;
@@ -229,7 +228,7 @@ async fn a_bare_event_source_is_told_that_its_token_expires(browser: Browser) {
         stream.url(),
         tokens.url
     );
-    let Some(mut page) = Page::with_event_source(browser, &query).await else {
+    let Some(mut page) = BrowserPage::with_event_source(browser, &query).await else {
         return;
     };
     let is_over = |report: &Value| report["type"] == "expired" || report["readyState"] == json!(2);
@@ -239,11 +238,11 @@ async fn a_bare_event_source_is_told_that_its_token_expires(browser: Browser) {
     assert_eq!(changes.count(), 1);
 }
 
-/// The page has no token to send, and its cookie goes to a stream of another origin.
+/// The page sends no token. Its cookie goes to a stream of another origin.
 async fn a_cookie_opens_a_stream_of_another_origin(browser: Browser) {
     let cloud = Cloud::new().await;
     cloud.append("A", "S1").await;
-    let (server, reports) = desk(files(include_bytes!("pages/module.html"))).await;
+    let (server, reports) = report_server(files(include_bytes!("pages/module.html"))).await;
     let issuer = Issuer::new(Algorithm::ES256, "k").unwrap();
     let (token, _) = issuer.token(&["A"], Duration::from_secs(600)).unwrap();
     let stream = cloud.stream().env("WINDOW", "1s").env("HEARTBEAT", "1s");
@@ -263,13 +262,13 @@ async fn a_cookie_opens_a_stream_of_another_origin(browser: Browser) {
     let Some(window) = browser.open(&url).await else {
         return;
     };
-    let mut page = Page {
+    let mut page = BrowserPage {
         reports,
         _server: server,
         _window: window,
     };
     let mut reports = page.until(is_state("live")).await;
-    // The next response has a `last-event-id`, for which the browser asks first.
+    // The next request has a `last-event-id`, so the browser sends a preflight.
     cloud.append("A", "S2").await;
     reports.extend(page.until(is_change(2)).await);
     cloud.append("A", "DELIVERED").await;
@@ -280,19 +279,18 @@ async fn a_cookie_opens_a_stream_of_another_origin(browser: Browser) {
     );
 }
 
-/// The page covers itself with another one, and is uncovered once that one has checked in three
-/// times.
+/// The page opens another one in front of it. The other one closes after three more check-ins.
 async fn a_hidden_page_makes_no_request(browser: Browser) {
     let cloud = Cloud::new().await;
     let (stream, other) = (stream(&cloud).await, stream(&cloud).await);
     let query = format!("order=A&stream={}&other={}", stream.url(), other.url());
-    let Some(mut page) = Page::with_module(browser, &query).await else {
+    let Some(mut page) = BrowserPage::with_module(browser, &query).await else {
         return;
     };
     page.until(is_state("live")).await;
     cloud.append("A", "COVER").await;
     page.until(|report| report["type"] == "hidden").await;
-    // By then, what the page asked for before it was hidden has arrived.
+    // Requests that the page sent before it was hidden have arrived by now.
     other.wait_for(|stats| stats.started >= 1).await;
     let before = stream.stats().started;
     other.wait_for(|stats| stats.started >= 4).await;
@@ -322,10 +320,10 @@ macro_rules! in_each_browser {
 }
 
 in_each_browser!(
-    every_change_once_in_all_weather,
+    every_change_arrives_once_despite_failures,
     a_bare_event_source_gives_up,
     tokens_that_expire_are_exchanged,
-    a_bare_event_source_is_told_that_its_token_expires,
+    a_bare_event_source_gets_expired_in_time,
     a_cookie_opens_a_stream_of_another_origin,
     a_hidden_page_makes_no_request
 );

@@ -1,7 +1,7 @@
-//! Clients that others wrote, each cut by RST at every byte of what it is sent, and by FIN at every seventh.
+//! Third-party clients. Their connections are cut by RST at every byte of the response, and by FIN at every seventh.
 //!
-//! A client follows one order for each cut. Its first visit brings a cursor that nobody knows; the order changes before the
-//! second. Between them the two responses hold each kind of frame:
+//! A client follows one order for each cut. Its first visit sends an unknown cursor, and the order changes before the second.
+//! Together, the two responses contain each kind of frame:
 //!
 //! ```text
 //! first:  comment hello reset change change ready comment rest
@@ -13,28 +13,28 @@
 mod browser_support;
 #[path = "clients/crates.rs"]
 mod crates;
+#[path = "clients/harness.rs"]
+mod harness;
 #[path = "support/http.rs"]
 mod http_support;
-#[path = "clients/stage.rs"]
-mod stage;
 
 use std::process::Stdio;
 
-use browser_support::{Browser, desk, missing, within_limit};
+use browser_support::{Browser, StaticFile, missing, report_server, within_limit};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
+use harness::{Cut, Harness};
 use serde_json::{Value, json};
-use stage::{Cut, Stage};
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
-/// Orders that a client in this process follows at a time.
+/// How many orders a client in this process follows at a time.
 const AT_A_TIME: usize = 48;
 
-fn pages(stage: &Stage) -> Vec<browser_support::Page> {
+fn files(harness: &Harness) -> Vec<StaticFile> {
     let html = Bytes::from_static(include_bytes!("clients/stories.html"));
     let script = Bytes::from_static(include_bytes!("clients/story.js"));
-    let stories = serde_json::to_vec(&stage.urls()).unwrap().into();
+    let stories = serde_json::to_vec(&harness.urls()).unwrap().into();
     vec![
         ("/", "text/html", html),
         ("/story.js", "text/javascript", script),
@@ -46,7 +46,7 @@ fn never(_: Cut) -> bool {
     false
 }
 
-/// Firefox takes the end of a response of which it has seen no byte but the head for a reason never to come back.
+/// Firefox never comes back if a response ends after the head, without a byte of the body.
 fn may_give_up(browser: Browser) -> fn(Cut) -> bool {
     match browser {
         Browser::Firefox => |cut| cut.bytes == 0,
@@ -55,21 +55,21 @@ fn may_give_up(browser: Browser) -> fn(Cut) -> bool {
 }
 
 async fn in_browser(browser: Browser) {
-    let stage = Stage::new().await;
-    let (server, mut reports) = desk(pages(&stage)).await;
+    let harness = Harness::new().await;
+    let (server, mut reports) = report_server(files(&harness)).await;
     let Some(_window) = browser.open(&server.url).await else {
         return;
     };
-    stage
+    harness
         .check_all(may_give_up(browser), async || reports.recv().await.unwrap())
         .await;
 }
 
-/// A client that is a library of Rust.
+/// Runs a client that is a Rust library.
 async fn in_process(follow: impl AsyncFn(String, &mut dyn FnMut(&str, &str) -> bool)) {
-    let stage = Stage::new().await;
-    let story = async |url: String| {
-        // Left from an earlier visit, whose cursor nobody knows: only `reset` takes it away.
+    let harness = Harness::new().await;
+    let follow_order = async |url: String| {
+        // Left from an earlier visit with an unknown cursor. Only `reset` removes it.
         let mut changes = vec![json!("stale")];
         follow(url.clone(), &mut |event, data| {
             match event {
@@ -83,19 +83,19 @@ async fn in_process(follow: impl AsyncFn(String, &mut dyn FnMut(&str, &str) -> b
         json!({ "url": url, "changes": changes })
     };
     let mut reports = Box::pin(
-        stream::iter(stage.urls())
-            .map(&story)
+        stream::iter(harness.urls())
+            .map(&follow_order)
             .buffer_unordered(AT_A_TIME),
     );
-    stage
+    harness
         .check_all(never, async || reports.next().await.unwrap())
         .await;
 }
 
-/// A client that is a program: it is told its name and where the test is.
+/// Runs a client that is a program. Its arguments are its name and the URL of the test's server.
 async fn in_program(interpreter: &str, script: &str, client: &str) {
-    let stage = Stage::new().await;
-    let (server, mut reports) = desk(pages(&stage)).await;
+    let harness = Harness::new().await;
+    let (server, mut reports) = report_server(files(&harness)).await;
     let script = format!("{}/tests/clients/{script}", env!("CARGO_MANIFEST_DIR"));
     let process = Command::new(interpreter)
         .args([&script, client, &server.url])
@@ -114,7 +114,7 @@ async fn in_program(interpreter: &str, script: &str, client: &str) {
         }
     };
     let mut first = Some(first);
-    stage
+    harness
         .check_all(never, async || match first.take() {
             Some(report) => report,
             None => next(&mut reports, &mut process).await,
@@ -128,7 +128,7 @@ async fn next(reports: &mut mpsc::UnboundedReceiver<Value>, process: &mut Child)
         report = reports.recv() => report.unwrap(),
         ended = process.wait() => match reports.try_recv() {
             Ok(report) => report,
-            Err(_) => panic!("it ended before the last order did: {}", ended.unwrap()),
+            Err(_) => panic!("the client ended before the last order: {}", ended.unwrap()),
         },
     }
 }

@@ -1,4 +1,4 @@
-//! Many streams in one process: what befalls one befalls no other, and the process keeps its capacity.
+//! Many streams in one process: a failure of one does not affect the others, and the process keeps its capacity.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 #[path = "support/cloud.rs"]
@@ -18,20 +18,20 @@ use tokio::time::timeout;
 
 const WORKERS: usize = 4;
 
-/// A worker that is lost never asks for more: that is a failure, not a wait for ever.
+/// A lost worker never asks for an invocation. After this time, the test fails instead of waiting.
 const LIMIT: Duration = Duration::from_secs(60);
 
 fn concurrent(cloud: &Cloud) -> Builder {
     cloud.stream().max_concurrency(WORKERS)
 }
 
-/// A client that reads; its connection ends when it is dropped.
-struct Client {
+/// A client of a stream. It disconnects if it is dropped.
+struct StreamReader {
     response: reqwest::Response,
     seen: String,
 }
 
-impl Client {
+impl StreamReader {
     async fn open(function: &Function) -> Self {
         let url = format!("{}/orders/A/events", function.url());
         let response = reqwest::get(url).await.unwrap();
@@ -51,29 +51,29 @@ impl Client {
     }
 
     async fn ready(function: &Function) -> Self {
-        let mut client = Self::open(function).await;
-        client.until("event: ready").await;
-        client
+        let mut reader = Self::open(function).await;
+        reader.until("event: ready").await;
+        reader
     }
 }
 
-async fn settles(function: &Function, condition: impl FnMut(&Stats) -> bool) {
-    let settled = timeout(LIMIT, function.wait_for(condition)).await;
-    assert!(settled.is_ok(), "{:?}", function.stats());
+async fn wait_for(function: &Function, condition: impl FnMut(&Stats) -> bool) {
+    let waited = timeout(LIMIT, function.wait_for(condition)).await;
+    assert!(waited.is_ok(), "{:?}", function.stats());
 }
 
-/// As many streams as there are workers, in the one process that has been there from the beginning.
+/// Checks that there can be as many streams as workers, still in the first process.
 async fn check_capacity(function: &Function, held: usize) {
-    let mut clients = Vec::new();
+    let mut readers = Vec::new();
     for _ in held..WORKERS {
-        clients.push(Client::ready(function).await);
+        readers.push(StreamReader::ready(function).await);
     }
     let stats = function.stats();
     assert_eq!((stats.cold_starts, stats.processes), (1, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_connections_break_than_there_are_workers() {
+async fn broken_connections_use_up_no_worker() {
     let cloud = Cloud::new().await;
     let function = concurrent(&cloud)
         .env("HEARTBEAT", "1s")
@@ -81,16 +81,16 @@ async fn more_connections_break_than_there_are_workers() {
         .start()
         .await
         .unwrap();
-    let mut survivor = Client::ready(&function).await;
+    let mut survivor = StreamReader::ready(&function).await;
     for round in 1..=3 {
         let mut leaving = Vec::new();
         for _ in 1..WORKERS {
-            leaving.push(Client::ready(&function).await);
+            leaving.push(StreamReader::ready(&function).await);
         }
         drop(leaving);
         let broken = round * (WORKERS as u64 - 1);
-        // Each worker asks for more, once it has noticed.
-        settles(&function, |stats| {
+        // Each worker asks for the next invocation after it noticed.
+        wait_for(&function, |stats| {
             stats.disconnected == broken && stats.idle == WORKERS - 1
         })
         .await;
@@ -106,7 +106,7 @@ async fn more_connections_break_than_there_are_workers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn readers_that_stall_hold_up_nobody_else() {
+async fn stalled_readers_do_not_delay_others() {
     let cloud = Cloud::new().await;
     let function = concurrent(&cloud)
         .timeout(Duration::from_secs(4))
@@ -119,14 +119,14 @@ async fn readers_that_stall_hold_up_nobody_else() {
     function.inject([stall; WORKERS - 1]);
     let mut stalled = Vec::new();
     for _ in 1..WORKERS {
-        stalled.push(Client::open(&function).await);
+        stalled.push(StreamReader::open(&function).await);
     }
-    let mut reader = Client::ready(&function).await;
+    let mut reader = StreamReader::ready(&function).await;
     cloud.append("A", "PLACED").await;
     reader.until("PLACED").await;
     reader.until("event: rest").await;
-    // Lambda cuts them off at the deadline; it is the other streams' process, so it lives.
-    settles(&function, |stats| {
+    // Lambda ends them at the deadline. The process goes on, because it serves other streams.
+    wait_for(&function, |stats| {
         stats.timed_out == WORKERS as u64 - 1 && stats.idle == WORKERS
     })
     .await;
@@ -134,8 +134,8 @@ async fn readers_that_stall_hold_up_nobody_else() {
     check_capacity(&function, 0).await;
 }
 
-/// A Runtime API that hands out invocations, and neither reads nor answers the responses. Each request for an invocation
-/// is told.
+/// A Runtime API that hands out invocations, and neither reads nor answers the responses. It reports each request for an
+/// invocation.
 async fn never_reads(listener: TcpListener, invocations: usize, asked: mpsc::UnboundedSender<()>) {
     let (mut connections, mut handed_out) = (JoinSet::new(), 0);
     let (requests, mut requested) = mpsc::unbounded_channel();
@@ -163,7 +163,7 @@ async fn never_reads(listener: TcpListener, invocations: usize, asked: mpsc::Unb
     }
 }
 
-/// Hands a connection over that asks for an invocation; one that brings a response is held and not read.
+/// Passes on a connection that asks for an invocation. One that sends a response is held and not read.
 async fn next_request(mut stream: TcpStream, requests: &mpsc::UnboundedSender<TcpStream>) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -193,13 +193,13 @@ async fn hand_out(stream: &mut TcpStream, id: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_whose_response_nobody_takes_is_free_at_the_deadline() {
+async fn a_worker_is_free_at_the_deadline_if_nobody_reads_its_response() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let runtime_api = listener.local_addr().unwrap().to_string();
     let (asked, mut asks) = mpsc::unbounded_channel();
     let mut tasks = JoinSet::new();
     tasks.spawn(never_reads(listener, WORKERS, asked));
-    let gone = "http://127.0.0.1:9";
+    let unreachable = "http://127.0.0.1:9";
     let variables = [
         ("AWS_LAMBDA_RUNTIME_API", runtime_api.as_str()),
         ("AWS_LAMBDA_FUNCTION_NAME", "stream"),
@@ -208,7 +208,7 @@ async fn a_worker_whose_response_nobody_takes_is_free_at_the_deadline() {
         ("AWS_LAMBDA_MAX_CONCURRENCY", &WORKERS.to_string()),
         ("FEED_TABLE", "OrderFeed"),
         ("ACCESS", "open"),
-        ("AWS_ENDPOINT_URL_DYNAMODB", gone),
+        ("AWS_ENDPOINT_URL_DYNAMODB", unreachable),
         ("AWS_REGION", "us-east-1"),
         ("AWS_ACCESS_KEY_ID", "local"),
         ("AWS_SECRET_ACCESS_KEY", "local"),
@@ -220,7 +220,7 @@ async fn a_worker_whose_response_nobody_takes_is_free_at_the_deadline() {
         .kill_on_drop(true)
         .spawn()
         .unwrap();
-    // Each worker once, and once more.
+    // Each worker asks twice.
     for _ in 0..2 * WORKERS {
         let asked = timeout(LIMIT, asks.recv()).await;
         assert!(asked.is_ok(), "a worker is lost");

@@ -1,4 +1,4 @@
-//! A mistake in the settings loses no change, and a bad item blocks nobody.
+//! A wrong setting loses no change, and a bad item blocks no other item.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 #[path = "support/records.rs"]
@@ -16,15 +16,15 @@ fn edited(mut record: Value, edit: impl Fn(&mut Value)) -> Value {
     record
 }
 
-/// As an item that is no order, in a table of orders.
+/// A record of an item that is not an order, in the orders table.
 fn bad(id: &str, n: u64) -> Value {
     edited(record("Orders", id, n, "PAID"), |dynamodb| {
         dynamodb["NewImage"] = json!({ "orderId": { "S": id }, "count": { "N": "7" } });
     })
 }
 
-/// Every kind of mistake, as it shows in a record.
-fn mistakes() -> Vec<(&'static str, Vec<Value>)> {
+/// Records that do not fit the settings, one case for each wrong setting, and the reason that is logged.
+fn wrong_settings() -> Vec<(&'static str, Vec<Value>)> {
     let table = |edit: &dyn Fn(&mut Value)| {
         let ids = ["A", "B", "C"].into_iter().zip(8..);
         ids.map(|(id, n)| edited(record("Orders", id, n, "PAID"), edit))
@@ -65,12 +65,12 @@ fn mistakes() -> Vec<(&'static str, Vec<Value>)> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_no_record_can_be_read_the_batch_comes_again() {
-    for (reason, records) in mistakes() {
+async fn a_batch_without_a_readable_record_is_retried() {
+    for (reason, records) in wrong_settings() {
         let logs = Logs::start();
         let feed = MemoryFeed::default();
         let projector = projector(&feed, &[]);
-        // The lowest sequence number is not the first of the batch, and not the lowest as text.
+        // The lowest sequence number is neither the first of the batch nor the lowest as text.
         let mut records = records;
         records.rotate_left(1);
         assert_eq!(
@@ -89,7 +89,7 @@ async fn where_no_record_can_be_read_the_batch_comes_again() {
             "{lines:?}"
         );
         assert_eq!(logs.with("ERROR", "poison record"), [] as [Value; 0]);
-        // A single record, as the first of a table, is no reason to lose it either.
+        // The same if the first batch of a table is a single record.
         let first = [records[0].clone()];
         assert_eq!(
             project(&projector, &first).await,
@@ -100,8 +100,8 @@ async fn where_no_record_can_be_read_the_batch_comes_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn once_the_settings_are_right_nothing_is_lost() {
-    let (_, records) = mistakes().remove(0);
+async fn nothing_is_lost_after_the_settings_are_corrected() {
+    let (_, records) = wrong_settings().remove(0);
     let feed = MemoryFeed::default();
     assert_eq!(project(&projector(&feed, &[]), &records).await.len(), 1);
     let right = projector(&feed, &[("STATUS_ATTRIBUTE", "state")]);
@@ -110,7 +110,7 @@ async fn once_the_settings_are_right_nothing_is_lost() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_bad_item_among_good_ones_is_passed_over() {
+async fn a_bad_item_among_good_ones_is_skipped() {
     let feed = MemoryFeed::default();
     let records = [
         bad("counter", 1),
@@ -125,18 +125,18 @@ async fn a_bad_item_among_good_ones_is_passed_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_bad_item_alone_is_passed_over_once_the_settings_have_fitted() {
+async fn a_single_bad_item_is_skipped_if_the_settings_fitted_before() {
     let feed = MemoryFeed::default();
     let good = [record("Orders", "A", 1, "PAID")];
     assert_eq!(project(&projector(&feed, &[]), &good).await, NONE);
-    // Also by a process that has seen nothing else.
+    // Also in a new process.
     let fresh = || projector(&feed, &[]);
     let alone = [bad("counter", 2), bad("counter", 3)];
     assert_eq!(project(&fresh(), &alone).await, NONE);
-    // Not so if more than one item fails…
+    // The batch is retried if more than one item fails …
     let two = [bad("counter", 4), bad("totals", 5)];
     assert_eq!(project(&fresh(), &two).await, [sequence_number(&two[0])]);
-    // … nor by other settings, nor in another table.
+    // … or with other settings, or from another table.
     for more in [("STATUS_ATTRIBUTE", "state"), ("ORDER_ID_ATTRIBUTE", "id")] {
         let failed = project(&projector(&feed, &[more]), &good).await;
         assert_eq!(failed, [sequence_number(&good[0])], "{more:?}");
@@ -147,14 +147,14 @@ async fn a_bad_item_alone_is_passed_over_once_the_settings_have_fitted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deletion_proves_the_key_alone() {
+async fn a_deletion_shows_only_that_the_key_setting_fits() {
     let feed = MemoryFeed::default();
     let records = [remove("Orders", "Z", 1), bad("A", 2), bad("B", 3)];
     assert_eq!(
         project(&projector(&feed, &[]), &records).await,
         [sequence_number(&records[0])]
     );
-    // Nothing of the batch is told: what comes again would be older than it.
+    // Nothing of the batch is appended, because the records that are retried are older.
     assert_eq!(feed.entries(), []);
     assert_eq!(project(&projector(&feed, &[]), &records[..1]).await, NONE);
     assert_eq!(
@@ -164,7 +164,7 @@ async fn a_deletion_proves_the_key_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_id_that_is_none_is_no_mistake_of_the_settings() {
+async fn an_invalid_id_does_not_count_as_a_wrong_setting() {
     let feed = MemoryFeed::default();
     let percent = edited(record("Orders", "A", 1, "PAID"), |dynamodb| {
         dynamodb["Keys"]["orderId"] = json!({ "S": "100%" });
@@ -173,7 +173,7 @@ async fn an_id_that_is_none_is_no_mistake_of_the_settings() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_the_feed_cannot_tell_the_batch_comes_again() {
+async fn a_batch_is_retried_if_the_feed_cannot_be_read() {
     for fault in [Fault::Throttled, Fault::Hangs] {
         let feed = MemoryFeed::default();
         let good = [record("Orders", "A", 1, "PAID")];
@@ -186,10 +186,10 @@ async fn where_the_feed_cannot_tell_the_batch_comes_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn that_the_settings_fit_is_kept_once_and_tried_until_it_is() {
+async fn a_failed_write_of_the_settings_marker_is_repeated() {
     let feed = MemoryFeed::default();
     let first = projector(&feed, &[]);
-    // The newest entry is read, the next put; then the marker meets the fault.
+    // Read the newest entry, put the next one; then the write of the marker fails.
     feed.inject([None, None, Some(Fault::Throttled)]);
     assert_eq!(
         project(&first, &[record("Orders", "A", 1, "PAID")]).await,

@@ -1,4 +1,4 @@
-//! The runner behind `make conformance` passes servers that keep the contract, and names each fault of servers that do not.
+//! The conformance runner passes servers that keep the contract, and reports each fault of servers that do not.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 #[path = "support/bad_server.rs"]
@@ -32,7 +32,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use variants::{VARIANTS, Variant, only, set, without};
 
-/// The most concurrent checks. More of them would run out of patience on a busy machine.
+/// The number of concurrent checks. With more, some would time out on a busy machine.
 const AT_A_TIME: usize = 16;
 
 fn options(url: &str) -> Options {
@@ -48,7 +48,7 @@ fn options(url: &str) -> Options {
 }
 
 async fn check(options: &Options) -> Vec<Finding> {
-    // To load the machine's certificates takes longer than the rest of a check.
+    // No system certificates, because loading them takes longer than the rest of a check.
     let client = reqwest::Client::builder().tls_certs_only([]);
     rules::check_with(client, options.clone()).await.unwrap()
 }
@@ -62,7 +62,7 @@ fn failures(findings: &[Finding]) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_real_function_passes_all_of_it() {
+async fn the_real_function_passes_every_rule() {
     let cloud = Cloud::new().await;
     let projector = cloud
         .projector(&cloud.dynamo.endpoint())
@@ -77,7 +77,7 @@ async fn the_real_function_passes_all_of_it() {
         .env("WINDOW", "2s")
         .env("ACCESS", "jwt")
         .env("JWKS", issuer.jwks().unwrap())
-        // Preflights of other origins are answered without methods.
+        // The response to a preflight of another origin names no methods.
         .cors("https://shop.example")
         .start()
         .await
@@ -111,9 +111,9 @@ async fn the_real_function_passes_all_of_it() {
     };
     let findings = check(&options).await;
     assert_eq!(failures(&findings), [] as [&str; 0]);
-    assert_eq!(findings.len(), 30, "each rule");
+    assert_eq!(findings.len(), 30, "every rule is checked");
 
-    // As any other server, with only the URL of a stream.
+    // The same checked as any other server, with only the URL of a stream.
     let any = Options {
         url: format!("{}/orders/A/events", stream.url()),
         any_server: true,
@@ -125,7 +125,7 @@ async fn the_real_function_passes_all_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_named_is_skipped_with_a_reason() {
+async fn a_rule_without_its_option_is_skipped_with_a_reason() {
     let server = BadServer::start(GOOD).await;
     let bare = Options {
         order: None,
@@ -162,31 +162,31 @@ fn id_first(chunk: &str) -> String {
 
 #[rustfmt::skip]
 const FAULTS: &[Fault] = &[
-    Fault { name: "503", rule: "P1", head: |_, status, _| *status = 503, ..GOOD },
-    Fault { name: "a page of HTML", rule: "P1", head: |_, _, headers| set(headers, "content-type", "text/html"), ..GOOD },
-    Fault { name: "no byte", rule: "P2", chunk: |_, _| Vec::new(), ..GOOD },
-    Fault { name: "cached", rule: "P3", head: |_, _, headers| without(headers, "cache-control"), ..GOOD },
-    Fault { name: "compressed", rule: "P3", head: |_, _, headers| set(headers, "content-encoding", "gzip"), ..GOOD },
-    Fault { name: "two owners of CORS", rule: "P4", head: |_, _, headers| {
+    Fault { name: "503 for a stream", rule: "P1", head: |_, status, _| *status = 503, ..GOOD },
+    Fault { name: "HTML instead of a stream", rule: "P1", head: |_, _, headers| set(headers, "content-type", "text/html"), ..GOOD },
+    Fault { name: "an empty body", rule: "P2", chunk: |_, _| Vec::new(), ..GOOD },
+    Fault { name: "no cache-control", rule: "P3", head: |_, _, headers| without(headers, "cache-control"), ..GOOD },
+    Fault { name: "a compressed response", rule: "P3", head: |_, _, headers| set(headers, "content-encoding", "gzip"), ..GOOD },
+    Fault { name: "CORS headers of two senders", rule: "P4", head: |_, _, headers| {
         for _ in 0..2 { headers.push(("access-control-allow-origin".to_owned(), "*".to_owned())); }
     }, ..GOOD },
     Fault { name: "no last chunk", rule: "P5", cut: true, ..GOOD },
     Fault { name: "no blank line at the end", rule: "P5", chunk: |_, chunk| only("rest", chunk, |rest| rest.trim_end().to_owned() + "\n"), ..GOOD },
     Fault { name: "CRLF among LF", rule: "P7", chunk: |_, chunk| only("ready", chunk, |ready| ready.replace('\n', "\r\n")), ..GOOD },
     Fault { name: "not UTF-8", rule: "P7", chunk: |_, chunk| [&b":\xff\n"[..], chunk.as_bytes()].concat(), ..GOOD },
-    Fault { name: "a misspelt field", rule: "P8", chunk: |_, chunk| only("ready", chunk, |ready| format!("evnet: x\n{ready}")), ..GOOD },
+    Fault { name: "a misspelt field name", rule: "P8", chunk: |_, chunk| only("ready", chunk, |ready| format!("evnet: x\n{ready}")), ..GOOD },
     Fault { name: "no data", rule: "P9", chunk: |_, chunk| only("ready", chunk, |ready| ready.replace("data: {}\n", "")), ..GOOD },
-    Fault { name: "id first", rule: "P10", chunk: |_, chunk| only("message", chunk, id_first), ..GOOD },
+    Fault { name: "the id before the data", rule: "P10", chunk: |_, chunk| only("message", chunk, id_first), ..GOOD },
     Fault { name: "NUL in an id", rule: "P11", chunk: |_, chunk| only("message", chunk, |change| change.replace("\nid: ", "\nid: \0")), ..GOOD },
-    Fault { name: "retry too small", rule: "P12", chunk: |_, chunk| only("hello", chunk, |hello| hello.replace("retry: 1", "retry: ")), ..GOOD },
-    Fault { name: "retry in words", rule: "P12", chunk: |_, chunk| only("rest", chunk, |rest| rest.replace("retry: ", "retry: soon ")), ..GOOD },
+    Fault { name: "a retry that is too small", rule: "P12", chunk: |_, chunk| only("hello", chunk, |hello| hello.replace("retry: 1", "retry: ")), ..GOOD },
+    Fault { name: "a retry that is not a number", rule: "P12", chunk: |_, chunk| only("rest", chunk, |rest| rest.replace("retry: ", "retry: soon ")), ..GOOD },
     Fault { name: "comments with a blank line", rule: "P13", chunk: |_, chunk| if chunk == ":\n" { b":\n\n".to_vec() } else { chunk.into() }, ..GOOD },
     Fault { name: "a cursor that is ignored", rule: "P14", request: |incoming| incoming.cursor.clear(), ..GOOD },
     Fault { name: "no hello", rule: "P15", chunk: |_, chunk| only("hello", chunk, |_| String::new()), ..GOOD },
     Fault { name: "hello without a comment before it", rule: "P15", chunk: |_, chunk| only("hello", chunk, |hello| hello[2..].to_owned()), ..GOOD },
     Fault { name: "a change with a name", rule: "P16", chunk: |_, chunk| only("message", chunk, |change| format!("event: message\n{change}")), ..GOOD },
     Fault { name: "a change without its time", rule: "P16", chunk: |_, chunk| only("message", chunk, |change| change.replace("\"at\"", "\"when\"")), ..GOOD },
-    Fault { name: "a change left out", rule: "P16", chunk: |_, chunk| only("message", chunk, |change| match change.contains("\"seq\":1,") {
+    Fault { name: "a missing change", rule: "P16", chunk: |_, chunk| only("message", chunk, |change| match change.contains("\"seq\":1,") {
         true => change.replace("\"seq\":1,", "\"seq\":9,").replace("id: 1-", "id: 9-"),
         false => change.to_owned(),
     }), ..GOOD },
@@ -195,10 +195,10 @@ const FAULTS: &[Fault] = &[
     Fault { name: "404 for an unknown order", rule: "P18", head: |incoming, status, _| if incoming.path.contains("/conformance-") { *status = 404; }, ..GOOD },
     Fault { name: "no cursor in the query", rule: "P19", request: |incoming| incoming.path = incoming.path.replace("?lastEventId=", "?x="), ..GOOD },
     Fault { name: "the query before the header", rule: "P19", request: |incoming| if incoming.path.contains("lastEventId") { incoming.cursor.clear(); }, ..GOOD },
-    Fault { name: "an unreadable cursor taken for none", rule: "P20", request: |incoming| if incoming.cursor == "rubbish" { incoming.cursor.clear(); }, ..GOOD },
-    Fault { name: "a hello that hides the reset after it", rule: "P20", chunk: |_, chunk| only("hello", chunk, |hello| hello.replace("id: ?", "id: 0")), ..GOOD },
+    Fault { name: "an unreadable cursor that counts as absent", rule: "P20", request: |incoming| if incoming.cursor == "rubbish" { incoming.cursor.clear(); }, ..GOOD },
+    Fault { name: "a hello after which a client would miss the reset", rule: "P20", chunk: |_, chunk| only("hello", chunk, |hello| hello.replace("id: ?", "id: 0")), ..GOOD },
     Fault { name: "no reset", rule: "P21", chunk: |_, chunk| only("reset", chunk, |_| String::new()), ..GOOD },
-    Fault { name: "the whole of a long history", rule: "P21", chunk: |_, chunk| only("message", chunk, |change| match change.contains("\"A\",\"seq\":2,") {
+    Fault { name: "more than the latest page for a new visitor", rule: "P21", chunk: |_, chunk| only("message", chunk, |change| match change.contains("\"A\",\"seq\":2,") {
         true => change.repeat(100),
         false => change.to_owned(),
     }), ..GOOD },
@@ -213,7 +213,7 @@ const FAULTS: &[Fault] = &[
     }, ..GOOD },
     Fault { name: "an end without rest", rule: "P26", chunk: |_, chunk| only("rest", chunk, |_| String::new()), ..GOOD },
     Fault { name: "a rest with two numbers", rule: "P26", chunk: |_, chunk| only("rest", chunk, |rest| rest.replace("{\"retry\":", "{\"retry\":1")), ..GOOD },
-    Fault { name: "no JSON", rule: "P27", request: |incoming| incoming.accept.clear(), ..GOOD },
+    Fault { name: "no snapshots", rule: "P27", request: |incoming| incoming.accept.clear(), ..GOOD },
     Fault { name: "a snapshot's cursor from the beginning", rule: "P27", chunk: |_, chunk| match chunk.split_once("\"cursor\":\"") {
         Some((before, _)) if chunk.starts_with('{') => format!("{before}\"cursor\":\"1\"}}").into(),
         _ if chunk.starts_with("{\"cursor\":\"") => format!("{{\"cursor\":\"1\",{}", chunk.split_once("\",").unwrap().1).into(),
@@ -231,33 +231,33 @@ const FAULTS: &[Fault] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_fault_of_a_bad_server_is_named() {
+async fn each_fault_of_a_bad_server_is_reported() {
     let server = BadServer::start(GOOD).await;
     assert_eq!(
         failures(&check(&options(&server.url)).await),
         [] as [&str; 0]
     );
     let mut checks = JoinSet::new();
-    let turns = Arc::new(Semaphore::new(AT_A_TIME));
+    let permits = Arc::new(Semaphore::new(AT_A_TIME));
     for fault in FAULTS {
-        let turns = Arc::clone(&turns);
+        let permits = Arc::clone(&permits);
         checks.spawn(async move {
-            let _turn = turns.acquire().await.unwrap();
+            let _permit = permits.acquire().await.unwrap();
             let server = BadServer::start(*fault).await;
-            let patient = Options {
+            let short = Options {
                 patience: Duration::from_secs(8),
                 ..options(&server.url)
             };
-            (fault, failures(&check(&patient).await))
+            (fault, failures(&check(&short).await))
         });
     }
     while let Some(checked) = checks.join_next().await {
         let (Fault { name, rule, .. }, failures) = checked.unwrap();
-        let named = failures
+        let reported = failures
             .iter()
             .any(|line| line.starts_with(&format!("{rule} Fail")));
         assert!(
-            named,
+            reported,
             "{name} breaks {rule}, but {rule} did not fail: {failures:#?}"
         );
     }
@@ -278,9 +278,9 @@ fn findings(findings: &[Finding]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_no_client_stumbles_over_is_no_failure() {
+async fn each_variant_of_a_server_gets_exactly_its_findings() {
     let mut checks = JoinSet::new();
-    let turns = Arc::new(Semaphore::new(AT_A_TIME));
+    let permits = Arc::new(Semaphore::new(AT_A_TIME));
     for Variant {
         fault,
         contract,
@@ -289,9 +289,9 @@ async fn what_no_client_stumbles_over_is_no_failure() {
     {
         for (expected, any_server) in [(contract, false), (any, true)] {
             let Some(expected) = expected else { continue };
-            let turns = Arc::clone(&turns);
+            let permits = Arc::clone(&permits);
             checks.spawn(async move {
-                let _turn = turns.acquire().await.unwrap();
+                let _permit = permits.acquire().await.unwrap();
                 let server = BadServer::start(*fault).await;
                 let base = options(&server.url);
                 let options = Options {
@@ -359,7 +359,7 @@ async fn http2_server(tasks: &mut JoinSet<()>) -> (String, reqwest::Certificate)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_speaks_http2_only() {
+async fn a_server_that_speaks_only_http2_is_checked() {
     let mut tasks = JoinSet::new();
     let (url, certificate) = http2_server(&mut tasks).await;
     let client = reqwest::Client::builder().tls_certs_only([certificate]);

@@ -1,4 +1,4 @@
-//! Which readings of the DynamoDB feed are consistent. The embedded database has no replicas, so this looks at the requests.
+//! Which reads of the DynamoDB feed are consistent. The embedded database has no replicas, so the test inspects the requests.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::mem::take;
@@ -15,7 +15,7 @@ use order_status_stream::feed::{Consistency, Feed, FeedError};
 use order_status_stream::order::{OrderId, Seq, Status};
 use serde_json::Value;
 
-/// Keeps, for each request that reads, whether it is consistent.
+/// Records for each read request whether it is consistent.
 #[derive(Clone, Debug, Default)]
 struct Recorder(Arc<Mutex<Vec<bool>>>);
 
@@ -40,23 +40,23 @@ impl Intercept for Recorder {
                 self.0.lock().unwrap().push(consistent);
             }
             "PutItem" | "UpdateItem" => {}
-            other => panic!("is {other} consistent?"),
+            other => panic!("unexpected operation {other}: is it a read?"),
         }
         Ok(())
     }
 }
 
 impl Recorder {
-    /// What was recorded while the feed answered.
+    /// Checks the requests that led to this result.
     #[track_caller]
-    fn check<T>(&self, answer: Result<T, FeedError>, expected: &[bool]) {
-        answer.unwrap();
+    fn check<T>(&self, result: Result<T, FeedError>, expected: &[bool]) {
+        result.unwrap();
         assert_eq!(take(&mut *self.0.lock().unwrap()), expected);
     }
 }
 
 #[tokio::test]
-async fn readings_are_as_consistent_as_the_feed_promises() {
+async fn reads_are_as_consistent_as_the_feed_promises() {
     let dynamo = Dynamo::start("127.0.0.1:0").await.unwrap();
     let client = dynamo.client();
     create_tables(&client).await.unwrap();
@@ -74,7 +74,7 @@ async fn readings_are_as_consistent_as_the_feed_promises() {
         recorder.check(feed.latest(&a, consistency).await, &[expected]);
     }
     recorder.check(feed.settings_confirmed(7).await, &[true]);
-    // It is read to be written again.
+    // This read is consistent, because a write depends on it.
     recorder.check(
         feed.learn(&paid, &Dwells::default(), u64::MAX).await,
         &[true],

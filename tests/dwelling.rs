@@ -1,4 +1,4 @@
-//! Dwell times: what is learned of records, and what is not.
+//! Which dwell times are learned from records, and which are not.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 #[path = "support/records.rs"]
@@ -13,7 +13,7 @@ use order_status_stream::order::Status;
 use records::{START, insert, modify, project_at, projector, record, written};
 use serde_json::{Value, json};
 
-/// A histogram of these dwell times in seconds, as learned so many seconds after the start.
+/// A histogram of these dwell times in seconds, learned at a time in seconds after [`START`].
 fn histogram(dwells: &[u64], seconds: u64) -> Dwells {
     let mut histogram = Dwells::default();
     for dwell in dwells {
@@ -30,7 +30,7 @@ async fn learned(feed: &MemoryFeed, status: &str) -> Dwells {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_backlog_teaches_what_the_records_say() {
+async fn dwell_times_of_a_backlog_are_the_times_between_its_records() {
     let feed = MemoryFeed::default();
     let backlog = [
         insert("Orders", "A", 0, "PLACED"),
@@ -44,14 +44,14 @@ async fn a_backlog_teaches_what_the_records_say() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_doubtful_is_not_learned() {
+async fn doubtful_dwell_times_are_not_learned() {
     let unknown = |record| {
         let mut record: Value = record;
         record["dynamodb"]["ApproximateCreationDateTime"] = 0.0.into();
         record
     };
     let cases = [
-        // The order was touched: nobody knows for how long it had been PLACED.
+        // The record does not change the status, so it is unknown since when the order is PLACED.
         (
             "a touch",
             modify("Orders", "A", 10, "PLACED", "PLACED"),
@@ -73,12 +73,12 @@ async fn what_is_doubtful_is_not_learned() {
             unknown(record("Orders", "A", 600, "PAID")),
         ),
         (
-            "a clock that went back",
+            "a time before the last one",
             insert("Orders", "A", 10, "PLACED"),
             written(record("Orders", "A", 600, "PAID"), 9),
         ),
         (
-            "another source",
+            "another stream",
             insert("Orders", "A", 10, "PLACED"),
             modify("Copy", "A", 600, "PLACED", "PAID"),
         ),
@@ -97,7 +97,7 @@ async fn what_is_doubtful_is_not_learned() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_change_after_a_touch_is_where_learning_begins() {
+async fn learning_begins_with_the_first_change_after_a_touch() {
     let feed = MemoryFeed::default();
     let records = [
         modify("Orders", "A", 10, "PLACED", "PLACED"),
@@ -111,7 +111,7 @@ async fn a_change_after_a_touch_is_where_learning_begins() {
 
 /// The state may be older than the first record of a source that shows it.
 #[tokio::test(start_paused = true)]
-async fn when_a_state_began_is_unknown_after_a_switch_of_the_source() {
+async fn the_beginning_of_a_state_is_unknown_after_a_switch_of_the_source() {
     for switch in [
         record("Copy", "A", 600, "PAID"),
         insert("Copy", "A", 600, "PAID"),
@@ -130,7 +130,7 @@ async fn when_a_state_began_is_unknown_after_a_switch_of_the_source() {
 
 /// The old image of a record shows that another state ended.
 #[tokio::test(start_paused = true)]
-async fn learning_begins_with_the_first_change_that_is_known_of_an_order() {
+async fn learning_begins_with_the_first_known_change_of_an_order() {
     let public = |mut record: Value| {
         record["dynamodb"]["OldImage"]["eta"] = json!({ "S": "soon" });
         record
@@ -148,14 +148,14 @@ async fn learning_begins_with_the_first_change_that_is_known_of_an_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nonsense_that_is_known_holds_nothing_up() {
+async fn wrong_dwell_times_in_the_feed_do_not_stop_learning() {
     let feed = MemoryFeed::default();
     let placed = Status::new("PLACED").unwrap();
-    let mut nonsense = Dwells::default();
-    nonsense.add(Duration::ZERO, 1e6 * weight(START));
-    feed.learn(&placed, &nonsense, u64::MAX).await.unwrap();
+    let mut wrong = Dwells::default();
+    wrong.add(Duration::ZERO, 1e6 * weight(START));
+    feed.learn(&placed, &wrong, u64::MAX).await.unwrap();
     let projector = projector(&feed, &[]);
-    // 150 orders in a day, each 10 minutes in the status: far less than a tenth of what is known.
+    // 150 orders in a day, each 10 minutes in the status: far less than a tenth of the weight in the feed.
     for n in 0..150 {
         let (id, from) = (format!("A-{n}"), n * 576);
         let records = [
@@ -169,6 +169,6 @@ async fn nonsense_that_is_known_holds_nothing_up() {
     let minutes: f64 = minutes.map(|(_, weight)| weight).sum();
     let orders = minutes / weight(START);
     assert!((135.0..155.0).contains(&orders), "{orders}");
-    // Once an hour, and not once an order.
+    // About one write per hour, not one per order.
     assert!(feed.learnings() < 40, "{}", feed.learnings());
 }

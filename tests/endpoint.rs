@@ -1,4 +1,4 @@
-//! What is asked and what is answered: routes, order ids, headers, problems.
+//! Requests and responses: routes, order ids, headers, problems, snapshots.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod support;
@@ -7,11 +7,11 @@ use http_body_util::BodyExt;
 use order_status_stream::feed::memory::Fault;
 use order_status_stream::request::Request;
 use serde_json::{Value, json};
-use support::{Stage, change_of, outline, request};
+use support::{Harness, change_of, outline, request};
 
-/// The status and, of a problem, what it says.
-async fn answer(method: &str, path_and_query: &str) -> (u16, Option<String>) {
-    let response = Stage::new()
+/// The status of a response, and the detail of a problem.
+async fn respond(method: &str, path_and_query: &str) -> (u16, Option<String>) {
+    let response = Harness::new()
         .respond(&request(method, path_and_query, &[]))
         .await;
     let status = response.status().as_u16();
@@ -32,12 +32,12 @@ async fn answer(method: &str, path_and_query: &str) -> (u16, Option<String>) {
 async fn routes() {
     let check = async |method, path: &str, status, detail: Option<&str>| {
         assert_eq!(
-            answer(method, path).await,
+            respond(method, path).await,
             (status, detail.map(str::to_owned)),
             "{method} {path}"
         );
     };
-    let nothing = Some(
+    let not_found = Some(
         "there is nothing at this path: ask for /orders/{orderId}/events or /orders/events?order=A&order=B",
     );
     check("GET", "/orders/A/events", 200, None).await;
@@ -45,11 +45,11 @@ async fn routes() {
     check("GET", "/orders/events?order=A", 200, None).await;
     check("GET", "/orders/events?order=A&order=B%2F1", 200, None).await;
     check("GET", "/orders/events/events", 200, None).await;
-    check("GET", "/", 404, nothing).await;
-    check("GET", "/orders/A", 404, nothing).await;
-    check("GET", "/orders/A/events/", 404, nothing).await;
-    check("GET", "/x/orders/A/events", 404, nothing).await;
-    check("POST", "/orders/A", 404, nothing).await;
+    check("GET", "/", 404, not_found).await;
+    check("GET", "/orders/A", 404, not_found).await;
+    check("GET", "/orders/A/events/", 404, not_found).await;
+    check("GET", "/x/orders/A/events", 404, not_found).await;
+    check("POST", "/orders/A", 404, not_found).await;
     for method in ["POST", "PUT", "DELETE", "PATCH"] {
         check(
             method,
@@ -124,21 +124,21 @@ async fn routes() {
 
 #[tokio::test(start_paused = true)]
 async fn a_path_that_was_decoded_on_the_way_names_the_same_order() {
-    let stage = Stage::new();
-    stage.change("a b/ü", "PLACED").await;
+    let harness = Harness::new();
+    harness.change("a b/ü", "PLACED").await;
     for path in [
         "/orders/a%20b%2F%C3%BC/events",
         "/orders/a b/ü/events",
         "/orders/events?order=a+b%2F%C3%BC",
     ] {
-        let shown = stage.get(path, "").await.until("ready").await;
+        let shown = harness.get(path, "").await.until("ready").await;
         assert_eq!(change_of(&shown[1])["orderId"], "a b/ü", "{path}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn headers_of_a_stream() {
-    let response = Stage::new()
+    let response = Harness::new()
         .respond(&request(
             "GET",
             "/orders/A/events",
@@ -150,7 +150,8 @@ async fn headers_of_a_stream() {
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_bytes()))
         .collect();
-    // Neither `connection`, which is the platform's, nor CORS, which is the Function URL's: two owners send it twice.
+    // No `connection`, because the platform sends it. No CORS headers, because the Function URL sends them, and browsers refuse
+    // them twice.
     assert_eq!(
         headers,
         [
@@ -162,12 +163,12 @@ async fn headers_of_a_stream() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_events_that_are_real_ones_are_answered() {
+async fn real_events_get_the_expected_status() {
     let check = async |name: &str, status: u16| {
         let path = format!("{}/events/{name}.json", env!("CARGO_MANIFEST_DIR"));
         let request = Request::read(&std::fs::read_to_string(path).unwrap()).unwrap();
         assert_eq!(
-            Stage::new().respond(&request).await.status(),
+            Harness::new().respond(&request).await.status(),
             status,
             "{name}"
         );
@@ -178,8 +179,8 @@ async fn the_events_that_are_real_ones_are_answered() {
     check("url-bad-id", 400).await;
 }
 
-async fn json_answer(stage: &Stage, path: &str, accept: &str) -> (u16, Value) {
-    let response = stage
+async fn get_snapshot(harness: &Harness, path: &str, accept: &str) -> (u16, Value) {
+    let response = harness
         .respond(&request("GET", path, &[("accept", accept)]))
         .await;
     let status = response.status().as_u16();
@@ -190,13 +191,14 @@ async fn json_answer(stage: &Stage, path: &str, accept: &str) -> (u16, Value) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_same_state_once_as_json() {
-    let stage = Stage::new();
-    stage.change("A", "PLACED").await;
-    stage.change("A", "PAID").await;
-    stage.change("C", "PLACED").await;
+async fn a_snapshot_shows_the_same_state_as_json() {
+    let harness = Harness::new();
+    harness.change("A", "PLACED").await;
+    harness.change("A", "PAID").await;
+    harness.change("C", "PLACED").await;
     let path = "/orders/events?order=A&order=B&order=C";
-    let (status, snapshot) = json_answer(&stage, path, "application/json, text/plain, */*").await;
+    let (status, snapshot) =
+        get_snapshot(&harness, path, "application/json, text/plain, */*").await;
     assert_eq!(status, 200);
     assert_eq!(
         snapshot["orders"],
@@ -211,16 +213,16 @@ async fn the_same_state_once_as_json() {
             },
         ])
     );
-    // A stream goes on where the answer ends.
+    // A stream continues from the snapshot's cursor.
     let cursor = snapshot["cursor"].as_str().unwrap();
-    stage.change("A", "SHIPPED").await;
-    let resumed = stage.get(path, cursor).await.until("ready").await;
+    harness.change("A", "SHIPPED").await;
+    let resumed = harness.get(path, cursor).await.until("ready").await;
     assert_eq!(outline(&resumed), ["hello", "SHIPPED", "ready"]);
 }
 
-/// What was public once may be so no more: after a leak, say.
+/// An attribute can be made private again, for example after a leak.
 #[tokio::test(start_paused = true)]
-async fn what_is_no_longer_public_is_shown_no_more() {
+async fn an_attribute_that_is_no_longer_public_is_not_shown() {
     for (public, shown) in [
         (
             "eta,carrier",
@@ -229,49 +231,53 @@ async fn what_is_no_longer_public_is_shown_no_more() {
         ("eta", json!({ "eta": "18:20" })),
         ("", json!({})),
     ] {
-        let stage = Stage::with(&[
+        let harness = Harness::with(&[
             ("FEED_TABLE", "in memory"),
             ("ACCESS", "open"),
             ("PUBLIC_ATTRIBUTES", public),
         ]);
         let view = [("eta", json!("18:20")), ("carrier", json!({ "name": "C" }))];
         let view = view.map(|(name, value)| (name.to_owned(), value));
-        stage.change_with("A", "PLACED", view.into()).await;
-        let events = stage.get("/orders/A/events", "").await.until("ready").await;
+        harness.change_with("A", "PLACED", view.into()).await;
+        let events = harness
+            .get("/orders/A/events", "")
+            .await
+            .until("ready")
+            .await;
         assert_eq!(change_of(&events[1])["attributes"], shown, "{public}");
-        let (_, snapshot) = json_answer(&stage, "/orders/A/events", "application/json").await;
+        let (_, snapshot) = get_snapshot(&harness, "/orders/A/events", "application/json").await;
         assert_eq!(snapshot["orders"][0]["attributes"], shown, "{public}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_snapshot_shows_nothing_of_an_entry_that_has_expired() {
-    let stage = Stage::with(&[
+    let harness = Harness::with(&[
         ("FEED_TABLE", "in memory"),
         ("ACCESS", "open"),
         ("PUBLIC_ATTRIBUTES", "eta"),
     ]);
     let view = [("eta".to_owned(), json!("18:20"))].into();
-    stage.change_with("A", "DELIVERED", view).await;
+    harness.change_with("A", "DELIVERED", view).await;
     let path = "/orders/A/events";
-    let (_, snapshot) = json_answer(&stage, path, "application/json").await;
+    let (_, snapshot) = get_snapshot(&harness, path, "application/json").await;
     assert!(snapshot.to_string().contains("18:20"));
     tokio::time::advance(support::RETENTION).await;
-    let (status, snapshot) = json_answer(&stage, path, "application/json").await;
+    let (status, snapshot) = get_snapshot(&harness, path, "application/json").await;
     assert_eq!(status, 200);
     assert!(!snapshot.to_string().contains("18:20"), "{snapshot}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_snapshot_reads_its_orders_side_by_side() {
-    let stage = Stage::new();
+    let harness = Harness::new();
     for id in ["A", "B", "C"] {
-        stage.change(id, "PLACED").await;
+        harness.change(id, "PLACED").await;
     }
     let slow = Fault::Slow(std::time::Duration::from_secs(2));
-    stage.feed.inject([Some(slow); 3]);
+    harness.feed.inject([Some(slow); 3]);
     let path = "/orders/events?order=A&order=B&order=C";
-    let (status, snapshot) = json_answer(&stage, path, "application/json").await;
+    let (status, snapshot) = get_snapshot(&harness, path, "application/json").await;
     assert_eq!(status, 200);
     let ids: Vec<_> = snapshot["orders"].as_array().unwrap().iter().collect();
     let ids: Vec<_> = ids.iter().map(|order| &order["orderId"]).collect();
@@ -279,20 +285,20 @@ async fn a_snapshot_reads_its_orders_side_by_side() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_reads_the_status_is_told_of_bad_weather_by_it() {
-    let stage = Stage::new();
-    stage.feed.inject([Some(Fault::Throttled)]);
-    let (status, problem) = json_answer(&stage, "/orders/A/events", "application/json").await;
+async fn a_snapshot_gets_503_if_the_feed_fails() {
+    let harness = Harness::new();
+    harness.feed.inject([Some(Fault::Throttled)]);
+    let (status, problem) = get_snapshot(&harness, "/orders/A/events", "application/json").await;
     assert_eq!((status, &problem["status"]), (503, &json!(503)));
     for fault in [Fault::Hangs, Fault::Panics] {
-        stage.feed.inject([Some(fault)]);
-        let (status, _) = json_answer(&stage, "/orders/A/events", "application/json").await;
+        harness.feed.inject([Some(fault)]);
+        let (status, _) = get_snapshot(&harness, "/orders/A/events", "application/json").await;
         assert_eq!(status, 503, "{fault:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_is_for_all_who_do_not_ask_for_json_alone() {
+async fn only_a_request_for_json_alone_gets_a_snapshot() {
     for accept in [
         "text/event-stream",
         "*/*",
@@ -300,7 +306,7 @@ async fn a_stream_is_for_all_who_do_not_ask_for_json_alone() {
         "text/html",
         "application/json, text/event-stream",
     ] {
-        let response = Stage::new()
+        let response = Harness::new()
             .respond(&request("GET", "/orders/A/events", &[("accept", accept)]))
             .await;
         assert_eq!(
@@ -313,14 +319,14 @@ async fn a_stream_is_for_all_who_do_not_ask_for_json_alone() {
 
 #[tokio::test(start_paused = true)]
 async fn head_is_get_without_a_body() {
-    let stage = Stage::new();
+    let harness = Harness::new();
     for (path, status) in [
         ("/orders/A/events", 200),
         ("/orders//events", 400),
         ("/", 404),
     ] {
-        let get = stage.respond(&request("GET", path, &[])).await;
-        let head = stage.respond(&request("HEAD", path, &[])).await;
+        let get = harness.respond(&request("GET", path, &[])).await;
+        let head = harness.respond(&request("HEAD", path, &[])).await;
         assert_eq!(head.status(), status);
         assert_eq!(head.headers(), get.headers());
         assert_eq!(head.into_body().collect().await.unwrap().to_bytes(), "");
@@ -329,7 +335,7 @@ async fn head_is_get_without_a_body() {
 
 #[tokio::test(start_paused = true)]
 async fn options_names_the_methods() {
-    let response = Stage::new()
+    let response = Harness::new()
         .respond(&request("OPTIONS", "/orders/A/events", &[]))
         .await;
     assert_eq!(response.status(), 200);

@@ -46,7 +46,7 @@ fn change(id: &str, sequence_number: u64, status: &str) -> Change {
     }
 }
 
-/// The entry that a change would be.
+/// The entry that an append of the change would write.
 fn entry_after(newest: Option<&Entry>, change: &Change) -> Entry {
     match Entry::after(newest, change, &Clock::starting_at(NOW), RETENTION) {
         Step::Append(entry) => *entry,
@@ -102,27 +102,27 @@ suite! {
     an_entry_is_read_as_it_was_written
     entries_are_numbered_from_one_without_a_gap
     orders_do_not_mix
-    reading_begins_where_it_is_told
+    a_read_begins_at_the_given_number
     a_number_is_taken_once
-    what_was_seen_before_is_skipped
-    what_the_public_cannot_tell_apart_is_no_change
-    a_new_stream_label_goes_on_where_the_old_one_ended
-    an_entry_expires_once_it_is_superseded_or_terminal
-    an_expiry_is_only_ever_brought_forward
-    an_entry_is_amended_as_long_as_it_is_as_it_was_read
-    a_tombstone_stands_before_the_log_and_for_it
-    a_tombstone_stands_for_what_was_deleted_first
-    settings_are_confirmed_one_by_one
-    a_projector_that_died_between_its_writes_is_made_good
-    after_expiry_anything_is_a_change
+    a_repeated_change_is_skipped
+    a_record_without_a_visible_difference_is_no_change
+    a_new_stream_continues_the_log_of_the_old_one
+    an_entry_expires_after_it_is_superseded_or_terminal
+    an_expiry_never_moves_to_a_later_time
+    an_entry_is_amended_only_if_it_is_as_it_was_read
+    a_tombstone_comes_before_the_log_and_can_replace_it
+    a_tombstone_replaces_an_entry_that_was_deleted_early
+    each_settings_value_is_confirmed_separately
+    missing_writes_of_a_projector_that_died_are_made_later
+    any_record_is_a_change_after_expiry
     concurrent_appenders_make_one_clean_log
-    more_than_a_page_is_read_whole
+    a_log_of_several_pages_is_read_completely
     the_latest_page_ends_with_the_newest_entry
-    a_tombstone_stands_before_a_latest_page_that_is_not_whole
+    a_tombstone_comes_before_an_incomplete_latest_page
     an_entry_that_is_too_large_is_refused
     dwell_times_are_kept_for_each_status_and_add_up
     dwell_times_are_learned_for_decades
-    dwell_times_are_learned_by_many_at_once
+    dwell_times_can_be_learned_concurrently
 }
 
 async fn an_unknown_order_has_no_entries(feed: impl Feed) {
@@ -185,12 +185,12 @@ async fn orders_do_not_mix(feed: impl Feed) {
     assert_eq!(read(&feed, "AB", 0).await, log(&["PLACED"]));
 }
 
-async fn reading_begins_where_it_is_told(feed: impl Feed) {
+async fn a_read_begins_at_the_given_number(feed: impl Feed) {
     let statuses: Vec<_> = (1..=12).map(|n| format!("S{n}")).collect();
     for (n, status) in (1..).zip(&statuses) {
         append_all(&feed, &[change("A", n, status)]).await;
     }
-    // In the order of numbers, not of digits.
+    // Sorted as numbers, not as text.
     assert_eq!(
         read(&feed, "A", 9)
             .await
@@ -210,7 +210,7 @@ async fn a_number_is_taken_once(feed: impl Feed) {
     assert_eq!(read(&feed, "A", 0).await, log(&["PLACED"]));
 }
 
-async fn what_was_seen_before_is_skipped(feed: impl Feed) {
+async fn a_repeated_change_is_skipped(feed: impl Feed) {
     let once = [
         change("A", 1, "PLACED"),
         change("A", 2, "PAID"),
@@ -225,7 +225,7 @@ async fn what_was_seen_before_is_skipped(feed: impl Feed) {
     );
 }
 
-async fn what_the_public_cannot_tell_apart_is_no_change(feed: impl Feed) {
+async fn a_record_without_a_visible_difference_is_no_change(feed: impl Feed) {
     let mut later = change("A", 2, "PLACED");
     later.at = Some("2026-11-22T18:00:00.000Z".to_owned());
     append_all(&feed, &[change("A", 1, "PLACED"), later]).await;
@@ -235,7 +235,7 @@ async fn what_the_public_cannot_tell_apart_is_no_change(feed: impl Feed) {
     assert_eq!(read(&feed, "A", 0).await, log(&["PLACED", "PLACED"]));
 }
 
-async fn a_new_stream_label_goes_on_where_the_old_one_ended(feed: impl Feed) {
+async fn a_new_stream_continues_the_log_of_the_old_one(feed: impl Feed) {
     let mut on_a_new_stream = change("A", 1, "SHIPPED");
     on_a_new_stream.position = Position::new("2026-11-23T00:00:00.000", "1").unwrap();
     append_all(
@@ -257,7 +257,7 @@ async fn expiries(feed: &impl Feed) -> Vec<Option<u64>> {
     entries.iter().map(|entry| entry.expires_at).collect()
 }
 
-async fn an_entry_expires_once_it_is_superseded_or_terminal(feed: impl Feed) {
+async fn an_entry_expires_after_it_is_superseded_or_terminal(feed: impl Feed) {
     let expiry = Some((NOW + RETENTION).as_secs());
     append_all(&feed, &[change("A", 1, "PLACED"), change("A", 2, "PAID")]).await;
     assert_eq!(expiries(&feed).await, [expiry, None]);
@@ -267,11 +267,11 @@ async fn an_entry_expires_once_it_is_superseded_or_terminal(feed: impl Feed) {
     assert_eq!(expiries(&feed).await, [expiry, expiry, expiry, None]);
 }
 
-async fn an_expiry_is_only_ever_brought_forward(feed: impl Feed) {
+async fn an_expiry_never_moves_to_a_later_time(feed: impl Feed) {
     append_all(&feed, &[change("A", 1, "PLACED")]).await;
     for (at, expected) in [(5, 5), (6, 5), (4, 4)] {
         let entry = feed.expire(&order("A"), Seq(1), at).await.unwrap();
-        // As it then is, whether or not it was written.
+        // The entry as it is now, whether or not this call changed it.
         assert_eq!(entry.unwrap().expires_at, Some(expected));
         assert_eq!(expiries(&feed).await, [Some(expected)]);
     }
@@ -279,7 +279,7 @@ async fn an_expiry_is_only_ever_brought_forward(feed: impl Feed) {
     assert_eq!(expiries(&feed).await, [Some(4)]);
 }
 
-async fn an_entry_is_amended_as_long_as_it_is_as_it_was_read(feed: impl Feed) {
+async fn an_entry_is_amended_only_if_it_is_as_it_was_read(feed: impl Feed) {
     append_all(&feed, &[change("A", 1, "PLACED")]).await;
     let newest = async || feed.newest(&order("A")).await.unwrap().unwrap();
     let first = newest().await;
@@ -308,7 +308,7 @@ async fn an_entry_is_amended_as_long_as_it_is_as_it_was_read(feed: impl Feed) {
     for is in versions {
         assert_eq!(feed.amend(&was, &is).await.unwrap(), Put::Done);
         assert_eq!(newest().await, is);
-        // Whoever read what was there before is too late.
+        // A writer that read the version before is too late.
         assert_eq!(feed.amend(&was, &was).await.unwrap(), Put::Taken);
         assert_eq!(newest().await, is);
         was = is;
@@ -317,12 +317,12 @@ async fn an_entry_is_amended_as_long_as_it_is_as_it_was_read(feed: impl Feed) {
     assert_eq!(feed.amend(&missing, &missing).await.unwrap(), Put::Taken);
 }
 
-async fn a_tombstone_stands_for_what_was_deleted_first(feed: impl Feed) {
+async fn a_tombstone_replaces_an_entry_that_was_deleted_early(feed: impl Feed) {
     let delivered = [change("B", 1, "PLACED"), change("B", 2, "DELIVERED")];
     append_all(&feed, &delivered).await;
     let log = read_all(&feed, &order("B"), Seq(1), Consistency::Strong).await;
     let [placed, delivered] = &log.unwrap()[..] else {
-        panic!("two entries");
+        panic!("expected two entries");
     };
     // The table has deleted the later entry of A, and not yet the earlier.
     let of = |entry: &Entry, seq| Entry {
@@ -335,13 +335,13 @@ async fn a_tombstone_stands_for_what_was_deleted_first(feed: impl Feed) {
     feed.put_tombstone(&tombstone).await.unwrap();
     let newest = async || feed.newest(&order("A")).await.unwrap();
     assert_eq!(newest().await, Some(tombstone));
-    // A terminal entry that is later than the tombstone: its projector died before it wrote another one.
+    // A terminal entry after the tombstone: its projector died before it wrote the next tombstone.
     let later = of(delivered, 5);
     feed.put(&later).await.unwrap();
     assert_eq!(newest().await, Some(later));
 }
 
-async fn a_tombstone_stands_before_the_log_and_for_it(feed: impl Feed) {
+async fn a_tombstone_comes_before_the_log_and_can_replace_it(feed: impl Feed) {
     append_all(
         &feed,
         &[change("B", 1, "PLACED"), change("B", 2, "DELIVERED")],
@@ -368,7 +368,7 @@ async fn a_tombstone_stands_before_the_log_and_for_it(feed: impl Feed) {
         feed.newest(&order("B")).await.unwrap().unwrap(),
         page.entries[2]
     );
-    // An older one does not take its place. A tombstone alone is all that is known of an order.
+    // An older tombstone does not replace it. An order may have only a tombstone.
     let tombstone = |seq| Entry {
         order: order("A"),
         seq: Seq(seq),
@@ -387,7 +387,7 @@ async fn a_tombstone_stands_before_the_log_and_for_it(feed: impl Feed) {
     assert_eq!(read(&feed, "A", 0).await, [(5, "RETURNED".to_owned())]);
 }
 
-async fn settings_are_confirmed_one_by_one(feed: impl Feed) {
+async fn each_settings_value_is_confirmed_separately(feed: impl Feed) {
     let most = (1 << 48) - 1;
     for settings in [0, 7, most] {
         assert!(!feed.settings_confirmed(settings).await.unwrap());
@@ -399,7 +399,7 @@ async fn settings_are_confirmed_one_by_one(feed: impl Feed) {
     assert_eq!(feed.learned().await.unwrap(), BTreeMap::new());
 }
 
-async fn a_projector_that_died_between_its_writes_is_made_good(feed: impl Feed) {
+async fn missing_writes_of_a_projector_that_died_are_made_later(feed: impl Feed) {
     append_all(&feed, &[change("A", 1, "PLACED")]).await;
     let first = feed.newest(&order("A")).await.unwrap();
     let died_after = entry_after(first.as_ref(), &change("A", 2, "PAID"));
@@ -412,7 +412,7 @@ async fn a_projector_that_died_between_its_writes_is_made_good(feed: impl Feed) 
     );
 }
 
-async fn after_expiry_anything_is_a_change(feed: impl Feed) {
+async fn any_record_is_a_change_after_expiry(feed: impl Feed) {
     append_all(&feed, &[change("A", 1, "DELIVERED")]).await;
     let later = Clock::starting_at(NOW + RETENTION);
     let touched = append(&feed, &change("A", 2, "DELIVERED"), &later, RETENTION)
@@ -440,7 +440,7 @@ async fn concurrent_appenders_make_one_clean_log(feed: impl Feed) {
     );
 }
 
-async fn more_than_a_page_is_read_whole(feed: impl Feed) {
+async fn a_log_of_several_pages_is_read_completely(feed: impl Feed) {
     // A page ends at 1 MB.
     for n in 1..=8 {
         let mut change = change("A", n, &format!("S{n}"));
@@ -474,7 +474,7 @@ async fn the_latest_page_ends_with_the_newest_entry(feed: impl Feed) {
     assert!(more && numbers.last() == Some(&105) && numbers.len() <= 4);
 }
 
-async fn a_tombstone_stands_before_a_latest_page_that_is_not_whole(feed: impl Feed) {
+async fn a_tombstone_comes_before_an_incomplete_latest_page(feed: impl Feed) {
     for n in 1..=101 {
         append_all(&feed, &[change("A", n, &format!("S{n}"))]).await;
     }
@@ -490,7 +490,7 @@ async fn a_tombstone_stands_before_a_latest_page_that_is_not_whole(feed: impl Fe
     append_all(&feed, &[change("A", 102, "DELIVERED")]).await;
     let expected: Vec<_> = [(102, true)].into_iter().chain(entries(3..=102)).collect();
     assert_eq!(latest().await, expected);
-    // If the newest entry does not expire, nothing can have been deleted before it.
+    // The newest entry was not superseded, because it does not expire. So no later entry was deleted, and no tombstone is read.
     append_all(&feed, &[change("A", 103, "DISPUTED")]).await;
     assert_eq!(latest().await, entries(4..=103).collect::<Vec<_>>());
 }
@@ -510,7 +510,7 @@ async fn dwell_times_are_kept_for_each_status_and_add_up(feed: impl Feed) {
         Status::new("PAID").unwrap(),
         Status::new("Ünterwegs 🚚").unwrap(),
     );
-    // Weights of 2056, and of now.
+    // Weights of the year 2056, and of now.
     let (mut minutes, mut days) = (Dwells::default(), Dwells::default());
     minutes.add(Duration::from_secs(60), 3.25e110);
     minutes.add(Duration::from_millis(3), 1.5e110);
@@ -531,7 +531,7 @@ async fn dwell_times_are_kept_for_each_status_and_add_up(feed: impl Feed) {
         feed.learned().await.unwrap(),
         BTreeMap::from([(paid, twice), (shipped, days)])
     );
-    // No order is told of them.
+    // They are not part of any order's log.
     append_all(&feed, &[change("dwell", 1, "PAID")]).await;
     assert_eq!(read(&feed, "dwell", 0).await, log(&["PAID"]));
 }
@@ -552,9 +552,9 @@ async fn dwell_times_are_learned_for_decades(feed: impl Feed) {
     assert!((learned.total() / expected.total() - 1.0).abs() < 1e-9);
 }
 
-/// An earlier version learned by the times of the appends, and kept no scale.
+/// An earlier version learned from the times of the appends, and stored no scale.
 #[tokio::test]
-async fn dwell_times_of_an_earlier_version_are_forgotten() {
+async fn dwell_times_of_an_earlier_version_are_ignored() {
     let dynamo = Dynamo::start("127.0.0.1:0").await.unwrap();
     let client = dynamo.client();
     create_tables(&client).await.unwrap();
@@ -578,9 +578,9 @@ async fn dwell_times_of_an_earlier_version_are_forgotten() {
     assert_eq!(feed.learned().await.unwrap(), BTreeMap::from([(paid, one)]));
 }
 
-/// What expires grows by a few bytes, and DynamoDB refuses that for an entry that has just fitted.
+/// An expiry makes an entry a few bytes larger. DynamoDB refuses that if the entry has exactly the maximum size.
 #[tokio::test]
-async fn an_entry_that_is_too_large_to_expire_blocks_nobody() {
+async fn an_entry_that_is_too_large_to_expire_does_not_block_its_order() {
     on_dynamodb(async |feed: DynamoDbFeed| {
         let entry_of = |length: usize| {
             let mut change = change(&format!("A-{length}"), 1, "PLACED");
@@ -606,7 +606,7 @@ async fn an_entry_that_is_too_large_to_expire_blocks_nobody() {
     .await;
 }
 
-async fn dwell_times_are_learned_by_many_at_once(feed: impl Feed) {
+async fn dwell_times_can_be_learned_concurrently(feed: impl Feed) {
     let paid = Status::new("PAID").unwrap();
     let mut one = Dwells::default();
     one.add(Duration::from_secs(60), 0.1);

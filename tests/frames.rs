@@ -1,4 +1,4 @@
-//! What the encoder writes, an independent parser reads, wherever the bytes are cut.
+//! An independent parser reads the frames that the encoder writes, wherever the bytes are cut.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::convert::Infallible;
@@ -62,7 +62,7 @@ fn encode(fields: &Fields) -> Bytes {
     [comment, frame.encode()].concat().into()
 }
 
-/// What a client holds after each event: its type, data, last event id and reconnection time.
+/// What a client knows after each event: type, data, last event id and reconnection time.
 type Dispatched = (String, String, String, Option<u64>);
 
 fn expected(frames: &[Fields]) -> Vec<Dispatched> {
@@ -85,7 +85,7 @@ fn parse(chunks: Vec<Bytes>) -> Vec<Dispatched> {
         .collect::<Vec<_>>()
         .now_or_never()
         .unwrap();
-    // A character that was cut in half at the end is an error of the parser's.
+    // If the last character is cut, the parser returns an error.
     let dispatched = events.into_iter().map_while(Result::ok).map(|event| {
         let retry = event
             .retry
@@ -97,7 +97,7 @@ fn parse(chunks: Vec<Bytes>) -> Vec<Dispatched> {
 
 proptest! {
     #[test]
-    fn read_as_written_wherever_cut(
+    fn a_parser_reads_what_was_written_wherever_it_is_cut(
         frames in prop::collection::vec(any_fields(), 0..6),
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
     ) {

@@ -1,4 +1,4 @@
-//! What ARCHITECTURE.md says that no module does.
+//! The rules of ARCHITECTURE.md about what no module does.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +17,7 @@ fn source_files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// The files of `src/` with one of the words in their code, comments and `#[cfg(test)]` modules left out.
+/// The files of `src/` whose code contains one of the words. Comments and `#[cfg(test)]` modules are ignored.
 fn files_with(words: &[&str]) -> Vec<String> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = Vec::new();
@@ -78,7 +78,7 @@ fn one_module_names_the_sdk() {
     for file in found {
         assert!(file.starts_with("feed/dynamodb"), "{file}");
     }
-    // Its HTTP client is another matter.
+    // The SDK's HTTP client also fetches keys.
     assert_eq!(files_with(&["aws_smithy"]), ["access/https.rs"]);
 }
 
@@ -91,7 +91,7 @@ fn one_module_reads_a_clock() {
 }
 
 #[test]
-fn the_binaries_alone_read_the_environment() {
+fn only_the_binaries_read_the_environment() {
     assert_eq!(
         files_with(&["std::env", "env::var"]),
         ["bin/projector.rs", "bin/stream.rs"]
@@ -99,7 +99,7 @@ fn the_binaries_alone_read_the_environment() {
 }
 
 #[test]
-fn nothing_knows_that_it_is_local() {
+fn no_module_knows_that_it_runs_locally() {
     assert_eq!(
         files_with(&["localhost", "127.0.0.1", "dynoxide", "cargo lambda"]),
         [] as [&str; 0]
@@ -107,11 +107,11 @@ fn nothing_knows_that_it_is_local() {
 }
 
 #[test]
-fn one_line_is_unsafe() {
+fn one_file_has_unsafe_code() {
     assert_eq!(files_with(&["unsafe"]), ["lambda/nodelay.rs"]);
 }
 
-/// Every Rust file below a folder, as text.
+/// The text of every Rust file below a folder.
 fn rust_below(folder: &str) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let files = source_files(&folder);
@@ -131,12 +131,12 @@ fn the_tests_that_the_docs_name_exist() {
             continue;
         }
         let text = fs::read_to_string(&path).unwrap();
-        // `file::test`, or `…::test` for another test of the same file.
+        // `file::test`, or `…::test` if the file was named before.
         for name in text.split('`').skip(1).step_by(2) {
             let Some((_, test)) = name.rsplit_once("::") else {
                 continue;
             };
-            // Test names are whole phrases. Paths to other items, such as `ReconnectOptions::reconnect(true)`, are not.
+            // Test names contain an underscore and no brackets, unlike `ReconnectOptions::reconnect(true)`.
             let is_test =
                 test.contains('_') && test.chars().all(|c| c == '_' || c.is_ascii_alphanumeric());
             if is_test {
@@ -180,7 +180,7 @@ fn no_modules_import_each_other_in_a_circle() {
             .extend(imported.map(str::to_owned));
     }
     assert!(graph["session"].contains("feed"));
-    // A module without imports of those that are left is in no circle.
+    // A module that imports none of the remaining ones is in no circle.
     while let Some(free) = graph
         .iter()
         .find(|(_, imported)| imported.iter().all(|name| !graph.contains_key(name)))

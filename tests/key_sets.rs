@@ -1,4 +1,4 @@
-//! Key sets as issuers and libraries publish them, and what is not taken however it is published.
+//! Which key sets are accepted, as issuers and libraries publish them, and which are refused.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod support;
@@ -11,9 +11,9 @@ use jsonwebtoken::Algorithm::{self, ES256, EdDSA, RS256};
 use local::issuer::Issuer;
 use order_status_stream::access::{KeySet, KeySource};
 use serde_json::{Value, json};
-use support::{NOW, Stage, request};
+use support::{Harness, NOW, request};
 
-/// An issuer's key, as it publishes it.
+/// An issuer, and its key as it is published.
 struct Published {
     issuer: Issuer,
     jwk: Value,
@@ -26,7 +26,7 @@ impl Published {
         Self { issuer, jwk }
     }
 
-    /// The key with other members; null takes one away.
+    /// The key with other members. A null removes the member.
     fn with(&self, members: Value) -> Value {
         let mut jwk = self.jwk.clone();
         let known = jwk.as_object_mut().unwrap();
@@ -42,9 +42,9 @@ impl Published {
         BASE64_URL_SAFE_NO_PAD.decode(text).unwrap()
     }
 
-    /// The status of a good token of the issuer's, under a key id.
+    /// The status of the response to a valid token of the issuer, with this key id in its header.
     async fn status(&self, jwks: &str, kid: Option<&str>) -> u16 {
-        let stage = Stage::with(&[("FEED_TABLE", "in memory"), ("JWKS", jwks)]);
+        let harness = Harness::with(&[("FEED_TABLE", "in memory"), ("JWKS", jwks)]);
         let mut header = self.issuer.header();
         header.kid = kid.map(str::to_owned);
         let exp = (NOW + Duration::from_secs(60)).as_secs();
@@ -52,10 +52,10 @@ impl Published {
         let token = self.issuer.sign_as(&header, &claims).unwrap();
         let bearer = format!("Bearer {token}");
         let request = request("GET", "/orders/A/events", &[("authorization", &bearer)]);
-        stage.respond(&request).await.status().as_u16()
+        harness.respond(&request).await.status().as_u16()
     }
 
-    async fn is_taken(&self, members: Value) {
+    async fn is_accepted(&self, members: Value) {
         let jwks = json!({ "keys": [self.with(members.clone())] }).to_string();
         assert_eq!(self.status(&jwks, Some("k")).await, 200, "{members}");
     }
@@ -72,7 +72,7 @@ fn keys(keys: &[Value]) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn members_that_say_less_or_more_than_is_needed() {
+async fn missing_and_unknown_members_of_a_key_are_accepted() {
     for published in [ES256, EdDSA, RS256].map(Published::new) {
         for members in [
             json!({ "alg": null, "use": null, "key_ops": null }),
@@ -85,18 +85,18 @@ async fn members_that_say_less_or_more_than_is_needed() {
             json!({ "x5c": ["MIIC…", "no certificate"] }),
             json!({ "x5c": [] }),
         ] {
-            published.is_taken(members).await;
+            published.is_accepted(members).await;
         }
     }
-    // RFC 9864's name of EdDSA over Ed25519.
+    // RFC 9864 calls EdDSA over Ed25519 `Ed25519`.
     Published::new(EdDSA)
-        .is_taken(json!({ "alg": "Ed25519" }))
+        .is_accepted(json!({ "alg": "Ed25519" }))
         .await;
 }
 
-/// RFC 9864's name of EdDSA over Ed25519: what `jose` writes into the headers of tokens too.
+/// RFC 9864 calls EdDSA over Ed25519 `Ed25519`. The library `jose` also writes this name into headers of tokens.
 #[tokio::test(start_paused = true)]
-async fn tokens_whose_header_says_ed25519() {
+async fn tokens_with_the_algorithm_ed25519_are_accepted() {
     let (ours, other) = (Published::new(EdDSA), Published::new(EdDSA));
     let exp = (NOW + Duration::from_secs(60)).as_secs();
     let good = json!({ "orders": ["A"], "exp": exp }).to_string();
@@ -109,10 +109,10 @@ async fn tokens_whose_header_says_ed25519() {
             ours.with(json!({ "alg": "Ed25519" })),
             Published::new(ES256).jwk,
         ]);
-        let stage = Stage::with(&[("FEED_TABLE", "in memory"), ("JWKS", &jwks)]);
+        let harness = Harness::with(&[("FEED_TABLE", "in memory"), ("JWKS", &jwks)]);
         let bearer = format!("Bearer {message}.{signature}");
         let request = request("GET", "/orders/A/events", &[("authorization", &bearer)]);
-        let found = stage.respond(&request).await.status();
+        let found = harness.respond(&request).await.status();
         assert_eq!(found, status, "{header} {claims}");
     };
     check(&ours, &named, &good, 200).await;
@@ -135,7 +135,7 @@ async fn tokens_whose_header_says_ed25519() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn numbers_as_libraries_write_them() {
+async fn numbers_are_accepted_in_each_encoding() {
     let rsa = Published::new(RS256);
     let (n, e) = (rsa.bytes("n"), rsa.bytes("e"));
     let zero = |bytes: &[u8]| [&[0], bytes].concat();
@@ -143,7 +143,7 @@ async fn numbers_as_libraries_write_them() {
         |bytes: Vec<u8>| BASE64_URL_SAFE_NO_PAD.encode(bytes),
         |bytes: Vec<u8>| BASE64_URL_SAFE.encode(bytes),
         |bytes: Vec<u8>| BASE64_STANDARD.encode(bytes),
-        // Lines of 64 characters, as in a PEM file.
+        // In lines of 64 characters, as in a PEM file.
         |bytes: Vec<u8>| {
             let text = BASE64_STANDARD.encode(bytes);
             let lines = text.as_bytes().chunks(64).map(String::from_utf8_lossy);
@@ -151,33 +151,33 @@ async fn numbers_as_libraries_write_them() {
         },
     ] {
         let number = |bytes: &[u8]| encode(bytes.to_vec());
-        rsa.is_taken(json!({ "n": number(&n), "e": number(&e) }))
+        rsa.is_accepted(json!({ "n": number(&n), "e": number(&e) }))
             .await;
-        rsa.is_taken(json!({ "n": number(&zero(&n)), "e": number(&zero(&e)) }))
+        rsa.is_accepted(json!({ "n": number(&zero(&n)), "e": number(&zero(&e)) }))
             .await;
         for curve in [ES256, EdDSA].map(Published::new) {
             curve
-                .is_taken(json!({ "x": number(&curve.bytes("x")) }))
+                .is_accepted(json!({ "x": number(&curve.bytes("x")) }))
                 .await;
         }
         let p256 = Published::new(ES256);
         let (x, y) = (p256.bytes("x"), p256.bytes("y"));
-        p256.is_taken(json!({ "x": number(&zero(&x)), "y": number(&zero(&y)) }))
+        p256.is_accepted(json!({ "x": number(&zero(&x)), "y": number(&zero(&y)) }))
             .await;
     }
 }
 
-/// A coordinate is 32 bytes. Some libraries leave out the zero that one of 256 begins with.
+/// A coordinate has 32 bytes. One of 256 begins with a zero byte, and some libraries omit it.
 #[tokio::test(start_paused = true)]
-async fn a_coordinate_that_was_cut_short() {
+async fn a_coordinate_without_its_leading_zero_is_accepted() {
     let mut keys = std::iter::repeat_with(|| Published::new(ES256));
     let key = keys.find(|key| key.bytes("x")[0] == 0).unwrap();
     let short = BASE64_URL_SAFE_NO_PAD.encode(&key.bytes("x")[1..]);
-    key.is_taken(json!({ "x": short })).await;
+    key.is_accepted(json!({ "x": short })).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_that_cannot_be_read_takes_no_other_with_it() {
+async fn an_unreadable_key_does_not_affect_the_others() {
     let published = Published::new(ES256);
     let rsa = Published::new(RS256);
     for other in [
@@ -203,7 +203,7 @@ async fn a_key_that_cannot_be_read_takes_no_other_with_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn documents_as_servers_and_editors_write_them() {
+async fn byte_order_marks_and_spaces_are_accepted() {
     let published = Published::new(EdDSA);
     let set = json!({ "keys": [published.jwk], "issuer": "x", "_links": {} });
     for document in [
@@ -222,7 +222,7 @@ async fn documents_as_servers_and_editors_write_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn which_key_a_token_means() {
+async fn a_token_is_checked_with_the_key_of_its_kid() {
     let (ours, other) = (Published::new(EdDSA), Published::new(EdDSA));
     let (named, unnamed) = (
         |kid: Value| ours.with(json!({ "kid": kid })),
@@ -235,32 +235,32 @@ async fn which_key_a_token_means() {
             "{set:?} {kid:?}"
         );
     };
-    // A `kid` is optional (RFC 7517, section 4.5), and one that is there must match.
+    // A `kid` is optional (RFC 7517, section 4.5). If the key has one, it must match.
     check(std::slice::from_ref(&unnamed), Some("k"), 200).await;
     check(std::slice::from_ref(&unnamed), None, 200).await;
     check(&[named(json!("k"))], None, 200).await;
     check(&[named(json!("l"))], Some("k"), 401).await;
     check(&[named(json!(7))], Some("7"), 200).await;
-    // Of two keys under one `kid`, either may have signed.
+    // If two keys have the same `kid`, either may have signed the token.
     check(&[named(json!("k")), other.jwk.clone()], Some("k"), 200).await;
     check(&[other.jwk.clone(), named(json!("k"))], Some("k"), 200).await;
     check(std::slice::from_ref(&other.jwk), Some("k"), 401).await;
     let others_unnamed = other.with(json!({ "kid": null }));
     check(&[others_unnamed.clone(), unnamed.clone()], Some("k"), 200).await;
     check(&[others_unnamed.clone(), unnamed], None, 401).await;
-    // The `kid` of another algorithm's key is not in the way.
+    // A key of another algorithm with the same `kid` is ignored.
     check(
         &[Published::new(ES256).jwk, named(json!("k"))],
         Some("k"),
         200,
     )
     .await;
-    // A key that has the `kid` is preferred to all that have none.
+    // A key with the `kid` is preferred to keys without one.
     check(&[others_unnamed, named(json!("k"))], Some("k"), 200).await;
 }
 
 #[test]
-fn keys_that_are_for_something_else_are_never_used() {
+fn keys_for_another_purpose_are_refused() {
     for published in [ES256, EdDSA, RS256].map(Published::new) {
         let purpose = "use or key_ops exclude the verification of signatures";
         for members in [
@@ -290,9 +290,9 @@ fn keys_that_are_for_something_else_are_never_used() {
     }
 }
 
-/// An RSA modulus below 2048 bits can be factored, and a zero byte before it makes it no longer.
+/// An RSA modulus below 2048 bits can be factored. Leading zero bytes do not make it longer.
 #[test]
-fn numbers_that_are_none_or_too_weak() {
+fn invalid_and_weak_numbers_are_refused() {
     let rsa = Published::new(RS256);
     let encode = |bytes: Vec<u8>| BASE64_URL_SAFE_NO_PAD.encode(bytes);
     let n = rsa.bytes("n");
@@ -327,7 +327,7 @@ fn numbers_that_are_none_or_too_weak() {
 }
 
 #[test]
-fn a_set_without_a_key_says_of_each_why() {
+fn a_set_without_a_usable_key_gives_a_reason_for_each_key() {
     let rsa = Published::new(RS256);
     let set = keys(&[
         rsa.with(json!({ "use": "enc" })),

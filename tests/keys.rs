@@ -1,4 +1,4 @@
-//! Keys of tokens from an issuer's https URL, fetched by the real binary.
+//! The real binary fetches the keys for tokens from an issuer's https URL.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 #[path = "support/cloud.rs"]
@@ -33,7 +33,7 @@ use tokio_rustls::rustls::ServerConfig;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Who vouches for a server's certificate.
+/// An authority that signs the certificates of servers.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
@@ -44,7 +44,7 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    /// Its certificate in a file, as a machine keeps those that it trusts.
+    /// A file with its certificate, like a machine's file of trusted certificates.
     fn file(&self) -> NamedTempFile {
         let certificate = BASE64_STANDARD.encode(self.0.der());
         let file = NamedTempFile::new().unwrap();
@@ -54,8 +54,8 @@ impl Authority {
         file
     }
 
-    /// What a server needs that it vouches for.
-    fn vouches_for(&self, name: &str, until_year: i32) -> ServerConfig {
+    /// The configuration of a server whose certificate this authority signed.
+    fn server_config(&self, name: &str, until_year: i32) -> ServerConfig {
         let mut params = CertificateParams::new([name.to_owned()]).unwrap();
         params.not_after = date_time_ymd(until_year, 1, 1);
         let key = KeyPair::generate().unwrap();
@@ -67,50 +67,50 @@ impl Authority {
     }
 }
 
-/// An issuer's server, for as long as it is not dropped.
+/// An issuer's server. A drop stops it.
 struct KeyServer {
     url: String,
-    asked: Arc<AtomicUsize>,
+    requests: Arc<AtomicUsize>,
     _tasks: JoinSet<()>,
 }
 
 impl KeyServer {
     async fn start(tls: ServerConfig, jwks: String) -> Self {
-        Self::answering(tls, move |request| {
+        Self::responding(tls, move |request| {
             assert_eq!(request.uri(), "/jwks.json");
             Response::new(jwks.clone())
         })
         .await
     }
 
-    async fn answering(
+    async fn responding(
         tls: ServerConfig,
-        answer: impl Fn(&Request<Incoming>) -> Response<String> + Send + Sync + 'static,
+        respond: impl Fn(&Request<Incoming>) -> Response<String> + Send + Sync + 'static,
     ) -> Self {
-        let answer = Arc::new(answer);
+        let respond = Arc::new(respond);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let acceptor = TlsAcceptor::from(Arc::new(tls));
-        let asked = Arc::new(AtomicUsize::new(0));
+        let requests = Arc::new(AtomicUsize::new(0));
         let mut tasks = JoinSet::new();
-        let count = Arc::clone(&asked);
+        let count = Arc::clone(&requests);
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                let (acceptor, answer) = (acceptor.clone(), Arc::clone(&answer));
+                let (acceptor, respond) = (acceptor.clone(), Arc::clone(&respond));
                 let count = Arc::clone(&count);
                 connections.spawn(async move {
-                    // A client that does not trust the certificate hangs up.
+                    // A client that does not trust the certificate closes the connection.
                     let Ok(stream) = acceptor.accept(stream).await else {
                         return;
                     };
-                    let answer = service_fn(|request: Request<Incoming>| {
+                    let service = service_fn(|request: Request<Incoming>| {
                         count.fetch_add(1, Ordering::Relaxed);
-                        let response = answer(&request);
+                        let response = respond(&request);
                         async { Ok::<_, Infallible>(response) }
                     });
                     let served =
-                        http1::Builder::new().serve_connection(TokioIo::new(stream), answer);
+                        http1::Builder::new().serve_connection(TokioIo::new(stream), service);
                     served.await.ok();
                 });
             }
@@ -118,13 +118,13 @@ impl KeyServer {
         let url = format!("https://{address}/jwks.json");
         Self {
             url,
-            asked,
+            requests,
             _tasks: tasks,
         }
     }
 }
 
-/// A stream function that fetches its keys, on a machine that trusts one authority.
+/// A stream function that fetches its keys. Its machine trusts one authority.
 async fn stream(cloud: &Cloud, url: &str, trusted: &NamedTempFile) -> Function {
     cloud
         .stream()
@@ -150,12 +150,12 @@ async fn events(response: reqwest::Response) -> Vec<Event> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fetched_once_from_a_server_that_the_machine_trusts() {
+async fn keys_are_fetched_once_from_a_trusted_server() {
     let cloud = Cloud::new().await;
     cloud.append("A", "DELIVERED").await;
     let (issuer, authority) = (Issuer::new(Algorithm::ES256, "k"), Authority::new("ours"));
     let issuer = issuer.unwrap();
-    let tls = authority.vouches_for("127.0.0.1", 4096);
+    let tls = authority.server_config("127.0.0.1", 4096);
     let server = KeyServer::start(tls, issuer.jwks().unwrap()).await;
     let trusted = authority.file();
     let stream = stream(&cloud, &server.url, &trusted).await;
@@ -174,13 +174,12 @@ async fn fetched_once_from_a_server_that_the_machine_trusts() {
     let (forged, _) = stranger.token(&["A"], HOUR).unwrap();
     let response = ask(&stream, &forged, "text/event-stream").await;
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
-    assert_eq!(server.asked.load(Ordering::Relaxed), 1);
+    assert_eq!(server.requests.load(Ordering::Relaxed), 1);
 }
 
-/// That keys cannot be had for certain is not the fault of who brings a token: a 401 would end an
-/// `EventSource`.
+/// It is not the client's fault if the keys cannot be fetched. A 401 would end its `EventSource`.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_is_not_trusted_is_bad_weather() {
+async fn an_untrusted_key_server_is_a_temporary_failure() {
     let cloud = Cloud::new().await;
     cloud.append("A", "DELIVERED").await;
     let issuer = Issuer::new(Algorithm::ES256, "k").unwrap();
@@ -188,12 +187,12 @@ async fn a_server_that_is_not_trusted_is_bad_weather() {
     let (ours, stranger) = (Authority::new("ours"), Authority::new("a stranger"));
     let trusted = ours.file();
     for (tls, why) in [
-        (stranger.vouches_for("127.0.0.1", 4096), "UnknownIssuer"),
+        (stranger.server_config("127.0.0.1", 4096), "UnknownIssuer"),
         (
-            ours.vouches_for("issuer.example", 4096),
+            ours.server_config("issuer.example", 4096),
             "not valid for name",
         ),
-        (ours.vouches_for("127.0.0.1", 2000), "certificate expired"),
+        (ours.server_config("127.0.0.1", 2000), "certificate expired"),
     ] {
         let server = KeyServer::start(tls, issuer.jwks().unwrap()).await;
         let stream = stream(&cloud, &server.url, &trusted).await;
@@ -209,33 +208,33 @@ async fn a_server_that_is_not_trusted_is_bad_weather() {
             .wait_for_log("the key set could not be fetched")
             .await;
         assert!(log.contains(why), "{log}");
-        assert_eq!(server.asked.load(Ordering::Relaxed), 0, "{why}");
+        assert_eq!(server.requests.load(Ordering::Relaxed), 0, "{why}");
     }
 }
 
-/// Keys that anyone on the way could exchange are none: the function does not start.
+/// Anyone on the network could replace keys that come over HTTP. So the function does not start.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_url_that_is_not_https_is_refused_at_the_start() {
+async fn a_url_that_is_not_https_is_refused_at_startup() {
     let cloud = Cloud::new().await;
     for url in ["http://issuer.example/jwks.json", "file:///jwks.json"] {
         let stream = cloud.stream().env("ACCESS", "jwt").env("JWKS", url);
         let stream = stream.start().await.unwrap();
-        let answer = reqwest::get(format!("{}/orders/A/events", stream.url())).await;
-        assert_eq!(answer.unwrap().status(), StatusCode::BAD_GATEWAY);
+        let response = reqwest::get(format!("{}/orders/A/events", stream.url())).await;
+        assert_eq!(response.unwrap().status(), StatusCode::BAD_GATEWAY);
         let why = "JWKS is invalid: it is neither a JSON Web Key Set nor an https URL";
         stream.wait_for_log(why).await;
     }
 }
 
-/// An issuer whose server answers in some way, and a function that asks it.
-async fn asked(
+/// Asks a function whose key server responds with `respond`.
+async fn ask_with_key_server(
     issuer: &Issuer,
-    answer: impl Fn(&Request<Incoming>) -> Response<String> + Send + Sync + 'static,
+    respond: impl Fn(&Request<Incoming>) -> Response<String> + Send + Sync + 'static,
 ) -> (reqwest::Response, Function, KeyServer, Cloud) {
     let (cloud, authority) = (Cloud::new().await, Authority::new("ours"));
     cloud.append("A", "DELIVERED").await;
-    let tls = authority.vouches_for("127.0.0.1", 4096);
-    let server = KeyServer::answering(tls, answer).await;
+    let tls = authority.server_config("127.0.0.1", 4096);
+    let server = KeyServer::responding(tls, respond).await;
     let trusted = authority.file();
     let stream = stream(&cloud, &server.url, &trusted).await;
     let (token, _) = issuer.token(&["A"], HOUR).unwrap();
@@ -243,7 +242,7 @@ async fn asked(
     (response, stream, server, cloud)
 }
 
-fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Response<String> {
+fn response(status: u16, headers: &[(&str, &str)], body: &str) -> Response<String> {
     let mut response = Response::builder().status(status);
     for (name, value) in headers {
         response = response.header(*name, *value);
@@ -251,37 +250,36 @@ fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Response<String>
     response.body(body.to_owned()).unwrap()
 }
 
-/// As a common firewall does that refuses whoever does not say who asks, and for what. Nor does the type matter that the
-/// server gives its document.
+/// A common firewall refuses requests without these headers. The content type of the response does not matter.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_request_says_who_asks_and_for_what() {
+async fn the_request_has_a_user_agent_and_an_accept_header() {
     let issuer = Issuer::new(Algorithm::EdDSA, "k").unwrap();
     let jwks = issuer.jwks().unwrap();
     let firewall = move |request: &Request<Incoming>| {
         let header = |name: &str| request.headers()[name].to_str().unwrap().to_owned();
-        let polite = ["user-agent", "accept"].map(|name| request.headers().contains_key(name));
-        if polite != [true, true] {
-            return answer(403, &[("content-type", "text/html")], "<h1>Forbidden</h1>");
+        let has_headers = ["user-agent", "accept"].map(|name| request.headers().contains_key(name));
+        if has_headers != [true, true] {
+            return response(403, &[("content-type", "text/html")], "<h1>Forbidden</h1>");
         }
         assert!(header("user-agent").starts_with("order-status-stream/"));
         assert!(header("accept").contains("application/json"));
-        answer(200, &[("content-type", "text/plain")], &jwks)
+        response(200, &[("content-type", "text/plain")], &jwks)
     };
-    let (response, ..) = asked(&issuer, firewall).await;
+    let (response, ..) = ask_with_key_server(&issuer, firewall).await;
     assert_eq!(response.status(), StatusCode::OK);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redirect_is_followed_to_https_alone() {
+async fn a_redirect_is_followed_only_to_https() {
     let issuer = Issuer::new(Algorithm::EdDSA, "k").unwrap();
     let redirect = |to: &'static str, status| {
         let jwks = issuer.jwks().unwrap();
         move |request: &Request<Incoming>| match request.uri().path() {
-            "/moved.json" => answer(200, &[], &jwks),
+            "/moved.json" => response(200, &[], &jwks),
             _ => {
                 let host = request.headers()["host"].to_str().unwrap();
                 let to = to.replace("HOST", host);
-                answer(status, &[("location", &to)], "moved")
+                response(status, &[("location", &to)], "moved")
             }
         }
     };
@@ -290,7 +288,7 @@ async fn a_redirect_is_followed_to_https_alone() {
         ("https://HOST/moved.json", 308),
         ("/moved.json?v=2", 302),
     ] {
-        let (response, ..) = asked(&issuer, redirect(to, status)).await;
+        let (response, ..) = ask_with_key_server(&issuer, redirect(to, status)).await;
         assert_eq!(response.status(), StatusCode::OK, "{to}");
     }
     for to in [
@@ -300,16 +298,17 @@ async fn a_redirect_is_followed_to_https_alone() {
         "/jwks.json",
         "",
     ] {
-        let (response, stream, server, _cloud) = asked(&issuer, redirect(to, 302)).await;
+        let (response, stream, server, _cloud) =
+            ask_with_key_server(&issuer, redirect(to, 302)).await;
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{to}");
         stream.wait_for_log("too many redirects").await;
-        assert!(server.asked.load(Ordering::Relaxed) <= 4, "{to}");
+        assert!(server.requests.load(Ordering::Relaxed) <= 4, "{to}");
     }
 }
 
-/// A set that is too long is never read to its end, and what is no set is told as such.
+/// A set that is too long is not read to its end.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_key_set_is_bad_weather_and_the_log_says_why() {
+async fn an_invalid_key_set_is_a_temporary_failure_with_a_logged_reason() {
     let issuer = Issuer::new(Algorithm::EdDSA, "k").unwrap();
     let jwks = issuer.jwks().unwrap();
     let long = format!("{jwks}{}", " ".repeat(256 * 1024));
@@ -323,7 +322,8 @@ async fn what_is_no_key_set_is_bad_weather_and_the_log_says_why() {
             "it contains no key for ES256, EdDSA (Ed25519) or RS256 (key 1",
         ),
     ] {
-        let (response, stream, ..) = asked(&issuer, move |_| answer(200, &[], &body)).await;
+        let (response, stream, ..) =
+            ask_with_key_server(&issuer, move |_| response(200, &[], &body)).await;
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{why}");
         let log = stream
             .wait_for_log("the key set could not be fetched")
@@ -332,9 +332,9 @@ async fn what_is_no_key_set_is_bad_weather_and_the_log_says_why() {
     }
 }
 
-/// The warning is one for a set, however many tokens are checked with it.
+/// There is one warning for each set, however many tokens are checked with it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_cannot_be_read_is_warned_of_once() {
+async fn an_unreadable_key_is_logged_once() {
     let issuer = Issuer::new(Algorithm::EdDSA, "k").unwrap();
     let good = issuer.jwk().unwrap();
     let broken = serde_json::json!({ "kty": "RSA", "kid": "bent", "n": "AQAB", "e": "AQAB" });
@@ -342,7 +342,7 @@ async fn a_key_that_cannot_be_read_is_warned_of_once() {
     let jwks = serde_json::json!({ "keys": [broken, other, good] }).to_string();
     let by_url = jwks.clone();
     let (response, fetched, _server, _cloud) =
-        asked(&issuer, move |_| answer(200, &[], &by_url)).await;
+        ask_with_key_server(&issuer, move |_| response(200, &[], &by_url)).await;
     assert_eq!(response.status(), StatusCode::OK);
     let cloud = Cloud::new().await;
     let inline = cloud.stream().env("ACCESS", "jwt").env("JWKS", jwks);
@@ -367,15 +367,15 @@ async fn a_key_that_cannot_be_read_is_warned_of_once() {
     }
 }
 
-/// Entra, Firebase and others sign the tokens of many tenants with the same keys.
+/// Entra, Firebase and others sign the tokens of many tenants with the same keys, so only the issuer names the tenant.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_url_without_an_issuer_is_refused_at_the_start() {
+async fn a_url_without_an_issuer_is_refused_at_startup() {
     let cloud = Cloud::new().await;
     let url = "https://issuer.example/jwks.json";
     let stream = cloud.stream().env("ACCESS", "jwt").env("JWKS", url);
     let stream = stream.start().await.unwrap();
-    let answer = reqwest::get(format!("{}/orders/A/events", stream.url())).await;
-    assert_eq!(answer.unwrap().status(), StatusCode::BAD_GATEWAY);
+    let response = reqwest::get(format!("{}/orders/A/events", stream.url())).await;
+    assert_eq!(response.unwrap().status(), StatusCode::BAD_GATEWAY);
     stream
         .wait_for_log("JWT_ISSUER is required if JWKS is a URL")
         .await;

@@ -1,4 +1,4 @@
-//! What is left of an order that is finished, and what of one whose id is used again.
+//! What remains of a finished order, and of an order whose id is used again.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 #[path = "support/records.rs"]
@@ -28,7 +28,7 @@ fn clock(seconds: u64) -> Clock {
     Clock::starting_at(Duration::from_secs(START + seconds))
 }
 
-/// What a client is told of the order, once faults that were injected are over.
+/// What a client sees of the order. Reads until the injected faults are used up.
 async fn reading(feed: &MemoryFeed, seconds: u64) -> Reading {
     loop {
         if let Ok(page) = feed.latest(&order(), Consistency::Strong).await {
@@ -65,7 +65,7 @@ async fn delivered() -> MemoryFeed {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_tombstone_of_a_short_history_lasts_as_long_as_any() {
+async fn a_tombstone_of_a_short_history_lasts_as_long_as_others() {
     let feed = MemoryFeed::default();
     let records = [
         insert("Orders", "A", 1, "DELIVERED"),
@@ -81,7 +81,7 @@ async fn the_tombstone_of_a_short_history_lasts_as_long_as_any() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_that_comes_again_costs_one_reading() {
+async fn a_repeated_record_costs_one_read() {
     let feed = MemoryFeed::default();
     let records = [1, 2, 3].map(|n| record("Orders", "A", n, &format!("STATUS {n}")));
     let projector = projector(&feed, &[]);
@@ -91,9 +91,9 @@ async fn a_record_that_comes_again_costs_one_reading() {
     assert_eq!(project(&projector, &records[1..2]).await, NONE);
 }
 
-/// It says which records were seen.
+/// This entry says which records were already read.
 #[tokio::test(start_paused = true)]
-async fn the_newest_entry_of_a_former_life_stays_until_the_new_one_is_there() {
+async fn the_newest_entry_of_a_life_remains_until_the_next_life_has_one() {
     let feed = MemoryFeed::default();
     let former = [
         insert("Orders", "A", 1, "PLACED"),
@@ -101,7 +101,7 @@ async fn the_newest_entry_of_a_former_life_stays_until_the_new_one_is_there() {
     ];
     let projector = projector(&feed, &[]);
     assert_eq!(project_at(&projector, &former, 5).await, NONE);
-    // `newest`, `read`, `expire` of the first entry, `put`.
+    // The four calls: `newest`, `read`, `expire` of the first entry, `put`.
     feed.inject([None, None, None, Some(Fault::AnswerLost)]);
     let next = insert("Orders", "A", 10, "PLACED");
     assert_eq!(project_at(&projector, &[next], 15).await.len(), 1);
@@ -113,7 +113,7 @@ async fn the_newest_entry_of_a_former_life_stays_until_the_new_one_is_there() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_finished_order_is_known_after_its_history_is_gone() {
+async fn a_finished_order_is_known_after_its_history_has_expired() {
     let feed = delivered().await;
     let seen = log(&feed, "A")[1].mark();
     assert_eq!(
@@ -130,7 +130,7 @@ async fn a_finished_order_is_known_after_its_history_is_gone() {
         assert_eq!(outline(reading.entries()), [(2, "DELIVERED")]);
         let newest = reading.newest().unwrap();
         assert!(newest.terminal && newest.view.is_empty() && newest.tombstone);
-        // Who saw it is not reset.
+        // A client that saw it gets no reset.
         assert_eq!(reading.after(&seen), Ok(&[][..]));
         assert!(!reading.is_whole());
     }
@@ -140,35 +140,35 @@ async fn a_finished_order_is_known_after_its_history_is_gone() {
     );
 }
 
-/// The order on the wire, 31 days after it was delivered.
-async fn a_month_later(stage: &support::Stage, deleted: bool) {
-    stage.change("A", "PLACED").await;
-    stage.change("A", "DELIVERED").await;
+/// The order is delivered, and 31 days pass.
+async fn a_month_later(harness: &support::Harness, deleted: bool) {
+    harness.change("A", "PLACED").await;
+    harness.change("A", "DELIVERED").await;
     tokio::time::advance(Duration::from_secs(31 * DAY)).await;
     if deleted {
-        stage.feed.delete(&order(), Seq(1));
-        stage.feed.delete(&order(), Seq(2));
+        harness.feed.delete(&order(), Seq(1));
+        harness.feed.delete(&order(), Seq(2));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_was_cut_off_before_the_end_is_told_it_after_the_history_is_gone() {
+async fn a_client_that_missed_the_end_gets_it_after_the_history_has_expired() {
     for deleted in [false, true] {
-        let stage = support::Stage::new();
-        a_month_later(&stage, deleted).await;
-        let told = stage.get("/orders/A/events", "").await.finish().await;
+        let harness = support::Harness::new();
+        a_month_later(&harness, deleted).await;
+        let sent = harness.get("/orders/A/events", "").await.finish().await;
         assert_eq!(
-            support::outline(&told),
+            support::outline(&sent),
             ["hello", "reset", "DELIVERED", "end"]
         );
-        assert_eq!(support::change_of(&told[2])["attributes"], json!({}));
-        let cursor = &told[2].id;
-        let told = stage.get("/orders/A/events", cursor).await.finish().await;
-        assert_eq!(support::outline(&told), ["hello", "end"]);
-        let ended = support::request("GET", "/orders/A/events", &[("last-event-id", &told[1].id)]);
-        assert_eq!(stage.respond(&ended).await.status(), 204);
+        assert_eq!(support::change_of(&sent[2])["attributes"], json!({}));
+        let cursor = &sent[2].id;
+        let sent = harness.get("/orders/A/events", cursor).await.finish().await;
+        assert_eq!(support::outline(&sent), ["hello", "end"]);
+        let ended = support::request("GET", "/orders/A/events", &[("last-event-id", &sent[1].id)]);
+        assert_eq!(harness.respond(&ended).await.status(), 204);
         let json = support::request("GET", "/orders/A/events", &[("accept", "application/json")]);
-        let mut snapshot = support::Connection::new(stage.respond(&json).await);
+        let mut snapshot = support::Connection::new(harness.respond(&json).await);
         snapshot.chunk().await;
         assert!(snapshot.text().contains(r#""status":"DELIVERED""#));
     }
@@ -176,23 +176,23 @@ async fn who_was_cut_off_before_the_end_is_told_it_after_the_history_is_gone() {
 
 /// A deployment shortens RETENTION, so the last entries expire before earlier ones.
 #[tokio::test(start_paused = true)]
-async fn who_resumes_is_told_the_end_although_earlier_entries_outlast_it() {
+async fn a_client_that_resumes_gets_the_end_if_only_earlier_entries_remain() {
     for deleted in [&[][..], &[3], &[2, 3]] {
-        let stage = support::Stage::new();
+        let harness = support::Harness::new();
         let records = [
             insert("Orders", "A", 1, "PLACED"),
             record("Orders", "A", 2, "PAID"),
             record("Orders", "A", 3, "DELIVERED"),
         ];
-        project_at(&projector(&stage.feed, &[]), &records[..2], 0).await;
+        project_at(&projector(&harness.feed, &[]), &records[..2], 0).await;
         let shorter = [("RETENTION", "2d")];
-        project_at(&projector(&stage.feed, &shorter), &records[2..], 0).await;
+        project_at(&projector(&harness.feed, &shorter), &records[2..], 0).await;
         tokio::time::advance(Duration::from_secs(3 * DAY)).await;
-        let cursor = log(&stage.feed, "A")[0].mark().to_string();
+        let cursor = log(&harness.feed, "A")[0].mark().to_string();
         for seq in deleted {
-            stage.feed.delete(&order(), Seq(*seq));
+            harness.feed.delete(&order(), Seq(*seq));
         }
-        let mut resumed = stage.get("/orders/A/events", &cursor).await;
+        let mut resumed = harness.get("/orders/A/events", &cursor).await;
         assert_eq!(
             support::outline(&resumed.until("end").await),
             ["hello", "reset", "DELIVERED", "end"],
@@ -202,8 +202,8 @@ async fn who_resumes_is_told_the_end_although_earlier_entries_outlast_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_customer_of_a_new_life_sees_nothing_of_the_one_before() {
-    let stage = support::Stage::new();
+async fn a_new_life_shows_nothing_of_the_one_before() {
+    let harness = support::Harness::new();
     let before = [
         with(
             insert("Orders", "A", 1, "PLACED"),
@@ -217,8 +217,8 @@ async fn the_customer_of_a_new_life_sees_nothing_of_the_one_before() {
         ),
         remove("Orders", "A", 3),
     ];
-    project_at(&projector(&stage.feed, &[]), &before, 0).await;
-    let cursors: Vec<_> = log(&stage.feed, "A")
+    project_at(&projector(&harness.feed, &[]), &before, 0).await;
+    let cursors: Vec<_> = log(&harness.feed, "A")
         .iter()
         .map(|entry| entry.mark().to_string())
         .collect();
@@ -226,17 +226,17 @@ async fn the_customer_of_a_new_life_sees_nothing_of_the_one_before() {
         insert("Orders", "A", 4, "PLACED"),
         record("Orders", "A", 5, "DELIVERED"),
     ];
-    project_at(&projector(&stage.feed, &[]), &again, 0).await;
-    let told = stage.get("/orders/A/events", "").await.finish().await;
+    project_at(&projector(&harness.feed, &[]), &again, 0).await;
+    let sent = harness.get("/orders/A/events", "").await.finish().await;
     assert_eq!(
-        support::outline(&told),
+        support::outline(&sent),
         ["hello", "PLACED", "DELIVERED", "end"]
     );
     for cursor in &cursors {
-        let mut resumed = stage.get("/orders/A/events", cursor).await;
-        let told = resumed.until("end").await;
+        let mut resumed = harness.get("/orders/A/events", cursor).await;
+        let sent = resumed.until("end").await;
         assert_eq!(
-            support::outline(&told),
+            support::outline(&sent),
             ["hello", "reset", "PLACED", "DELIVERED", "end"]
         );
         assert!(!resumed.text().contains("secret"));
@@ -244,7 +244,7 @@ async fn the_customer_of_a_new_life_sees_nothing_of_the_one_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_finished_order_goes_on_where_it_ended() {
+async fn a_finished_order_continues_where_it_ended() {
     let feed = delivered().await;
     delete_expired(&feed, 31 * DAY);
     let projector = projector(&feed, &[]);
@@ -253,7 +253,7 @@ async fn a_finished_order_goes_on_where_it_ended() {
         record("Orders", "A", 1, "PLACED"),
     ];
     assert_eq!(project_at(&projector, &late, 31 * DAY).await, NONE);
-    assert_eq!(feed.entries(), [], "what comes again is known");
+    assert_eq!(feed.entries(), [], "the repeated records are recognised");
     let returned = [record("Orders", "A", 3, "DISPUTED")];
     project_at(&projector, &returned, 31 * DAY).await;
     let entries = feed.entries();
@@ -273,7 +273,7 @@ async fn a_finished_order_goes_on_where_it_ended() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_table_deletes_in_any_order() {
+async fn the_ttl_may_delete_in_any_order() {
     for left in [1, 2] {
         let feed = MemoryFeed::default();
         let records = [
@@ -287,7 +287,7 @@ async fn the_table_deletes_in_any_order() {
         for seq in (1..=4).map(Seq).filter(|seq| seq.0 != left as u64) {
             feed.delete(&order(), seq);
         }
-        // What is left was once the newest, and even terminal. It does not say how the order ended.
+        // The remaining entry was once the newest, and even terminal. It does not show how the order ended.
         let later = 31 * DAY;
         let page = feed.read(&order(), seen.seq, Consistency::Strong).await;
         let read = Reading::new(page.unwrap().entries, &clock(later));
@@ -304,7 +304,7 @@ async fn the_table_deletes_in_any_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_log_of_many_expired_entries_is_finished_too() {
+async fn an_order_with_many_expired_entries_is_finished() {
     let feed = MemoryFeed::default();
     let projector = projector(&feed, &[]);
     let records: Vec<_> = (1..=150)
@@ -312,7 +312,7 @@ async fn a_log_of_many_expired_entries_is_finished_too() {
         .collect();
     project_at(&projector, &records, 200).await;
     project_at(&projector, &[record("Orders", "A", 151, "DELIVERED")], 200).await;
-    // The tombstone is not on the latest page, and the table deletes in any order.
+    // The tombstone is not on the latest page, and the TTL deletes in any order.
     for deleted in [None, Some(Seq(151))] {
         if let Some(seq) = deleted {
             feed.delete(&order(), seq);
@@ -326,8 +326,8 @@ async fn a_log_of_many_expired_entries_is_finished_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_projector_that_died_before_the_tombstone_makes_it_good() {
-    // The newest is read, the entry put, the tombstone kept, the superseded entry expired.
+async fn a_projector_that_died_before_the_tombstone_writes_it_later() {
+    // The four calls: read the newest entry, put the entry, write the tombstone, set the expiry of the superseded entry.
     for calls in 1..=4 {
         for fault in [Fault::Throttled, Fault::AnswerLost] {
             let feed = MemoryFeed::default();
@@ -369,7 +369,7 @@ async fn an_id_that_is_used_again_begins_a_new_history() {
         ),
         with(record("Orders", "A", 2, "PAID"), "carrier", secret),
     ];
-    // It was deleted; it was deleted and nobody said so; it was moved to another table after it was deleted.
+    // The order was deleted. Or it was deleted without a record. Or it was deleted and inserted into another table.
     let cases: [(&[Value], Value); 3] = [
         (
             &[remove("Orders", "A", 3)],
@@ -392,7 +392,7 @@ async fn an_id_that_is_used_again_begins_a_new_history() {
         for _ in 0..2 {
             assert_eq!(project(&projector, &again).await, NONE);
             let entries = log(&feed, "A");
-            assert_eq!(entries.len() as u64, next, "numbers go on");
+            assert_eq!(entries.len() as u64, next, "numbers continue");
             let newest = entries.last().unwrap();
             assert!(newest.begins && newest.previous.is_none());
             let reading = reading(&feed, 10_001).await;
@@ -401,7 +401,7 @@ async fn an_id_that_is_used_again_begins_a_new_history() {
             for mark in &marks {
                 assert_eq!(reading.after(mark), Err(Discontinuity::Trimmed));
             }
-            // Nor does a page that ends before the new life show the old one.
+            // A page that ends before the new life does not show the old one either.
             let old = entries[..entries.len() - 1].to_vec();
             assert!(
                 old.iter().all(|entry| entry.is_expired(&clock(10_001))),
@@ -424,9 +424,9 @@ async fn an_id_that_is_used_again_begins_a_new_history() {
     }
 }
 
-/// The shop writes the item first and its status later. So the record that says INSERT cannot be read.
+/// The shop writes the item first and its status later. So the INSERT record cannot be read.
 #[tokio::test(start_paused = true)]
-async fn an_id_that_is_used_again_without_a_status_begins_a_new_history_too() {
+async fn an_id_used_again_without_a_status_begins_a_new_history() {
     let feed = MemoryFeed::default();
     let secret = json!({ "S": "the customer before" });
     let mut draft = insert("Orders", "A", 3, "PLACED");
@@ -459,7 +459,7 @@ async fn a_new_life_survives_a_kill_at_each_call() {
         remove("Orders", "A", 3),
     ];
     let again = [insert("Orders", "A", 4, "PLACED")];
-    // The newest is read, then the log; two entries expire; the new one is put; the one before it expires.
+    // The six calls: read the newest entry, read the log, expire two entries, put the new one, expire the one before it.
     for calls in 1..=6 {
         for fault in [Fault::Throttled, Fault::AnswerLost] {
             let feed = MemoryFeed::default();
@@ -468,7 +468,7 @@ async fn a_new_life_survives_a_kill_at_each_call() {
             faults[calls - 1] = Some(fault);
             feed.inject(faults);
             assert_eq!(project(&projector(&feed, &[]), &again).await.len(), 1);
-            // As soon as the new life is there, it is all that is shown.
+            // As soon as the new life has an entry, nothing else is shown.
             let shown = reading(&feed, 10_001).await;
             match log(&feed, "A").len() {
                 3 => assert_eq!(shown.newest().unwrap().status.as_str(), "REMOVED"),
@@ -493,7 +493,7 @@ async fn a_new_life_survives_a_kill_at_each_call() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_new_life_is_told_although_it_looks_the_same() {
+async fn a_new_life_is_an_entry_even_if_nothing_differs() {
     let feed = MemoryFeed::default();
     let records = [
         insert("Orders", "A", 1, "PLACED"),
@@ -507,7 +507,7 @@ async fn a_new_life_is_told_although_it_looks_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_copied_table_begins_no_new_history() {
+async fn a_copied_table_does_not_begin_a_new_history() {
     let feed = MemoryFeed::default();
     let records = [
         insert("Orders", "A", 1, "PLACED"),
@@ -527,7 +527,7 @@ async fn a_copied_table_begins_no_new_history() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_status_that_is_called_removed_is_none() {
+async fn a_status_named_removed_is_not_a_deletion() {
     let feed = MemoryFeed::default();
     let records = [
         insert("Orders", "A", 1, "PLACED"),
@@ -539,7 +539,7 @@ async fn a_status_that_is_called_removed_is_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_new_life_after_the_history_is_gone_is_numbered_on() {
+async fn a_new_life_continues_the_numbers_of_an_expired_history() {
     let feed = delivered().await;
     delete_expired(&feed, 31 * DAY);
     let again = [insert("Orders", "A", 9, "PLACED")];
@@ -551,7 +551,7 @@ async fn a_new_life_after_the_history_is_gone_is_numbered_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn touching_an_order_makes_changed_terminal_statuses_good() {
+async fn touching_an_order_applies_changed_terminal_statuses() {
     let feed = MemoryFeed::default();
     let records = [
         insert("Orders", "A", 1, "PLACED"),
@@ -573,14 +573,14 @@ async fn touching_an_order_makes_changed_terminal_statuses_good() {
         assert_eq!(
             statuses(&feed, "A"),
             ["PLACED", "COLLECTED"],
-            "no identical change"
+            "no entry without a difference"
         );
         let newest = log(&feed, "A").remove(1);
         assert!(newest.terminal);
         assert_eq!(newest.expires_at, Some(START + 50 + 30 * DAY));
         assert_eq!(outline(&feed.tombstones()), [(2, "COLLECTED")]);
     }
-    // And back.
+    // The old setting again.
     let touch = [modify("Orders", "A", 4, "COLLECTED", "COLLECTED")];
     project(&projector(&feed, &[]), &touch).await;
     let newest = log(&feed, "A").remove(1);
@@ -589,9 +589,9 @@ async fn touching_an_order_makes_changed_terminal_statuses_good() {
     assert!(!reading.newest().unwrap().terminal);
 }
 
-/// A replay of the stream is a touch too.
+/// A replay of the stream has the same effect as a touch.
 #[tokio::test(start_paused = true)]
-async fn the_same_record_makes_changed_terminal_statuses_good() {
+async fn a_repeated_record_applies_changed_terminal_statuses() {
     let feed = MemoryFeed::default();
     let records = [
         insert("Orders", "A", 1, "PLACED"),
@@ -634,17 +634,17 @@ fn any_fault() -> impl Strategy<Value = Option<Fault>> {
     prop_oneof![4 => Just(None), 1 => Just(Some(Fault::Throttled)), 1 => Just(Some(Fault::AnswerLost))]
 }
 
-/// What happens to an item: it is written, deleted, or written anew after a deletion that nobody was told of.
+/// The writes to an item: it is changed, deleted, or inserted again after a deletion without a record.
 fn any_history() -> impl Strategy<Value = Vec<Value>> {
     prop::collection::vec((0usize..4, 0usize..3), 1..10).prop_map(|steps| {
-        let mut there = false;
+        let mut exists = false;
         (1..)
             .zip(steps)
             .map(|(n, (step, status))| {
                 let status = ["PLACED", "PAID", "DELIVERED"][status];
-                let is_removal = step == 0 && there;
-                let is_insert = !there || step == 1;
-                there = !is_removal;
+                let is_removal = step == 0 && exists;
+                let is_insert = !exists || step == 1;
+                exists = !is_removal;
                 match (is_removal, is_insert) {
                     (true, _) => remove("Orders", "A", n),
                     (_, true) => insert("Orders", "A", n, status),
@@ -657,10 +657,10 @@ fn any_history() -> impl Strategy<Value = Vec<Value>> {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
-    /// Killed at any call and delivered again, by two projectors side by side: the log, what is shown of it, and the
-    /// tombstone are those of one clean delivery.
+    /// Two projectors run side by side, are killed at any call, and get the records again. The log, what clients see of it,
+    /// and the tombstone equal those of one clean delivery.
     #[test]
-    fn any_delivery_of_any_lives_makes_what_one_clean_delivery_makes(
+    fn any_delivery_of_several_lives_equals_one_clean_delivery(
         history in any_history(),
         faults in prop::collection::vec(any_fault(), 0..60),
     ) {

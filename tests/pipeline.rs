@@ -1,4 +1,4 @@
-//! The real binaries, under a Runtime API that is strict, on a real DynamoDB API: from an order's write to a client.
+//! The real binaries, with a strict Runtime API and a real DynamoDB API: from a write to an order to a client.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 #[path = "support/cloud.rs"]
@@ -13,11 +13,11 @@ use bytes::Bytes;
 use cloud::{Cloud, environment};
 use eventsource_stream::{Event, Eventsource};
 use futures_util::{Stream, StreamExt};
-use http_support::{Door, Shut};
+use http_support::{Proxy, Shut};
 use lambda_stand_in::{Function, InvokeError};
 use serde_json::{Value, json};
 
-/// Opens a stream, and yields its events until the connection ends.
+/// Opens a stream. Returns its events until the connection ends.
 async fn watch(function: &Function, path: &str) -> impl Stream<Item = Event> + Unpin + use<> {
     let response = reqwest::get(format!("{}{path}", function.url()))
         .await
@@ -34,7 +34,7 @@ async fn watch(function: &Function, path: &str) -> impl Stream<Item = Event> + U
         .boxed()
 }
 
-/// Reads until an event of that type; returns its data.
+/// Reads until an event of this type. Returns its data.
 async fn until(events: &mut (impl Stream<Item = Event> + Unpin), event: &str) -> Value {
     loop {
         let next = events
@@ -61,23 +61,23 @@ async fn a_write_to_an_order_reaches_its_watcher() {
     let event_source = cloud.event_source(&projector);
     let event_source = tokio::spawn(event_source.run(std::future::pending()));
 
-    let mut page = watch(&stream, "/orders/A/events").await;
-    until(&mut page, "ready").await;
+    let mut events = watch(&stream, "/orders/A/events").await;
+    until(&mut events, "ready").await;
     cloud.write("A", "PLACED").await;
-    let placed = until(&mut page, "message").await;
+    let placed = until(&mut events, "message").await;
     assert_eq!(placed["status"], "PLACED");
     assert_eq!(
         placed["attributes"],
         json!({ "eta": "18:20" }),
-        "and nothing private"
+        "private attributes are not sent"
     );
     cloud.write("A", "DELIVERED").await;
-    assert_eq!(until(&mut page, "message").await["previous"], "PLACED");
+    assert_eq!(until(&mut events, "message").await["previous"], "PLACED");
     assert_eq!(
-        until(&mut page, "end").await,
+        until(&mut events, "end").await,
         json!({ "orders": { "A": "DELIVERED" } })
     );
-    assert!(page.next().await.is_none());
+    assert!(events.next().await.is_none());
     stream
         .wait_for(|stats| stats.completed == 1 && stats.in_flight() == 0)
         .await;
@@ -93,16 +93,16 @@ async fn the_goodbye_comes_before_the_deadline() {
         .start()
         .await
         .unwrap();
-    let mut page = watch(&stream, "/orders/A/events").await;
-    let rest = until(&mut page, "rest").await;
+    let mut events = watch(&stream, "/orders/A/events").await;
+    let rest = until(&mut events, "rest").await;
     assert!(rest["retry"].as_u64().unwrap() >= 1000);
-    assert!(page.next().await.is_none(), "a clean end");
+    assert!(events.next().await.is_none(), "a clean end");
     let stats = stream.wait_for(|stats| stats.in_flight() == 0).await;
     assert_eq!((stats.completed, stats.timed_out), (1, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_is_gone_ends_the_session_where_the_platform_tells() {
+async fn a_disconnect_ends_the_session_if_the_platform_reports_it() {
     let cloud = Cloud::new().await;
     let stream = cloud
         .stream()
@@ -111,20 +111,20 @@ async fn a_client_that_is_gone_ends_the_session_where_the_platform_tells() {
         .start()
         .await
         .unwrap();
-    let mut page = watch(&stream, "/orders/A/events").await;
-    until(&mut page, "ready").await;
-    drop(page);
+    let mut events = watch(&stream, "/orders/A/events").await;
+    until(&mut events, "ready").await;
+    drop(events);
     let stats = stream.wait_for(|stats| stats.in_flight() == 0).await;
     assert_eq!(stats.disconnected, 1);
-    let mut page = watch(&stream, "/orders/A/events").await;
-    until(&mut page, "ready").await;
+    let mut events = watch(&stream, "/orders/A/events").await;
+    until(&mut events, "ready").await;
     stream.wait_for_log("a response was not sent").await;
     let stats = stream.stats();
-    assert_eq!(stats.processes as u64, stats.cold_starts, "none died of it");
+    assert_eq!(stats.processes as u64, stats.cold_starts, "no process died");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_environment_is_named_in_the_log() {
+async fn an_invalid_environment_is_logged() {
     let function = Function::builder(env!("CARGO_BIN_EXE_stream"))
         .env("WINDOW", "soon")
         .start()
@@ -141,10 +141,10 @@ async fn a_wrong_environment_is_named_in_the_log() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_feed_that_cannot_be_reached_is_an_early_end_and_no_error() {
+async fn an_unreachable_feed_ends_the_response_early_without_an_error() {
     let cloud = Cloud::new().await;
     let function = Function::builder(env!("CARGO_BIN_EXE_stream")).env("ACCESS", "open");
-    // The port of a server that has gone.
+    // The port of a server that has stopped.
     let gone = http_support::serve(async |_| unreachable!())
         .await
         .url
@@ -154,13 +154,13 @@ async fn a_feed_that_cannot_be_reached_is_an_early_end_and_no_error() {
         .start()
         .await
         .unwrap();
-    let mut page = watch(&stream, "/orders/A/events").await;
-    assert!(until(&mut page, "rest").await["retry"].as_u64().unwrap() >= 3000);
-    assert!(page.next().await.is_none());
+    let mut events = watch(&stream, "/orders/A/events").await;
+    assert!(until(&mut events, "rest").await["retry"].as_u64().unwrap() >= 3000);
+    assert!(events.next().await.is_none());
     drop(cloud);
 }
 
-/// A batch as Lambda delivers it: several orders, which change in turn.
+/// A batch as Lambda delivers it: several orders, whose changes alternate.
 fn batch(orders: &[&str], records: u64) -> Value {
     let record = |n: u64| {
         let id = orders[usize::try_from(n).unwrap() % orders.len()];
@@ -184,13 +184,13 @@ fn batch(orders: &[&str], records: u64) -> Value {
     json!({ "Records": (0..records).map(record).collect::<Vec<_>>() })
 }
 
-/// SIGKILL, wherever it stands: between any two calls to DynamoDB, with the last one's effect or without.
+/// SIGKILL between any two calls to DynamoDB, before or after the last one took effect.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_projector_killed_in_mid_batch_leaves_what_one_clean_delivery_makes() {
+async fn a_projector_killed_within_a_batch_leaves_the_log_of_one_clean_delivery() {
     const ROUNDS: usize = 40;
     let cloud = Cloud::new().await;
-    let door = Door::in_front_of(cloud.dynamo.endpoint()).await;
-    let projector = Arc::new(cloud.projector(door.url()).start().await.unwrap());
+    let proxy = Proxy::in_front_of(cloud.dynamo.endpoint()).await;
+    let projector = Arc::new(cloud.projector(proxy.url()).start().await.unwrap());
     let mut killed_within = 0;
     for round in 0..ROUNDS {
         let orders = [
@@ -200,24 +200,24 @@ async fn a_projector_killed_in_mid_batch_leaves_what_one_clean_delivery_makes() 
         ];
         let orders = orders.each_ref().map(String::as_str);
         let payload = Bytes::from(batch(&orders, 12).to_string());
-        // 12 records are a reading and a write each, and an expiry but for the first of an order.
-        door.shut(Shut {
+        // Each of 12 records is a read and a write, and an expiry unless it is the first of its order.
+        proxy.shut(Shut {
             at_call: fastrand::usize(1..=33),
             after_effect: fastrand::bool(),
         });
-        let under_way = tokio::spawn({
+        let invocation = tokio::spawn({
             let (projector, payload) = (Arc::clone(&projector), payload.clone());
             async move { projector.invoke(payload).await }
         });
-        door.reached().await;
+        proxy.reached().await;
         assert_eq!(projector.kill().await, 1);
-        let killed = under_way.await.unwrap();
+        let killed = invocation.await.unwrap();
         killed_within += usize::from(matches!(killed, Err(InvokeError::Crashed { .. })));
-        door.open();
+        proxy.open();
 
-        let answer = projector.invoke(payload).await.unwrap();
+        let response = projector.invoke(payload).await.unwrap();
         assert_eq!(
-            serde_json::from_slice::<Value>(&answer).unwrap(),
+            serde_json::from_slice::<Value>(&response).unwrap(),
             json!({ "batchItemFailures": [] })
         );
         for (first, order) in orders.iter().enumerate() {
@@ -233,5 +233,5 @@ async fn a_projector_killed_in_mid_batch_leaves_what_one_clean_delivery_makes() 
             );
         }
     }
-    assert_eq!(killed_within, ROUNDS, "each was killed before its answer");
+    assert_eq!(killed_within, ROUNDS, "each was killed before it answered");
 }

@@ -1,4 +1,4 @@
-//! Section 3 of the design: stream records become entries, whatever is delivered twice, torn apart, poisoned or throttled.
+//! The projector makes entries of stream records, also if records are repeated, split, unreadable or throttled.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod support;
@@ -35,7 +35,7 @@ fn projector(feed: &MemoryFeed) -> Projector<MemoryFeed> {
     Projector::new(feed.clone(), settings.rules, settings.retention)
 }
 
-/// Projects a batch, and returns the sequence numbers that must come again.
+/// Projects a batch. Returns the sequence numbers that Lambda must deliver again.
 async fn project(projector: &Projector<MemoryFeed>, batch: &Value) -> Vec<String> {
     let batch: Event = serde_json::from_value(batch.clone()).unwrap();
     let clock = Clock::starting_at(NOW);
@@ -54,7 +54,7 @@ fn event(name: &str) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// A record as Lambda delivers it, with numbers that are as long as DynamoDB's.
+/// A record as Lambda delivers it. Its sequence number is as long as DynamoDB's.
 fn record(id: &str, n: u64, status: &str) -> Value {
     json!({
         "eventID": format!("{n:032x}"),
@@ -85,7 +85,7 @@ fn batch(records: &[Value]) -> Value {
     json!({ "Records": records })
 }
 
-/// What is in the feed, an order a row.
+/// The statuses in the feed, by order.
 fn outline(feed: &MemoryFeed) -> BTreeMap<String, Vec<String>> {
     let mut orders = BTreeMap::<_, Vec<_>>::new();
     for entry in feed.entries() {
@@ -124,7 +124,7 @@ async fn an_order_from_its_insert_to_its_removal() {
     assert_eq!(
         statuses.len(),
         3,
-        "a private attribute's change is none: {statuses:?}"
+        "a change of a private attribute makes no entry: {statuses:?}"
     );
     assert_eq!(statuses[2], ("REMOVED", true));
     assert!(!statuses[0].1 && !statuses[1].1);
@@ -133,7 +133,7 @@ async fn an_order_from_its_insert_to_its_removal() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn private_attributes_never_leave() {
+async fn private_attributes_are_not_in_the_feed() {
     for entry in logs_of(&["stream-insert", "stream-modify"]).await {
         for name in entry.view.keys() {
             assert!(
@@ -157,7 +157,7 @@ async fn a_removal_by_time_to_live_is_no_change() {
     );
 }
 
-/// DynamoDB names the service that deletes. Whoever else deletes an item ends its order.
+/// Only a deletion by DynamoDB's TTL, which names that service, does not end the order.
 #[tokio::test(start_paused = true)]
 async fn a_removal_by_another_identity_ends_the_order() {
     for (member, other) in [
@@ -176,7 +176,7 @@ async fn a_removal_by_another_identity_ends_the_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_removal_is_a_change_where_they_are_ignored() {
+async fn a_removal_is_no_change_if_removals_are_ignored() {
     let settings = settings(&[("ON_REMOVE", "ignore")]);
     let feed = MemoryFeed::default();
     let projector = Projector::new(feed.clone(), settings.rules, settings.retention);
@@ -197,14 +197,14 @@ async fn interleaved_orders_have_a_log_each() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn poison_is_passed_over_and_blocks_nothing() {
+async fn poison_is_skipped_and_blocks_nothing() {
     let feed = MemoryFeed::default();
     let malformed = event("stream-malformed");
     assert_eq!(
         project(&projector(&feed), &malformed).await,
         [] as [String; 0]
     );
-    assert_eq!(feed.entries().len(), 1, "the one good record");
+    assert_eq!(feed.entries().len(), 1, "only the valid record");
     assert!(malformed["Records"].as_array().unwrap().len() > 3);
 }
 
@@ -297,7 +297,7 @@ async fn the_view_holds_every_kind_of_attribute_as_json() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_it_changed_is_the_shops_word_or_else_the_streams() {
+async fn the_time_of_a_change_is_the_shops_or_else_the_streams() {
     let rules = settings(&[]).rules;
     let check = |updated_at: Value, expected: &str| {
         let mut record = record("A", 1, "PAID");
@@ -324,14 +324,14 @@ async fn when_it_changed_is_the_shops_word_or_else_the_streams() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn bad_weather_stops_its_order_alone() {
+async fn a_failed_append_stops_only_its_order() {
     let feed = MemoryFeed::default();
     let records = [
         record("A", 1, "PLACED"),
         record("A", 2, "PAID"),
         record("A", 3, "SHIPPED"),
     ];
-    // The first append is a reading and a write; the second's reading is throttled.
+    // The first append is a read and a write. The read of the second one is throttled.
     feed.inject([None, None, Some(Fault::Throttled)]);
     assert_eq!(
         project(&projector(&feed), &batch(&records)).await,
@@ -340,7 +340,7 @@ async fn bad_weather_stops_its_order_alone() {
     assert_eq!(
         outline(&feed)["A"],
         ["PLACED"],
-        "what comes after must not overtake"
+        "later records must not overtake"
     );
     assert_eq!(
         project(&projector(&feed), &batch(&records[1..])).await,
@@ -350,7 +350,7 @@ async fn bad_weather_stops_its_order_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn other_orders_go_on() {
+async fn other_orders_continue_after_a_failure() {
     let feed = MemoryFeed::default();
     let records = [
         record("A", 1, "PLACED"),
@@ -364,7 +364,7 @@ async fn other_orders_go_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_feed_refuses_for_good_is_passed_over() {
+async fn a_record_that_the_feed_refuses_for_good_is_skipped() {
     let feed = MemoryFeed::default();
     feed.inject([None, Some(Fault::Refused)]);
     let records = [record("A", 1, "TOO LARGE"), record("A", 2, "PAID")];
@@ -376,7 +376,7 @@ async fn what_the_feed_refuses_for_good_is_passed_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_feed_that_hangs_costs_the_order_and_not_the_batch() {
+async fn a_call_that_hangs_stops_only_its_order() {
     let feed = MemoryFeed::default();
     feed.inject([Some(Fault::Hangs)]);
     let records = [record("A", 1, "PLACED"), record("B", 2, "PLACED")];
@@ -387,7 +387,7 @@ async fn a_feed_that_hangs_costs_the_order_and_not_the_batch() {
     assert_eq!(outline(&feed)["B"], ["PLACED"]);
 }
 
-/// What one clean delivery makes.
+/// The entries that one clean delivery makes.
 async fn clean(records: &[Value]) -> Vec<Entry> {
     let feed = MemoryFeed::default();
     assert_eq!(
@@ -397,7 +397,7 @@ async fn clean(records: &[Value]) -> Vec<Entry> {
     feed.entries()
 }
 
-/// Lambda's event source mapping: a batch comes again from its lowest failure on, until it succeeds.
+/// Lambda's event source mapping: it repeats a batch from the lowest failure on, until the batch succeeds.
 async fn deliver(projector: Projector<MemoryFeed>, records: &[Value], batches: &[usize]) {
     let mut from = 0;
     let mut sizes = batches.iter().cycle();
@@ -433,7 +433,7 @@ fn run(test: impl Future<Output = ()>) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
     #[test]
-    fn any_delivery_makes_what_one_clean_delivery_makes(
+    fn any_delivery_equals_one_clean_delivery(
         writes in prop::collection::vec((0usize..3, 0usize..4), 1..24),
         faults in prop::collection::vec(any_fault(), 0..60),
         batches in prop::array::uniform3(prop::collection::vec(1usize..6, 1..4)),
@@ -447,7 +447,7 @@ proptest! {
             feed.inject(faults);
             let deliveries = batches[..projectors].iter().map(|batches| deliver(projector(&feed), &records, batches));
             futures_util::future::join_all(deliveries).await;
-            // Once more from the beginning, as after a new event source mapping with TRIM_HORIZON.
+            // Everything again, as with a new event source mapping from TRIM_HORIZON.
             deliver(projector(&feed), &records, &[100]).await;
             let (found, expected) = (feed.entries(), clean(&records).await);
             let without_expiry = |entries: &[Entry]| {
@@ -459,7 +459,7 @@ proptest! {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_answer_to_a_write_is_no_second_entry() {
+async fn a_write_whose_answer_is_lost_makes_one_entry() {
     let feed = MemoryFeed::default();
     feed.inject([None, Some(Fault::AnswerLost)]);
     let change = support::change("A", 1, "PLACED");
@@ -473,7 +473,7 @@ async fn a_lost_answer_to_a_write_is_no_second_entry() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dwell_times_are_learned_once_each_and_what_that_costs_is_bounded() {
+async fn dwell_times_are_learned_once_and_with_few_writes() {
     let feed = MemoryFeed::default();
     let projector = projector(&feed);
     let mut n = 0;
@@ -500,7 +500,7 @@ async fn dwell_times_are_learned_once_each_and_what_that_costs_is_bounded() {
     assert_eq!(
         statuses,
         ["PAID", "PLACED"],
-        "nothing is expected after a terminal one"
+        "nothing follows a terminal status"
     );
     let one = order_status_stream::dwell::weight(NOW.as_secs());
     for dwells in learned.values() {
@@ -515,14 +515,14 @@ async fn dwell_times_are_learned_once_each_and_what_that_costs_is_bounded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_learned_holds_nothing_up() {
+async fn a_failure_to_learn_delays_nothing() {
     let feed = MemoryFeed::default();
     let projector = projector(&feed);
     let batch = |n, status| json!({ "Records": [record("A", n, status)] });
     let mut first = batch(1, "PLACED");
     first["Records"][0]["eventName"] = json!("INSERT");
     assert!(project(&projector, &first).await.is_empty());
-    // The newest entry is read, the next put, the last one's expiry set; then the dwell time meets the fault.
+    // Three calls succeed: read the newest entry, put the next, set the expiry of the superseded one. Writing the dwell time fails.
     feed.inject([None, None, None, Some(Fault::Throttled)]);
     assert!(project(&projector, &batch(2, "PAID")).await.is_empty());
     assert_eq!(outline(&feed)["A"], ["PLACED", "PAID"]);

@@ -1,4 +1,4 @@
-//! The recipes of docs/page.md in real browsers, as they stand there. `web/test/recipes.test.js` has the other cases.
+//! The recipes of docs/page.md, unchanged, in real browsers. `web/test/recipes.test.js` has the other cases.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 #[path = "support/browser.rs"]
@@ -8,7 +8,7 @@ mod cloud_support;
 #[path = "support/http.rs"]
 mod http_support;
 
-use browser_support::{Browser, Page, Window, desk, missing, within_limit};
+use browser_support::{Browser, StaticFile, Window, missing, report_server, within_limit};
 use bytes::Bytes;
 use cloud_support::Cloud;
 use http::StatusCode;
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 use tokio::sync::mpsc;
 
-/// A page that is open in a browser, and what it reports.
+/// A page that is open in a browser, and its reports.
 struct Opened {
     reports: mpsc::UnboundedReceiver<Value>,
     _server: Server,
@@ -26,9 +26,9 @@ struct Opened {
 }
 
 impl Opened {
-    /// `None` if there is no such browser.
-    async fn new(browser: Browser, pages: Vec<Page>, query: &str) -> Option<Self> {
-        let (server, reports) = desk(pages).await;
+    /// `None` if the browser is not installed.
+    async fn new(browser: Browser, files: Vec<StaticFile>, query: &str) -> Option<Self> {
+        let (server, reports) = report_server(files).await;
         let window = browser.open(&format!("{}/?{query}", server.url)).await?;
         Some(Self {
             reports,
@@ -37,7 +37,7 @@ impl Opened {
         })
     }
 
-    /// Reads reports until one is as wanted; returns all of them.
+    /// Reads reports until one matches. Returns all of them.
     async fn until(&mut self, wanted: impl Fn(&Value) -> bool) -> Vec<Value> {
         let mut reports = Vec::new();
         loop {
@@ -53,21 +53,21 @@ fn is(kind: &'static str) -> impl Fn(&Value) -> bool {
     move |report| report["type"] == kind
 }
 
-/// A stream function that ends a response after a second.
+/// A stream function whose responses end after a second.
 async fn stream(cloud: &Cloud) -> Function {
     let stream = cloud.stream().env("WINDOW", "1s").env("HEARTBEAT", "1s");
     stream.cors("*").start().await.unwrap()
 }
 
-/// The second block of code under the heading: the page that survives.
+/// The second code block under the heading: the page that reconnects.
 fn bare_recipe() -> String {
     let page = include_str!("../docs/page.md");
     let (_, section) = page.split_once("\n## A bare EventSource\n").unwrap();
     let recipe = section.split("```").nth(3).unwrap();
     let recipe = recipe.strip_prefix("js\n").unwrap();
-    let room = "// … and your own listeners";
-    assert!(recipe.contains(room));
-    recipe.replace(room, "watched(source);")
+    let placeholder = "// … and your own listeners";
+    assert!(recipe.contains(placeholder));
+    recipe.replace(placeholder, "watched(source);")
 }
 
 fn is_change(report: &Value, status: &str) -> bool {
@@ -76,20 +76,20 @@ fn is_change(report: &Value, status: &str) -> bool {
     report["type"] == "message" && change["status"] == status
 }
 
-/// The platform refuses once, and the page is hidden and shown while the recipe waits.
-async fn a_bare_event_source_stays_one(browser: Browser) {
+/// The platform refuses one request. The page is hidden and shown while the recipe waits.
+async fn a_page_keeps_one_bare_event_source(browser: Browser) {
     let cloud = Cloud::new().await;
     cloud.append("A", "S1").await;
     let (stream, other) = (stream(&cloud).await, stream(&cloud).await);
     let page = include_str!("pages/recipe.html").replace("RECIPE", &bare_recipe());
     let cover = Bytes::from_static(include_bytes!("pages/cover.html"));
-    let pages = vec![
+    let files = vec![
         ("/", "text/html", page.into()),
         ("/cover", "text/html", cover),
     ];
     let (url, cover) = (stream.url(), other.url());
     let query = format!("stream={url}/orders/A/events&cover={cover}/orders/B/events");
-    let Some(mut page) = Opened::new(browser, pages, &query).await else {
+    let Some(mut page) = Opened::new(browser, files, &query).await else {
         return;
     };
     page.until(is("ready")).await;
@@ -105,15 +105,15 @@ async fn a_bare_event_source_stays_one(browser: Browser) {
     }
     let open = |report: &Value| report["open"].as_u64();
     assert!(reports.iter().filter_map(open).all(|open| open == 1));
-    let again = |report: &&Value| is_change(report, "S1") || is_change(report, "S2");
-    assert_eq!(reports.iter().filter(again).count(), 1);
+    let changes = |report: &&Value| is_change(report, "S1") || is_change(report, "S2");
+    assert_eq!(reports.iter().filter(changes).count(), 1);
 
     cloud.append("A", "DELIVERED").await;
     let end = page.until(is("end")).await.pop().unwrap();
     assert_eq!(end["open"], json!(0));
 }
 
-/// Builds the page by the recipe, and renders it; `None` if what that takes is not installed.
+/// Builds the page with the recipe, and renders it. `None` if Node or React is not installed.
 async fn rendered(stream: &str, snapshot: &str) -> Option<Value> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/react.js");
     let output = Command::new("node")
@@ -129,8 +129,8 @@ async fn rendered(stream: &str, snapshot: &str) -> Option<Value> {
     }
 }
 
-/// It is rendered on a server, taken over by React in the browser, and goes on from there.
-async fn react_goes_on_from_what_a_server_rendered(browser: Browser) {
+/// A server renders the page. React hydrates it in the browser and continues from its state.
+async fn react_continues_from_what_a_server_rendered(browser: Browser) {
     let cloud = Cloud::new().await;
     cloud.append("A", "S1").await;
     let stream = stream(&cloud).await;
@@ -142,11 +142,11 @@ async fn react_goes_on_from_what_a_server_rendered(browser: Browser) {
     };
     assert_eq!(rendered["html"], r#"<p class="connecting">S1</p>"#);
     let text = |name: &str| Bytes::from(rendered[name].as_str().unwrap().to_owned());
-    let pages = vec![
+    let files = vec![
         ("/", "text/html", text("page")),
         ("/script.js", "text/javascript", text("script")),
     ];
-    let Some(mut page) = Opened::new(browser, pages, "").await else {
+    let Some(mut page) = Opened::new(browser, files, "").await else {
         return;
     };
     let shows = |html: &'static str| move |report: &Value| report["html"] == html;
@@ -178,6 +178,6 @@ macro_rules! in_each_browser {
 }
 
 in_each_browser!(
-    a_bare_event_source_stays_one,
-    react_goes_on_from_what_a_server_rendered
+    a_page_keeps_one_bare_event_source,
+    react_continues_from_what_a_server_rendered
 );

@@ -1,24 +1,24 @@
-//! Events as they come from Function URLs, API Gateway, load balancers and consoles: each has a response.
+//! Events of Function URLs, API Gateway, load balancers and the console: each gets a response.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod support;
 
 use order_status_stream::request::Request;
 use serde_json::{Value, json};
-use support::{Connection, Stage, change_of, request};
+use support::{Connection, Harness, change_of, request};
 
 fn event(name: &str) -> String {
     let path = format!("{}/events/{name}.json", env!("CARGO_MANIFEST_DIR"));
     std::fs::read_to_string(path).unwrap()
 }
 
-async fn status(stage: &Stage, event: &str) -> u16 {
-    stage.respond_to_event(event).await.status().as_u16()
+async fn status(harness: &Harness, event: &str) -> u16 {
+    harness.respond_to_event(event).await.status().as_u16()
 }
 
-/// The orders whose changes a response shows.
-async fn shown(stage: &Stage, event: &str) -> Vec<String> {
-    let response = stage.respond_to_event(event).await;
+/// The orders whose changes are in a response.
+async fn shown(harness: &Harness, event: &str) -> Vec<String> {
+    let response = harness.respond_to_event(event).await;
     assert_eq!(response.status(), 200, "{event}");
     let events = Connection::new(response).until("ready").await;
     let changes = events.iter().filter(|event| event.event == "message");
@@ -26,28 +26,28 @@ async fn shown(stage: &Stage, event: &str) -> Vec<String> {
     ids.collect()
 }
 
-/// A Function URL hands `?q=a+b` over as `q=a b`.
+/// A Function URL turns `?q=a+b` into `q=a b`.
 #[tokio::test(start_paused = true)]
 async fn a_space_in_another_parameter_is_served() {
-    let stage = Stage::new();
-    assert_eq!(status(&stage, &event("url-space-in-query")).await, 200);
+    let harness = Harness::new();
+    assert_eq!(status(&harness, &event("url-space-in-query")).await, 200);
     for query in [
         "a b", "q=a+b", "q=%", "q=%zz", "[", "\u{0}", "q=\r\n", "ü=ü", "#",
     ] {
         let mut event: Value = serde_json::from_str(&event("url-first-visit")).unwrap();
         event["rawQueryString"] = json!(query);
-        assert_eq!(status(&stage, &event.to_string()).await, 200, "{query:?}");
+        assert_eq!(status(&harness, &event.to_string()).await, 200, "{query:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_plus_and_a_space_mean_in_an_order_id() {
-    let stage = Stage::new();
+async fn a_plus_in_a_query_is_a_space_in_the_order_id() {
+    let harness = Harness::new();
     for id in ["a b", "a+b"] {
-        stage.change(id, "PLACED").await;
+        harness.change(id, "PLACED").await;
     }
     let check = async |path_and_query: &str, id: &str| {
-        let shown = stage.get(path_and_query, "").await.until("ready").await;
+        let shown = harness.get(path_and_query, "").await.until("ready").await;
         assert_eq!(change_of(&shown[1])["orderId"], id, "{path_and_query}");
     };
     check("/orders/events?order=a+b", "a b").await;
@@ -55,28 +55,28 @@ async fn what_a_plus_and_a_space_mean_in_an_order_id() {
     check("/orders/events?order=a%20b", "a b").await;
     check("/orders/events?order=a%2Bb", "a+b").await;
     check("/orders/events?%6Frder=a%2Bb", "a+b").await;
-    // In a path, a plus is a plus.
+    // In a path, a plus stays a plus.
     check("/orders/a+b/events", "a+b").await;
     check("/orders/a%2Bb/events", "a+b").await;
     check("/orders/a%20b/events", "a b").await;
-    let no_text = request("GET", "/orders/events?order=%FF", &[]);
-    assert_eq!(stage.respond(&no_text).await.status(), 400);
+    let not_utf8 = request("GET", "/orders/events?order=%FF", &[]);
+    assert_eq!(harness.respond(&not_utf8).await.status(), 400);
 }
 
 #[tokio::test(start_paused = true)]
-async fn api_gateway_and_load_balancers() {
-    let stage = Stage::new();
+async fn events_of_api_gateway_and_load_balancers_are_served() {
+    let harness = Harness::new();
     for id in ["A-1001", "B 2+"] {
-        stage.change(id, "PLACED").await;
+        harness.change(id, "PLACED").await;
     }
     assert_eq!(
-        shown(&stage, &event("apigw-rest")).await,
+        shown(&harness, &event("apigw-rest")).await,
         ["A-1001", "B 2+"]
     );
-    assert_eq!(shown(&stage, &event("alb")).await, ["B 2+"]);
-    // An HTTP API has its stage in the path, unless that is `$default`.
-    assert_eq!(status(&stage, &event("apigw-http")).await, 404);
-    let below = Stage::with(&[
+    assert_eq!(shown(&harness, &event("alb")).await, ["B 2+"]);
+    // An HTTP API puts its stage into the path, unless the stage is `$default`.
+    assert_eq!(status(&harness, &event("apigw-http")).await, 404);
+    let below = Harness::with(&[
         ("FEED_TABLE", "in memory"),
         ("ACCESS", "open"),
         ("BASE_PATH", "/live"),
@@ -86,8 +86,8 @@ async fn api_gateway_and_load_balancers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_no_request_is_a_bad_request() {
-    let stage = Stage::new();
+async fn an_event_that_is_not_a_request_gets_400() {
+    let harness = Harness::new();
     for no_request in [
         &event("console-test"),
         &event("stream-insert"),
@@ -101,7 +101,7 @@ async fn what_is_no_request_is_a_bad_request() {
         r#"{"rawPath":["/"],"requestContext":{"http":{"method":"GET"}}}"#,
         r#"{"version":"2.0","requestContext":[]}"#,
     ] {
-        let response = stage.respond_to_event(no_request).await;
+        let response = harness.respond_to_event(no_request).await;
         assert_eq!(response.status(), 400, "{no_request}");
         let content_type = &response.headers()["content-type"];
         assert_eq!(content_type, "application/problem+json", "{no_request}");
@@ -109,9 +109,9 @@ async fn what_is_no_request_is_a_bad_request() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn members_that_are_odd_do_no_harm() {
-    let stage = Stage::new();
-    stage.change("A", "PLACED").await;
+async fn unexpected_members_of_an_event_are_ignored() {
+    let harness = Harness::new();
+    harness.change("A", "PLACED").await;
     for odd in [
         r#""headers":{"x-odd":"\ud800","\udfff":"a\u0000b"}"#,
         r#""headers":null,"cookies":null,"rawQueryString":null"#,
@@ -124,12 +124,12 @@ async fn members_that_are_odd_do_no_harm() {
         let event = format!(
             r#"{{"rawPath":"/orders/A/events","requestContext":{{"http":{{"method":"GET"}}}},{odd}}}"#
         );
-        assert_eq!(shown(&stage, &event).await, ["A"], "{odd}");
+        assert_eq!(shown(&harness, &event).await, ["A"], "{odd}");
     }
 }
 
 #[test]
-fn headers_and_parameters_come_in_each_of_their_shapes() {
+fn headers_and_parameters_are_read_in_each_format() {
     let read = |members: Value| {
         let mut event = json!({ "path": "/p", "httpMethod": "GET" });
         event
@@ -158,14 +158,14 @@ fn headers_and_parameters_come_in_each_of_their_shapes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_base_path_stands_before_every_path() {
+async fn a_base_path_precedes_every_path() {
     let check = async |base: &str, path: &str, status: u16| {
         let settings = [
             ("FEED_TABLE", "in memory"),
             ("ACCESS", "open"),
             ("BASE_PATH", base),
         ];
-        let response = Stage::with(&settings)
+        let response = Harness::with(&settings)
             .respond(&request("GET", path, &[]))
             .await;
         assert_eq!(response.status(), status, "{base} {path}");

@@ -1,4 +1,4 @@
-//! Promise 3: cost follows change. A response is held where a change is due, and ends where none is.
+//! Promise 3: cost follows change. A response is held if a change is due, and ends if none is.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod support;
@@ -10,24 +10,24 @@ use order_status_stream::dwell::{Dwells, weight};
 use order_status_stream::feed::Feed;
 use order_status_stream::feed::memory::Fault;
 use order_status_stream::order::Status;
-use support::{Connection, NOW, Stage, order, outline, request};
+use support::{Connection, Harness, NOW, order, outline, request};
 use tokio::time::{Instant, sleep};
 
 const A: &str = "/orders/A/events";
 
-fn stage() -> Stage {
-    Stage::with(&[
+fn harness() -> Harness {
+    Harness::with(&[
         ("FEED_TABLE", "in memory"),
         ("ACCESS", "open"),
         ("HOLD", "auto"),
     ])
 }
 
-/// A hundred orders stayed in a status for so long.
-async fn learned(stage: &Stage, status: &str, dwell: Duration) {
+/// The feed knows that a hundred orders stayed in a status for this time.
+async fn learned(harness: &Harness, status: &str, dwell: Duration) {
     let mut dwells = Dwells::default();
     dwells.add(dwell, 100.0 * weight(NOW.as_secs()));
-    stage
+    harness
         .feed
         .learn(&Status::new(status).unwrap(), &dwells, u64::MAX)
         .await
@@ -40,19 +40,19 @@ fn rest(events: &[Event]) -> Duration {
     rest.retry.unwrap()
 }
 
-/// A response, and how long it was held.
-async fn watch(stage: &Stage, cursor: &str) -> (Vec<Event>, Duration) {
+/// The events of a response, and how long it was held.
+async fn watch(harness: &Harness, cursor: &str) -> (Vec<Event>, Duration) {
     let start = Instant::now();
-    let events = stage.get(A, cursor).await.finish().await;
+    let events = harness.get(A, cursor).await.finish().await;
     (events, start.elapsed())
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_no_change_is_due_the_response_ends_at_once() {
-    let stage = stage();
-    learned(&stage, "SHIPPED", Duration::from_secs(2 * 86_400)).await;
-    stage.change("A", "SHIPPED").await;
-    let (events, held) = watch(&stage, "").await;
+async fn if_no_change_is_due_the_response_ends_at_once() {
+    let harness = harness();
+    learned(&harness, "SHIPPED", Duration::from_secs(2 * 86_400)).await;
+    harness.change("A", "SHIPPED").await;
+    let (events, held) = watch(&harness, "").await;
     assert_eq!(outline(&events), ["hello", "SHIPPED", "ready", "rest"]);
     assert_eq!(held, Duration::ZERO);
     assert!(
@@ -63,36 +63,46 @@ async fn where_no_change_is_due_the_response_ends_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_check_in_that_finds_nothing_is_one_reading_and_three_frames() {
-    let stage = stage();
-    stage.change("A", "SHIPPED").await;
-    let (first, _) = watch(&stage, "").await;
-    stage.feed.inject([None, Some(Fault::Throttled)]);
-    let mut page = stage.get(A, &first.last().unwrap().id).await;
-    while page.chunk().await.is_some() {}
-    // A second reading, of the order or of dwell times, would have taken the fault.
-    assert!(stage.feed.newest(&order("A")).await.is_err());
-    let text = page.text();
+async fn a_check_in_without_changes_is_one_poll_and_three_frames() {
+    let harness = harness();
+    harness.change("A", "SHIPPED").await;
+    let (first, _) = watch(&harness, "").await;
+    harness.feed.inject([None, Some(Fault::Throttled)]);
+    let mut connection = harness.get(A, &first.last().unwrap().id).await;
+    while connection.chunk().await.is_some() {}
+    // The response made no second call, for the order or for dwell times: the fault is still there.
+    assert!(harness.feed.newest(&order("A")).await.is_err());
+    let text = connection.text();
     let (hello, rest) = text.split_once("event: ready").unwrap();
     assert!(hello.starts_with(":\nevent: hello\n"));
     assert_eq!(rest.matches("event: ").count(), 1, "{text}");
-    assert_eq!(support::parse(page.bytes()).last().unwrap().event, "rest");
-    assert!(support::parse(page.bytes()).last().unwrap().retry.unwrap() < Duration::from_secs(3));
+    assert_eq!(
+        support::parse(connection.bytes()).last().unwrap().event,
+        "rest"
+    );
+    assert!(
+        support::parse(connection.bytes())
+            .last()
+            .unwrap()
+            .retry
+            .unwrap()
+            < Duration::from_secs(3)
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_a_change_is_due_within_seconds_the_response_is_held_for_it() {
-    let stage = stage();
-    learned(&stage, "PAYING", Duration::from_secs(4)).await;
-    learned(&stage, "PAID", Duration::from_secs(86_400)).await;
-    stage.change("A", "PAYING").await;
+async fn if_a_change_is_due_within_seconds_the_response_is_held() {
+    let harness = harness();
+    learned(&harness, "PAYING", Duration::from_secs(4)).await;
+    learned(&harness, "PAID", Duration::from_secs(86_400)).await;
+    harness.change("A", "PAYING").await;
     sleep(Duration::from_secs(3)).await;
-    let mut page = stage.get(A, "").await;
-    page.until("ready").await;
+    let mut connection = harness.get(A, "").await;
+    connection.until("ready").await;
     sleep(Duration::from_secs(1)).await;
-    stage.change("A", "PAID").await;
+    harness.change("A", "PAID").await;
     let paid = Instant::now();
-    let events = page.finish().await;
+    let events = connection.finish().await;
     assert_eq!(
         outline(&events),
         ["hello", "PAYING", "ready", "PAID", "rest"]
@@ -101,74 +111,74 @@ async fn where_a_change_is_due_within_seconds_the_response_is_held_for_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dwell_times_that_cannot_be_read_are_none_and_nobody_waits_for_them() {
+async fn dwell_times_that_cannot_be_read_delay_nothing() {
     for fault in [Fault::Throttled, Fault::Hangs] {
-        let stage = stage();
-        learned(&stage, "SHIPPED", Duration::from_secs(2 * 86_400)).await;
-        stage.change("A", "SHIPPED").await;
-        stage.feed.inject([None, Some(fault)]);
-        let mut page = stage.get(A, "").await;
+        let harness = harness();
+        learned(&harness, "SHIPPED", Duration::from_secs(2 * 86_400)).await;
+        harness.change("A", "SHIPPED").await;
+        harness.feed.inject([None, Some(fault)]);
+        let mut connection = harness.get(A, "").await;
         let start = Instant::now();
         assert_eq!(
-            outline(&page.until("ready").await),
+            outline(&connection.until("ready").await),
             ["hello", "SHIPPED", "ready"]
         );
         assert_eq!(start.elapsed(), Duration::ZERO, "{fault:?}");
-        let events = page.finish().await;
+        let events = connection.finish().await;
         assert!(start.elapsed() <= Duration::from_millis(500), "{fault:?}");
         assert!(rest(&events) < Duration::from_secs(2), "{fault:?}");
-        // Tried again a minute later.
+        // A minute later, they are read again.
         sleep(Duration::from_secs(61)).await;
         assert!(
-            rest(&watch(&stage, "").await.0) > Duration::from_secs(5),
+            rest(&watch(&harness, "").await.0) > Duration::from_secs(5),
             "{fault:?}"
         );
     }
 }
 
-/// It found nothing out.
+/// A failed check-in does not show whether the order exists.
 #[tokio::test(start_paused = true)]
-async fn a_check_in_that_failed_is_not_counted() {
-    let stage = Stage::new();
-    let mut page = stage.get(A, "").await;
-    page.until("ready").await;
-    stage.feed.inject([Some(Fault::Throttled)]);
-    let events = page.finish().await;
+async fn a_failed_check_in_is_not_counted() {
+    let harness = Harness::new();
+    let mut connection = harness.get(A, "").await;
+    connection.until("ready").await;
+    harness.feed.inject([Some(Fault::Throttled)]);
+    let events = connection.finish().await;
     assert_eq!(outline(&events), ["hello", "ready", "rest"]);
     assert_eq!(events[2].id, "0");
-    // The window ends before the feed has said anything.
-    stage.feed.inject(vec![Some(Fault::Hangs); 100]);
-    let events = stage.get(A, "").await.finish().await;
+    // The window ends before the feed has answered.
+    harness.feed.inject(vec![Some(Fault::Hangs); 100]);
+    let events = harness.get(A, "").await.finish().await;
     assert_eq!(outline(&events), ["hello", "rest"]);
     assert_eq!(events[1].id, "0");
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_order_without_entries_is_held_for_on_the_first_visit_and_rested_after() {
-    let stage = stage();
-    let (events, held) = watch(&stage, "").await;
+async fn an_unknown_order_is_held_on_the_first_visit_only() {
+    let harness = harness();
+    let (events, held) = watch(&harness, "").await;
     assert_eq!(outline(&events), ["hello", "ready", "rest"]);
-    // A look comes each half second.
+    // There is a poll each half second.
     assert!(
         (Duration::from_secs(5)..Duration::from_millis(5400)).contains(&held),
         "{held:?}"
     );
     assert_eq!(
-        watch(&stage, &events.last().unwrap().id).await.1,
+        watch(&harness, &events.last().unwrap().id).await.1,
         Duration::ZERO
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_order_that_is_due_first_decides_and_a_finished_one_has_no_say() {
-    let stage = stage();
-    learned(&stage, "SHIPPED", Duration::from_secs(2 * 86_400)).await;
-    learned(&stage, "PAYING", Duration::from_secs(100)).await;
+async fn the_order_that_is_due_first_decides_and_a_finished_one_does_not_count() {
+    let harness = harness();
+    learned(&harness, "SHIPPED", Duration::from_secs(2 * 86_400)).await;
+    learned(&harness, "PAYING", Duration::from_secs(100)).await;
     for (order, status) in [("A", "SHIPPED"), ("B", "PAYING"), ("C", "DELIVERED")] {
-        stage.change(order, status).await;
+        harness.change(order, status).await;
     }
     sleep(Duration::from_secs(80)).await;
-    let retry = async |path: &str| rest(&stage.get(path, "").await.finish().await);
+    let retry = async |path: &str| rest(&harness.get(path, "").await.finish().await);
     let (a, a_and_b) = (
         retry(A).await,
         retry("/orders/events?order=A&order=B").await,
@@ -179,15 +189,15 @@ async fn the_order_that_is_due_first_decides_and_a_finished_one_has_no_say() {
 
 /// The client carries the number of its check-ins in its cursor.
 #[tokio::test(start_paused = true)]
-async fn an_order_that_nobody_knows_is_asked_for_ever_less_often() {
-    let stage = stage();
-    let (mut id, mut asked, mut so_far) = (String::new(), 0, Duration::ZERO);
+async fn an_unknown_order_is_requested_less_and_less_often() {
+    let harness = harness();
+    let (mut id, mut requests, mut so_far) = (String::new(), 0, Duration::ZERO);
     let mut rests = Vec::new();
     for _ in 0..60 {
-        let (events, _) = watch(&stage, &id).await;
+        let (events, _) = watch(&harness, &id).await;
         id.clone_from(&events.last().unwrap().id);
-        asked += 1;
-        assert_eq!(id, format!("0-{asked:04x}"));
+        requests += 1;
+        assert_eq!(id, format!("0-{requests:04x}"));
         assert!(events.iter().rev().skip(1).all(|event| event.id != id));
         let rest = rest(&events);
         assert!(rest <= Duration::from_secs(3).max(so_far / 8), "{rest:?}");
@@ -197,32 +207,32 @@ async fn an_order_that_nobody_knows_is_asked_for_ever_less_often() {
     }
     assert!(rests[0] < Duration::from_secs(2), "{rests:?}");
     assert!(rests[59] > Duration::from_secs(50), "{rests:?}");
-    // A plain 0 begins anew, and whatever comes is told.
-    let (events, _) = watch(&stage, "0").await;
+    // The mark `0` starts from no check-ins. A change is sent at the next check-in.
+    let (events, _) = watch(&harness, "0").await;
     assert!(rest(&events) < Duration::from_secs(2));
-    stage.change("A", "SHIPPED").await;
-    let (events, _) = watch(&stage, &id).await;
+    harness.change("A", "SHIPPED").await;
+    let (events, _) = watch(&harness, &id).await;
     assert_eq!(outline(&events), ["hello", "SHIPPED", "ready", "rest"]);
     assert!(events.last().unwrap().id.starts_with("1-"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn only_the_marks_of_orders_without_changes_count_check_ins() {
-    let stage = stage();
-    stage.change("B", "SHIPPED").await;
+    let harness = harness();
+    harness.change("B", "SHIPPED").await;
     let path = "/orders/events?order=A&order=B";
-    let events = stage.get(path, "0.1").await.finish().await;
+    let events = harness.get(path, "0.1").await.finish().await;
     let marks = &events.last().unwrap().id;
     assert!(marks.starts_with("0-0001.1"), "{marks}");
-    // Nobody looked: a feed that fails counts nothing.
-    stage.feed.inject([Some(Fault::Throttled)]);
-    let events = stage.get(A, "0-0007").await.finish().await;
+    // A check-in does not count if the feed failed.
+    harness.feed.inject([Some(Fault::Throttled)]);
+    let events = harness.get(A, "0-0007").await.finish().await;
     assert_eq!(events.last().unwrap().id, "0-0007");
 }
 
-/// Whatever a rest is made of, clients that got it together do not come back together.
+/// Clients that get a rest at the same time do not come back at the same time.
 #[tokio::test(start_paused = true)]
-async fn rests_of_every_kind_are_jittered() {
+async fn every_kind_of_rest_has_jitter() {
     let due = |fault| [None, None, fault];
     let held = [("HOLD", "always"), ("WINDOW", "1s")];
     let policy = [("HOLD", "auto"), ("FRESHNESS", "100ms")];
@@ -236,11 +246,11 @@ async fn rests_of_every_kind_are_jittered() {
         let always = [("FEED_TABLE", "in memory"), ("ACCESS", "open")];
         let mut rests = std::collections::BTreeSet::new();
         for seed in 0..40 {
-            let stage = Stage::with(&[&always, &settings[..]].concat());
-            stage.change("A", "SHIPPED").await;
+            let harness = Harness::with(&[&always, &settings[..]].concat());
+            harness.change("A", "SHIPPED").await;
             sleep(Duration::from_secs(30 * 86_400)).await;
-            stage.feed.inject(due(fault));
-            let response = stage.respond_with(&request("GET", A, &[]), 0, seed).await;
+            harness.feed.inject(due(fault));
+            let response = harness.respond_with(&request("GET", A, &[]), 0, seed).await;
             let rest = rest(&Connection::new(response).finish().await);
             assert!(rest >= Duration::from_secs(1));
             rests.insert(rest);
@@ -251,17 +261,17 @@ async fn rests_of_every_kind_are_jittered() {
 
 #[tokio::test(start_paused = true)]
 async fn dwell_times_are_read_once_in_ten_minutes() {
-    let stage = stage();
-    learned(&stage, "SHIPPED", Duration::from_secs(2 * 86_400)).await;
-    stage.change("A", "SHIPPED").await;
-    // Whatever is called second takes the fault.
+    let harness = harness();
+    learned(&harness, "SHIPPED", Duration::from_secs(2 * 86_400)).await;
+    harness.change("A", "SHIPPED").await;
+    // The second call gets the fault.
     let reads_dwell_times = async |cursor: &str| {
-        stage.feed.inject([None, Some(Fault::Throttled)]);
-        let (events, _) = watch(&stage, cursor).await;
+        harness.feed.inject([None, Some(Fault::Throttled)]);
+        let (events, _) = watch(&harness, cursor).await;
         assert_eq!(events.last().unwrap().event, "rest");
-        stage.feed.newest(&order("A")).await.is_ok()
+        harness.feed.newest(&order("A")).await.is_ok()
     };
-    watch(&stage, "").await;
+    watch(&harness, "").await;
     for _ in 0..9 {
         assert!(!reads_dwell_times("1").await);
         sleep(Duration::from_secs(60)).await;

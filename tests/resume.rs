@@ -1,4 +1,4 @@
-//! Promise 1: gap-free, in order, once; or `reset`, and then all that there is.
+//! Promise 1: every change, in order, once; or `reset`, and then the latest changes.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod support;
@@ -9,24 +9,24 @@ use order_status_stream::feed::Feed;
 use order_status_stream::feed::memory::Fault;
 use order_status_stream::order::Seq;
 use proptest::prelude::*;
-use support::{Stage, change_of, order, outline, parse};
+use support::{Harness, change_of, order, outline, parse};
 
 const A: &str = "/orders/A/events";
 
 #[tokio::test(start_paused = true)]
 async fn a_first_visit_byte_for_byte() {
-    let stage = Stage::new();
-    stage.change("A", "PAID").await;
-    let mut page = stage.get(A, "").await;
-    page.until("ready").await;
-    assert_eq!(page.chunk().await.unwrap(), ":\n");
-    stage.change("A", "SHIPPED").await;
-    page.until("message").await;
-    page.chunk().await.unwrap();
-    // The comments are no heartbeat.
-    assert_eq!(stage.age(), Duration::from_millis(500));
+    let harness = Harness::new();
+    harness.change("A", "PAID").await;
+    let mut connection = harness.get(A, "").await;
+    connection.until("ready").await;
+    assert_eq!(connection.chunk().await.unwrap(), ":\n");
+    harness.change("A", "SHIPPED").await;
+    connection.until("message").await;
+    connection.chunk().await.unwrap();
+    // Only 500 ms have passed, so the comments are not heartbeats.
+    assert_eq!(harness.age(), Duration::from_millis(500));
     assert_eq!(
-        page.text(),
+        connection.text(),
         ":\n\
          event: hello\nretry: 1111\ndata: {}\nid: 0\n\n\
          data: {\"orderId\":\"A\",\"seq\":1,\"status\":\"PAID\",\"previous\":null,\
@@ -40,40 +40,43 @@ async fn a_first_visit_byte_for_byte() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn hello_comes_before_the_feed_was_asked() {
-    let stage = Stage::new();
-    stage.feed.inject([Some(Fault::Hangs)]);
-    let mut page = stage.get(A, "").await;
-    assert_eq!(outline(&page.until("hello").await), ["hello"]);
-    assert_eq!(stage.age(), Duration::ZERO);
+async fn hello_is_sent_before_the_feed_is_read() {
+    let harness = Harness::new();
+    harness.feed.inject([Some(Fault::Hangs)]);
+    let mut connection = harness.get(A, "").await;
+    assert_eq!(outline(&connection.until("hello").await), ["hello"]);
+    assert_eq!(harness.age(), Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_order_without_changes_is_waited_for() {
-    let stage = Stage::new();
-    let mut page = stage.get(A, "").await;
-    assert_eq!(outline(&page.until("ready").await), ["hello", "ready"]);
-    stage.change("A", "PLACED").await;
+async fn a_client_may_wait_for_an_unknown_order() {
+    let harness = Harness::new();
+    let mut connection = harness.get(A, "").await;
     assert_eq!(
-        outline(&page.until("message").await),
+        outline(&connection.until("ready").await),
+        ["hello", "ready"]
+    );
+    harness.change("A", "PLACED").await;
+    assert_eq!(
+        outline(&connection.until("message").await),
         ["hello", "ready", "PLACED"]
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_came_after_the_cursor_is_shown() {
-    let stage = Stage::new();
+async fn the_changes_after_the_cursor_are_sent() {
+    let harness = Harness::new();
     for status in ["PLACED", "PAID", "SHIPPED"] {
-        stage.change("A", status).await;
+        harness.change("A", status).await;
     }
-    let first = stage.get(A, "").await.until("ready").await;
+    let first = harness.get(A, "").await.until("ready").await;
     for (seen, id) in first
         .iter()
         .map(|event| event.id.clone())
         .enumerate()
         .take(4)
     {
-        let again = stage.get(A, &id).await.until("ready").await;
+        let again = harness.get(A, &id).await.until("ready").await;
         assert_eq!(
             outline(&again),
             [
@@ -87,16 +90,16 @@ async fn what_came_after_the_cursor_is_shown() {
 
 #[tokio::test(start_paused = true)]
 async fn the_header_is_newer_than_the_query() {
-    let stage = Stage::new();
-    stage.change("A", "PLACED").await;
-    stage.change("A", "PAID").await;
-    let by_query = stage
+    let harness = Harness::new();
+    harness.change("A", "PLACED").await;
+    harness.change("A", "PAID").await;
+    let by_query = harness
         .get("/orders/A/events?lastEventId=1", "")
         .await
         .until("ready")
         .await;
     assert_eq!(outline(&by_query), ["hello", "PAID", "ready"]);
-    let by_both = stage
+    let by_both = harness
         .get("/orders/A/events?lastEventId=1", "2")
         .await
         .until("ready")
@@ -105,16 +108,19 @@ async fn the_header_is_newer_than_the_query() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_header_that_is_there_and_empty_says_nothing() {
-    let stage = Stage::new();
-    stage.change("A", "PLACED").await;
+async fn an_empty_header_counts_as_absent() {
+    let harness = Harness::new();
+    harness.change("A", "PLACED").await;
     let request = support::request(
         "GET",
         "/orders/A/events?lastEventId=1",
         &[("last-event-id", "")],
     );
-    let mut page = support::Connection::new(stage.respond(&request).await);
-    assert_eq!(outline(&page.until("ready").await), ["hello", "ready"]);
+    let mut connection = support::Connection::new(harness.respond(&request).await);
+    assert_eq!(
+        outline(&connection.until("ready").await),
+        ["hello", "ready"]
+    );
 }
 
 #[track_caller]
@@ -131,10 +137,10 @@ fn check_reset(events: &[eventsource_stream::Event], reason: &str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cursor_that_is_not_in_the_log_is_told_so() {
-    let stage = Stage::new();
-    stage.change("A", "PLACED").await;
-    stage.change("A", "PAID").await;
+async fn a_cursor_that_is_not_in_the_log_gets_reset() {
+    let harness = Harness::new();
+    harness.change("A", "PLACED").await;
+    harness.change("A", "PAID").await;
     for cursor in [
         "3-9f2c",
         "3",
@@ -144,21 +150,21 @@ async fn a_cursor_that_is_not_in_the_log_is_told_so() {
         "1.1",
         "9999999999999999999",
     ] {
-        let events = stage.get(A, cursor).await.until("ready").await;
+        let events = harness.get(A, cursor).await.until("ready").await;
         check_reset(&events, "unknown-cursor");
-        // Whoever was cut off after `hello` has not been told yet.
-        let again = stage.get(A, &events[0].id).await.until("ready").await;
+        // If the client disconnects after `hello`, the next response sends `reset` again.
+        let again = harness.get(A, &events[0].id).await.until("ready").await;
         check_reset(&again, "unknown-cursor");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn trimmed_history_is_told_so() {
-    let stage = Stage::new();
+async fn a_trimmed_history_gets_reset() {
+    let harness = Harness::new();
     for status in ["LOST", "PLACED", "PAID"] {
-        stage.change("A", status).await;
+        harness.change("A", status).await;
     }
-    let seen = stage
+    let seen = harness
         .get(A, "")
         .await
         .until("message")
@@ -166,88 +172,91 @@ async fn trimmed_history_is_told_so() {
         .pop()
         .unwrap()
         .id;
-    stage.feed.delete(&order("A"), Seq(1));
-    check_reset(&stage.get(A, &seen).await.until("ready").await, "trimmed");
+    harness.feed.delete(&order("A"), Seq(1));
+    check_reset(&harness.get(A, &seen).await.until("ready").await, "trimmed");
 }
 
 #[tokio::test(start_paused = true)]
-async fn history_that_breaks_while_it_is_watched_is_told_and_caught_up_with() {
-    let stage = Stage::new();
-    stage.change("A", "PLACED").await;
-    let mut page = stage.get(A, "").await;
-    page.until("ready").await;
-    // Both before the next look, which finds nothing of what it knows.
-    stage.change("A", "PAID").await;
-    stage.change("A", "SHIPPED").await;
-    stage.feed.delete(&order("A"), Seq(1));
-    page.until("reset").await;
-    let events = page.until("ready").await;
+async fn a_history_that_breaks_within_a_response_is_reset_and_sent_again() {
+    let harness = Harness::new();
+    harness.change("A", "PLACED").await;
+    let mut connection = harness.get(A, "").await;
+    connection.until("ready").await;
+    // All of this happens before the next poll, which does not find the entry of the cursor.
+    harness.change("A", "PAID").await;
+    harness.change("A", "SHIPPED").await;
+    harness.feed.delete(&order("A"), Seq(1));
+    connection.until("reset").await;
+    let events = connection.until("ready").await;
     assert_eq!(
         outline(&events),
         [
             "hello", "PLACED", "ready", "reset", "PAID", "SHIPPED", "ready"
         ]
     );
-    assert_eq!(page.chunk().await.unwrap(), ":\n");
-    stage.change("A", "HELD").await;
-    assert_eq!(outline(&page.until("message").await)[7..], ["HELD"]);
+    assert_eq!(connection.chunk().await.unwrap(), ":\n");
+    harness.change("A", "HELD").await;
+    assert_eq!(outline(&connection.until("message").await)[7..], ["HELD"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_has_expired_is_not_shown_although_it_is_still_there() {
-    let stage = Stage::new();
+async fn expired_entries_are_not_shown_even_if_they_still_exist() {
+    let harness = Harness::new();
     for status in ["LOST", "PLACED", "PAID"] {
-        stage.change("A", status).await;
+        harness.change("A", status).await;
     }
-    let now = stage.clock().epoch_seconds();
-    stage.feed.delete(&order("A"), Seq(1));
-    // A new visitor is told that there was something before.
-    let page = stage.get(A, "").await.until("ready").await;
-    check_reset(&page, "trimmed");
+    let now = harness.clock().epoch_seconds();
+    harness.feed.delete(&order("A"), Seq(1));
+    // A new visitor learns that there were earlier changes.
+    let connection = harness.get(A, "").await.until("ready").await;
+    check_reset(&connection, "trimmed");
     tokio::time::advance(support::RETENTION).await;
-    assert!(stage.clock().epoch_seconds() > now);
-    let later = stage.get(A, "").await.until("ready").await;
+    assert!(harness.clock().epoch_seconds() > now);
+    let later = harness.get(A, "").await.until("ready").await;
     assert_eq!(outline(&later), ["hello", "reset", "PAID", "ready"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_gap_in_the_middle_hides_what_is_before_it() {
-    let stage = Stage::new();
+async fn entries_before_a_gap_are_not_shown() {
+    let harness = Harness::new();
     for status in ["A", "B", "C", "D"] {
-        stage.change("A", status).await;
+        harness.change("A", status).await;
     }
-    stage.feed.delete(&order("A"), Seq(2));
-    let page = stage.get(A, "").await.until("ready").await;
-    assert_eq!(outline(&page), ["hello", "reset", "C", "D", "ready"]);
-    let resumed = stage.get(A, "1").await.until("ready").await;
+    harness.feed.delete(&order("A"), Seq(2));
+    let connection = harness.get(A, "").await.until("ready").await;
+    assert_eq!(outline(&connection), ["hello", "reset", "C", "D", "ready"]);
+    let resumed = harness.get(A, "1").await.until("ready").await;
     assert_eq!(outline(&resumed), ["hello", "reset", "C", "D", "ready"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lagging_replica_resets_nobody() {
-    let stage = Stage::new();
-    stage.change("A", "PLACED").await;
-    stage.feed.freeze_replica();
-    stage.change("A", "PAID").await;
-    let mut page = stage.get(A, "2").await;
-    assert_eq!(outline(&page.until("ready").await), ["hello", "ready"]);
-    stage.change("A", "SHIPPED").await;
-    stage.feed.thaw_replica();
+async fn a_lagging_replica_causes_no_reset() {
+    let harness = Harness::new();
+    harness.change("A", "PLACED").await;
+    harness.feed.freeze_replica();
+    harness.change("A", "PAID").await;
+    let mut connection = harness.get(A, "2").await;
     assert_eq!(
-        outline(&page.until("message").await),
+        outline(&connection.until("ready").await),
+        ["hello", "ready"]
+    );
+    harness.change("A", "SHIPPED").await;
+    harness.feed.thaw_replica();
+    assert_eq!(
+        outline(&connection.until("message").await),
         ["hello", "ready", "SHIPPED"]
     );
 }
 
 #[tokio::test(start_paused = true)]
 async fn several_orders_share_a_connection_and_a_cursor() {
-    let stage = Stage::new();
-    stage.change("A", "PLACED").await;
-    stage.change("B", "PAID").await;
-    let mut page = stage
+    let harness = Harness::new();
+    harness.change("A", "PLACED").await;
+    harness.change("B", "PAID").await;
+    let mut connection = harness
         .get("/orders/events?order=A&order=C&order=B", "")
         .await;
-    let seen = page.until("ready").await;
+    let seen = connection.until("ready").await;
     assert_eq!(outline(&seen), ["hello", "PLACED", "PAID", "ready"]);
     let cursor = seen.last().unwrap().id.clone();
     assert_eq!(
@@ -255,20 +264,20 @@ async fn several_orders_share_a_connection_and_a_cursor() {
         [6, 1, 6],
         "{cursor}"
     );
-    stage.change("C", "PLACED").await;
+    harness.change("C", "PLACED").await;
     assert_eq!(
-        change_of(page.until("message").await.last().unwrap())["orderId"],
+        change_of(connection.until("message").await.last().unwrap())["orderId"],
         "C"
     );
-    let again = stage
+    let again = harness
         .get("/orders/events?order=A&order=C&order=B", &cursor)
         .await
         .until("ready")
         .await;
     assert_eq!(outline(&again), ["hello", "PLACED", "ready"]);
 
-    // In another order the marks do not fit, and each order says so for itself. C needs one reading, the others three.
-    let reordered = stage
+    // In another sequence the marks do not fit, so each of these orders gets a `reset`. C needs one read, the others three.
+    let reordered = harness
         .get("/orders/events?order=B&order=C&order=A", &cursor)
         .await
         .until("ready")
@@ -284,10 +293,10 @@ async fn several_orders_share_a_connection_and_a_cursor() {
 #[derive(Clone, Debug)]
 enum Step {
     Change,
-    Pass(Duration),
-    /// Read so many bytes, at most, and lose the connection.
+    Wait(Duration),
+    /// Read at most this many bytes, and lose the connection.
     ReadAndCut(usize),
-    /// As before, with every eventually consistent reading as old as it was then.
+    /// If true, eventually consistent reads see nothing newer from now on. If false, they catch up.
     Lag(bool),
     Throttle,
 }
@@ -295,16 +304,16 @@ enum Step {
 fn any_step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => Just(Step::Change),
-        1 => (1u64..3000).prop_map(|ms| Step::Pass(Duration::from_millis(ms))),
+        1 => (1u64..3000).prop_map(|ms| Step::Wait(Duration::from_millis(ms))),
         5 => (0usize..900).prop_map(Step::ReadAndCut),
         1 => any::<bool>().prop_map(Step::Lag),
         1 => Just(Step::Throttle),
     ]
 }
 
-/// A client by the book: the last event id is that of the last whole event, and what was cut off is forgotten.
+/// A client that follows the rules: the last event id is that of the last complete event, and an incomplete one is discarded.
 async fn watch_with_cuts(steps: &[Step]) -> (u64, Vec<u64>) {
-    let stage = Stage::with(&[
+    let harness = Harness::with(&[
         ("FEED_TABLE", "in memory"),
         ("ACCESS", "open"),
         ("WINDOW", "2s"),
@@ -323,38 +332,38 @@ async fn watch_with_cuts(steps: &[Step]) -> (u64, Vec<u64>) {
         match step {
             Step::Change => {
                 changes += 1;
-                stage.change("A", &format!("S{changes}")).await;
+                harness.change("A", &format!("S{changes}")).await;
             }
-            Step::Pass(time) => tokio::time::sleep(*time).await,
+            Step::Wait(time) => tokio::time::sleep(*time).await,
             Step::ReadAndCut(bytes) => {
-                let mut page = stage.get(A, &cursor).await;
-                while page.bytes().len() < *bytes && page.chunk().await.is_some() {}
-                let read = page.bytes();
+                let mut connection = harness.get(A, &cursor).await;
+                while connection.bytes().len() < *bytes && connection.chunk().await.is_some() {}
+                let read = connection.bytes();
                 take(&read[..read.len().min(*bytes)], &mut cursor);
             }
-            Step::Lag(true) => stage.feed.freeze_replica(),
-            Step::Lag(false) => stage.feed.thaw_replica(),
+            Step::Lag(true) => harness.feed.freeze_replica(),
+            Step::Lag(false) => harness.feed.thaw_replica(),
             Step::Throttle => {
-                stage.feed.inject([Some(Fault::Throttled)]);
-                // Taken by a reading, or else by this one: a write must not meet it, for the shop does not retry here.
-                let mut page = stage.get(A, &cursor).await;
-                while page.chunk().await.is_some() {}
-                take(page.bytes(), &mut cursor);
-                let _ = stage.feed.newest(&order("A")).await;
+                harness.feed.inject([Some(Fault::Throttled)]);
+                // A read gets the fault: one of this response, or the one after it. A write must not get it, because it is not retried.
+                let mut connection = harness.get(A, &cursor).await;
+                while connection.chunk().await.is_some() {}
+                take(connection.bytes(), &mut cursor);
+                let _ = harness.feed.newest(&order("A")).await;
             }
         }
     }
-    stage.feed.thaw_replica();
-    let mut page = stage.get(A, &cursor).await;
-    page.until("ready").await;
-    take(page.bytes(), &mut cursor);
+    harness.feed.thaw_replica();
+    let mut connection = harness.get(A, &cursor).await;
+    connection.until("ready").await;
+    take(connection.bytes(), &mut cursor);
     (changes, seen)
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
     #[test]
-    fn every_change_once_and_in_order_whatever_is_cut(steps in prop::collection::vec(any_step(), 0..40)) {
+    fn every_change_comes_once_and_in_order_after_any_cut(steps in prop::collection::vec(any_step(), 0..40)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let (changes, seen) = runtime.block_on(watch_with_cuts(&steps));
         prop_assert_eq!(seen, (1..=changes).collect::<Vec<_>>());
@@ -362,12 +371,12 @@ proptest! {
 }
 
 #[tokio::test(start_paused = true)]
-async fn cut_at_every_byte_of_a_response() {
-    let stage = Stage::new();
+async fn a_response_may_be_cut_at_every_byte() {
+    let harness = Harness::new();
     for status in ["PLACED", "PAID", "SHIPPED"] {
-        stage.change("A", status).await;
+        harness.change("A", status).await;
     }
-    let mut whole = stage.get(A, "").await;
+    let mut whole = harness.get(A, "").await;
     whole.until("ready").await;
     for cut in 0..=whole.bytes().len() {
         let mut seen = parse(&whole.bytes()[..cut]);
@@ -375,7 +384,7 @@ async fn cut_at_every_byte_of_a_response() {
             .last()
             .map(|event| event.id.clone())
             .unwrap_or_default();
-        seen.extend(stage.get(A, &cursor).await.until("ready").await);
+        seen.extend(harness.get(A, &cursor).await.until("ready").await);
         let changes: Vec<_> = outline(&seen)
             .into_iter()
             .filter(|event| event.chars().all(char::is_uppercase))
@@ -384,28 +393,28 @@ async fn cut_at_every_byte_of_a_response() {
     }
 }
 
-/// Were `hello` to bring a cursor that can be read, a client that is cut off after it would get the replay without `reset`.
+/// If `hello` had a readable cursor, a client that disconnects after it would get the replay without `reset`.
 #[tokio::test(start_paused = true)]
-async fn cut_at_every_byte_of_an_answer_to_a_cursor_that_is_none() {
-    let stage = Stage::new();
+async fn a_response_to_an_unreadable_cursor_may_be_cut_at_every_byte() {
+    let harness = Harness::new();
     for status in ["PLACED", "PAID"] {
-        stage.change("A", status).await;
+        harness.change("A", status).await;
     }
-    let mut whole = stage.get(A, "rubbish").await;
+    let mut whole = harness.get(A, "rubbish").await;
     whole.until("ready").await;
     for cut in 0..=whole.bytes().len() {
         let mut seen = parse(&whole.bytes()[..cut]);
         let cursor = seen
             .last()
             .map_or("rubbish".to_owned(), |event| event.id.clone());
-        seen.extend(stage.get(A, &cursor).await.until("ready").await);
-        let told: Vec<_> = outline(&seen)
+        seen.extend(harness.get(A, &cursor).await.until("ready").await);
+        let sent: Vec<_> = outline(&seen)
             .into_iter()
             .filter(|event| !["hello", "ready"].contains(&&**event))
             .collect();
-        let last_reset = told.iter().rposition(|event| event == "reset");
+        let last_reset = sent.iter().rposition(|event| event == "reset");
         assert_eq!(
-            told[last_reset.unwrap()..],
+            sent[last_reset.unwrap()..],
             ["reset", "PLACED", "PAID"],
             "cut at {cut}"
         );

@@ -1,4 +1,4 @@
-//! What must never stand in a log: tokens, cookies, query strings, and the attributes of an order.
+//! What no log may contain: tokens, cookies, query strings, and the attributes of an order.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::sync::Arc;
@@ -15,13 +15,13 @@ use local::issuer::Issuer;
 use reqwest::{Client, RequestBuilder};
 use serde_json::json;
 
-/// Stands in everything that is to be kept to oneself.
+/// A part of every value that must stay secret.
 const SECRET: &str = "hush5f3c";
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// A real binary, as talkative as it can be.
-fn talkative(bootstrap: &str, dynamo: &Dynamo) -> Builder {
+/// A real binary that logs as much as it can.
+fn verbose(bootstrap: &str, dynamo: &Dynamo) -> Builder {
     Function::builder(bootstrap)
         .env("AWS_LAMBDA_LOG_LEVEL", "TRACE")
         .env("RUST_LOG", "trace")
@@ -34,7 +34,7 @@ fn talkative(bootstrap: &str, dynamo: &Dynamo) -> Builder {
         .timeout(Duration::from_secs(60))
 }
 
-/// Reads a stream until an event of that type, and leaves.
+/// Reads a stream until an event of this type, and disconnects.
 async fn until(request: RequestBuilder, event: &str) {
     let response = request.send().await.unwrap();
     assert_eq!(response.status(), 200);
@@ -43,13 +43,13 @@ async fn until(request: RequestBuilder, event: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_log_line_of_a_whole_run_holds_a_secret() {
+async fn no_log_line_contains_a_secret() {
     let dynamo = Dynamo::start("127.0.0.1:0").await.unwrap();
     let stream_arn = create_tables(&dynamo.client()).await.unwrap();
     let issuer = Issuer::new(Algorithm::ES256, "k").unwrap();
-    let projector = talkative(env!("CARGO_BIN_EXE_projector"), &dynamo).start();
+    let projector = verbose(env!("CARGO_BIN_EXE_projector"), &dynamo).start();
     let projector = Arc::new(projector.await.unwrap());
-    let stream = talkative(env!("CARGO_BIN_EXE_stream"), &dynamo)
+    let stream = verbose(env!("CARGO_BIN_EXE_stream"), &dynamo)
         .env("JWKS", issuer.jwks().unwrap())
         .env("HEARTBEAT", "1s")
         .propagate_disconnect(true);
@@ -62,7 +62,7 @@ async fn no_log_line_of_a_whole_run_holds_a_secret() {
     };
     let event_source = tokio::spawn(event_source.run(std::future::pending()));
 
-    // Orders: good, and none, for it has no status.
+    // A valid order, and an item that is no order because it has no status.
     for (id, status) in [("A", Some("PLACED")), ("B", None)] {
         let text = |text: &str| AttributeValue::S(text.to_owned());
         let put = dynamo.client().put_item().table_name("Orders");
@@ -76,9 +76,12 @@ async fn no_log_line_of_a_whole_run_holds_a_secret() {
         put.send().await.unwrap();
     }
     let poison = projector.wait_for_log("poison record").await;
-    assert!(poison.contains(r#"S(\"B\")"#), "names the order: {poison}");
-    // One whose key is not the one that it should be.
-    let stranger = json!({ "Records": [{
+    assert!(
+        poison.contains(r#"S(\"B\")"#),
+        "the line names the order: {poison}"
+    );
+    // A record whose key has the wrong name.
+    let wrong_key = json!({ "Records": [{
         "eventID": "last", "eventName": "INSERT", "eventSource": "aws:dynamodb", "awsRegion": "us-east-1",
         "eventVersion": "1.1",
         "eventSourceARN": "arn:aws:dynamodb:us-east-1:123456789012:table/Orders/stream/2026-11-22T00:00:00.000",
@@ -89,9 +92,12 @@ async fn no_log_line_of_a_whole_run_holds_a_secret() {
             "SequenceNumber": "700000000000000000001", "SizeBytes": 59, "StreamViewType": "NEW_AND_OLD_IMAGES"
         }
     }] });
-    projector.invoke(stranger.to_string().into()).await.unwrap();
+    projector
+        .invoke(wrong_key.to_string().into())
+        .await
+        .unwrap();
 
-    // A token in each place, good, bad, and of another order; beside other things that are nobody's business.
+    // A token in each place: valid, invalid, and for another order. Other secrets are beside it.
     let url = format!("{}/orders/A/events", stream.url());
     let claims = json!({ "orders": ["A"], "exp": 99_999_999_999_u64, "sub": SECRET });
     let good = issuer.sign(&claims).unwrap();
@@ -123,17 +129,17 @@ async fn no_log_line_of_a_whole_run_holds_a_secret() {
         assert_eq!(request.send().await.unwrap().status(), status);
     }
     stream.wait_for_log("a response was not sent").await;
-    // The settings do not fit it, so it is retried. The line names its stream.
+    // The settings do not fit the record, so it is retried. The log line names its stream.
     projector
         .wait_for_log("stream/2026-11-22T00:00:00.000")
         .await;
     event_source.abort();
 
     let lines = [projector.logs(), stream.logs()].concat();
-    let talks = |line: &&String| line.contains("\"DEBUG\"") && line.contains("projected");
+    let is_debug = |line: &&String| line.contains("\"DEBUG\"") && line.contains("projected");
     assert!(
-        lines.iter().any(|line| talks(&line)),
-        "as talkative as can be"
+        lines.iter().any(|line| is_debug(&line)),
+        "debug lines are logged"
     );
     let signed = |token: &str| token.rsplit('.').next().unwrap().to_owned();
     for secret in [
@@ -143,7 +149,7 @@ async fn no_log_line_of_a_whole_run_holds_a_secret() {
         "eyJ".to_owned(),
         "note=".to_owned(),
     ] {
-        let told = lines.iter().find(|line| line.contains(&secret));
-        assert_eq!(told, None, "{secret}");
+        let leak = lines.iter().find(|line| line.contains(&secret));
+        assert_eq!(leak, None, "{secret}");
     }
 }

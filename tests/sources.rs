@@ -1,4 +1,4 @@
-//! Orders whose records come from more than one stream: fail-over, migration and its way back, copies, replays.
+//! Orders whose records come from several streams: fail-over, migration and roll-back, copies, replays.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 #[path = "support/records.rs"]
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 const DROPPED: &str = "dropped a record of an older stream";
 
-/// What becomes of batches, one after the other.
+/// The feed after these batches, one after the other.
 async fn after(batches: &[&[Value]]) -> MemoryFeed {
     let feed = MemoryFeed::default();
     for batch in batches {
@@ -31,7 +31,7 @@ fn check(feed: &MemoryFeed, expected: &[&str]) {
 
 #[tokio::test(start_paused = true)]
 async fn a_replica_takes_over_although_its_stream_is_older() {
-    // By its label, the first is the younger stream.
+    // By its label, the first stream is the newer one.
     let feed = after(&[
         &[
             insert("Zurich", "A", 1, "PLACED"),
@@ -45,7 +45,7 @@ async fn a_replica_takes_over_although_its_stream_is_older() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_order_that_goes_on_gets_no_tombstone_from_another_source() {
+async fn an_unfinished_order_gets_no_tombstone_from_another_stream() {
     let feed = after(&[
         &[record("Zurich", "A", 1, "PAID")],
         &[record("Dublin", "A", 2, "PAID")],
@@ -56,14 +56,14 @@ async fn an_order_that_goes_on_gets_no_tombstone_from_another_source() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_counts_anew_takes_over() {
+async fn a_stream_with_lower_sequence_numbers_takes_over() {
     let fresh = written(record("New", "A", 1, "SHIPPED"), 902);
     let feed = after(&[&[record("Old", "A", 900, "PAID")], &[fresh]]).await;
     check(&feed, &["PAID", "SHIPPED"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_migration_is_rolled_back_and_tried_again() {
+async fn a_migration_can_be_rolled_back_and_repeated() {
     let feed = after(&[
         &[insert("Old", "A", 1, "PLACED")],
         &[
@@ -79,7 +79,7 @@ async fn a_migration_is_rolled_back_and_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_old_stream_that_lags_is_dropped_and_logged() {
+async fn late_records_of_an_old_stream_are_dropped_and_logged() {
     let logs = Logs::start();
     let feed = after(&[
         &[insert("Old", "A", 1, "PLACED")],
@@ -112,7 +112,7 @@ async fn an_old_stream_that_lags_is_dropped_and_logged() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_comes_twice_is_no_record_of_an_older_stream() {
+async fn repeated_records_are_not_logged_as_dropped() {
     let logs = Logs::start();
     let old = [
         insert("Old", "A", 1, "PLACED"),
@@ -125,18 +125,18 @@ async fn what_comes_twice_is_no_record_of_an_older_stream() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_source_that_took_over_without_a_difference_is_remembered() {
+async fn a_stream_that_took_over_without_a_difference_is_remembered() {
     let copied = insert("New", "A", 5, "PAID");
     let feed = after(&[
         &[insert("Old", "A", 1, "PAID")],
         std::slice::from_ref(&copied),
-        // Written after the entry that is shown, before the copy.
+        // Written after the newest entry and before the copy.
         &[record("Old", "A", 3, "LATE")],
         std::slice::from_ref(&copied),
     ])
     .await;
     check(&feed, &["PAID"]);
-    // And it survives the entries after it.
+    // It is also remembered after the next entry.
     let feed = after(&[
         &[insert("Old", "A", 1, "PAID")],
         &[copied, record("New", "A", 6, "SHIPPED")],
@@ -147,8 +147,8 @@ async fn a_source_that_took_over_without_a_difference_is_remembered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_replay_of_a_day_tells_nothing_again() {
-    // A replica has the same writes, each a second later.
+async fn a_replay_of_a_day_makes_no_entry() {
+    // A replica has the same writes, each one second later.
     let replica_of = |table, lag| {
         let statuses = ["PLACED", "PAID", "PACKED", "SHIPPED"].into_iter().zip(1..);
         let writes =
@@ -161,7 +161,7 @@ async fn a_replay_of_a_day_tells_nothing_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn both_streams_of_a_global_table_tell_each_change_once() {
+async fn both_streams_of_a_global_table_make_one_entry_for_each_change() {
     let feed = MemoryFeed::default();
     let projector = projector(&feed, &[]);
     for (n, status) in (0..).zip(["PLACED", "PAID", "PACKED", "SHIPPED", "DELIVERED"]) {
@@ -186,7 +186,7 @@ async fn in_the_same_second_a_new_stream_takes_over_and_an_old_one_does_not_come
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_without_a_time_goes_by_arrival() {
+async fn records_without_a_time_are_taken_in_the_order_of_arrival() {
     let without = |mut record: Value| {
         record["dynamodb"]["ApproximateCreationDateTime"] = json!(0.0);
         record
@@ -202,16 +202,16 @@ async fn a_record_without_a_time_goes_by_arrival() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_removal_in_the_table_that_takes_over_is_told() {
+async fn a_removal_in_the_table_that_takes_over_is_an_entry() {
     let feed = after(&[&[insert("Old", "A", 1, "PAID")], &[remove("New", "A", 2)]]).await;
     check(&feed, &["PAID", "REMOVED"]);
 }
 
-/// One projector amends the newest entry for a source that takes over without a difference, while another appends.
+/// One projector amends the newest entry because a stream takes over without a difference. Another one appends meanwhile.
 #[tokio::test(start_paused = true)]
-async fn a_take_over_that_is_overlooked_is_made_good() {
+async fn a_concurrent_take_over_is_repaired() {
     let feed = after(&[&[insert("Old", "A", 1, "PAID")]]).await;
-    // The projector of the old stream reads the newest entry and writes the next. Its answer is lost, so it dies there.
+    // The projector of the old stream reads the newest entry and writes the next. The answer is lost, so it stops there.
     feed.inject([None, Some(Fault::AnswerLost)]);
     let late = record("Old", "A", 3, "LATE");
     assert_eq!(
@@ -220,7 +220,7 @@ async fn a_take_over_that_is_overlooked_is_made_good() {
             .len(),
         1
     );
-    // For what it knew, the entry before was amended meanwhile.
+    // Meanwhile, the entry that it had read was amended.
     let first = records::log(&feed, "A").remove(0);
     let copy = serde_json::from_value(insert("New", "A", 5, "PAID")).unwrap();
     let copy = records::settings(&[]).rules.read(&copy).unwrap().unwrap();
@@ -239,9 +239,9 @@ async fn a_take_over_that_is_overlooked_is_made_good() {
     check(&feed, &["PAID", "LATE", "PAID"]);
 }
 
-/// A projector dies before it lets the superseded entry expire. Its record comes again after another source took over.
+/// A projector dies before it sets the expiry of the superseded entry. Its record is repeated after another stream took over.
 #[tokio::test(start_paused = true)]
-async fn what_a_source_left_undone_is_made_good_by_the_one_that_takes_over() {
+async fn a_missing_expiry_is_set_after_another_stream_took_over() {
     let feed = after(&[&[insert("Old", "A", 1, "PAID")]]).await;
     feed.inject([None, Some(Fault::AnswerLost)]);
     let packed = record("Old", "A", 2, "PACKED");
@@ -255,9 +255,9 @@ async fn what_a_source_left_undone_is_made_good_by_the_one_that_takes_over() {
     assert_eq!(expire, [true, true, false]);
 }
 
-/// A projector appends what another source had said before, and dies before it sees that this source had gone on.
+/// A projector appends an earlier record of a stream. It dies before it sees that a later record of this stream took over.
 #[tokio::test(start_paused = true)]
-async fn a_take_over_that_is_overlooked_is_made_good_by_whatever_comes_again() {
+async fn a_concurrent_take_over_is_repaired_by_any_repeated_record() {
     let feed = after(&[&[insert("Old", "A", 1, "PAID")]]).await;
     let first = records::log(&feed, "A").remove(0);
     let seen = |n, status| {
@@ -287,9 +287,9 @@ async fn a_take_over_that_is_overlooked_is_made_good_by_whatever_comes_again() {
     check(&feed, &["PAID", "LATE", "PAID"]);
 }
 
-/// An earlier version wrote the stream's label in place of its ARN, and no time.
+/// An earlier version wrote the stream's label instead of its ARN, and no time.
 #[tokio::test(start_paused = true)]
-async fn entries_of_an_earlier_version_are_of_the_stream_with_their_label() {
+async fn entries_of_an_earlier_version_belong_to_the_stream_with_their_label() {
     let records = [
         insert("Old", "A", 1, "PLACED"),
         record("Old", "A", 2, "PAID"),
@@ -328,10 +328,10 @@ fn run(test: impl Future<Output = ()>) {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
-    /// Writes go to one table, then the other, and back. Each record is delivered more than once, by projectors that are
-    /// killed at any call. The last one that was written is what is shown, and each is told at most once.
+    /// Writes go to several tables in any sequence. Each record is delivered more than once, by projectors that are killed
+    /// at any call. Each write makes exactly one entry, in order, so the last write is the newest entry.
     #[test]
-    fn whatever_comes_again_the_last_write_is_shown(
+    fn the_last_write_is_shown_after_any_repetition(
         tables in prop::collection::vec(0usize..3, 1..12),
         again in prop::collection::vec(prop::sample::Index::arbitrary(), 0..12),
         faults in prop::collection::vec(prop_oneof![4 => Just(None), 1 => Just(Some(Fault::Throttled)), 1 => Just(Some(Fault::AnswerLost))], 0..40),

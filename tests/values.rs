@@ -1,4 +1,4 @@
-//! Numbers, sets and times as shops write them, from the orders table through DynamoDB to the wire.
+//! Numbers, sets and times as shops write them, from the orders table through DynamoDB to the client.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 #[path = "support/records.rs"]
@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use records::{log, project, projector, record, settings, statuses, with};
 use serde_json::{Value, json};
 
-/// Attributes that a lossy projection stumbles over, and how each is shown.
+/// Attributes that a lossy projection would change, and how each is shown.
 fn attributes() -> Vec<(Value, Value)> {
     let number = |text: &str| json!({ "N": text });
     vec![
@@ -53,7 +53,7 @@ fn attributes() -> Vec<(Value, Value)> {
     ]
 }
 
-/// A change, a private write, and the same value in another order or form.
+/// Only the first of these writes is a change: a new value, a private attribute, the same value again.
 async fn check_attributes(feed: &impl Feed) {
     let projector = projector(feed, &[]);
     for (index, (value, shown)) in attributes().into_iter().enumerate() {
@@ -85,7 +85,7 @@ async fn values_are_shown_and_compared_without_loss_in_dynamodb() {
 }
 
 #[tokio::test]
-async fn a_correction_in_the_last_digit_is_told() {
+async fn a_change_of_the_last_digit_is_an_entry() {
     let feed = MemoryFeed::default();
     let projector = projector(&feed, &[]);
     for (n, number) in (1..).zip(["1234567890123456789012", "1234567890123456789013"]) {
@@ -103,7 +103,7 @@ async fn a_correction_in_the_last_digit_is_told() {
 }
 
 #[tokio::test]
-async fn an_order_id_that_is_a_number_is_one_id_in_each_form() {
+async fn a_numeric_order_id_is_one_id_in_each_form() {
     let feed = MemoryFeed::default();
     let projector = projector(&feed, &[]);
     for (n, (id, status)) in (1..).zip([("7", "PLACED"), ("7.0", "PAID"), ("70E-1", "SHIPPED")]) {
@@ -152,7 +152,7 @@ proptest! {
 }
 
 #[tokio::test]
-async fn whatever_a_shop_writes_as_a_time_is_read_or_the_records_stands_in() {
+async fn a_time_is_read_in_each_format_or_the_records_time_is_used() {
     let rules = settings(&[]).rules;
     let check = |updated_at: Value, expected: &str| {
         let record = with(
@@ -185,7 +185,7 @@ async fn whatever_a_shop_writes_as_a_time_is_read_or_the_records_stands_in() {
     ] {
         check(json!({ "S": text }), read);
     }
-    let of_the_record = "2026-11-22T17:40:00.000Z";
+    let time_of_the_record = "2026-11-22T17:40:00.000Z";
     for number in [
         "0",
         "20261125",
@@ -194,8 +194,8 @@ async fn whatever_a_shop_writes_as_a_time_is_read_or_the_records_stands_in() {
         "-5",
         "1e300",
     ] {
-        check(json!({ "N": number }), of_the_record);
-        check(json!({ "S": number }), of_the_record);
+        check(json!({ "N": number }), time_of_the_record);
+        check(json!({ "S": number }), time_of_the_record);
     }
     for text in [
         "",
@@ -205,14 +205,14 @@ async fn whatever_a_shop_writes_as_a_time_is_read_or_the_records_stands_in() {
         "1970-01-01T00:00:00Z",
         "+58862-12-26T00:00:00Z",
     ] {
-        check(json!({ "S": text }), of_the_record);
+        check(json!({ "S": text }), time_of_the_record);
     }
 }
 
 #[tokio::test]
-async fn a_record_without_a_time_has_the_projectors() {
+async fn a_record_without_a_time_gets_the_projectors() {
     let feed = MemoryFeed::default();
-    // None, and one that is no date.
+    // No time, and a time that is not a date.
     for (id, time) in [("A", 0.0), ("B", 1_795_369_200_000.0)] {
         let mut record = record("Orders", id, 1, "PAID");
         record["dynamodb"]["ApproximateCreationDateTime"] = json!(time);

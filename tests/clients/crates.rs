@@ -1,5 +1,5 @@
-//! Clients of crates.io, from a URL to the order's end: `take(event, data)` returns true at that. docs/clients.md has these
-//! lines for readers.
+//! Clients from crates.io. Each follows a URL until `take(event, data)` returns true, at the order's end. docs/clients.md has
+//! the same lines as recipes.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -22,7 +22,7 @@ pub async fn eventsource_client(url: String, take: &mut dyn FnMut(&str, &str) ->
         .reconnect(reconnect)
         .build_with_transport(HyperTransport::new().unwrap());
     let mut events = client.stream();
-    // An error says that it will come back, the stream's end that it will not.
+    // After an error the client reconnects; after the end of the stream it does not.
     while let Some(event) = events.next().await {
         if let Ok(SSE::Event(event)) = event
             && take(&event.event_type, &event.data)
@@ -30,7 +30,7 @@ pub async fn eventsource_client(url: String, take: &mut dyn FnMut(&str, &str) ->
             return;
         }
     }
-    panic!("it gave up");
+    panic!("the client gave up");
 }
 
 pub async fn reqwest_eventsource(url: String, take: &mut dyn FnMut(&str, &str) -> bool) {
@@ -42,5 +42,5 @@ pub async fn reqwest_eventsource(url: String, take: &mut dyn FnMut(&str, &str) -
             _ => {}
         }
     }
-    panic!("it gave up");
+    panic!("the client gave up");
 }

@@ -1,4 +1,4 @@
-//! Everything that can go wrong.
+//! Fault injection.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,16 +15,16 @@ use super::World;
 use super::http_support::{Server, forward, serve};
 use super::tally::count;
 
-/// A door in front of DynamoDB, where calls are throttled at times.
-pub struct Door {
+/// A proxy in front of DynamoDB, which throttles some calls.
+pub struct Proxy {
     pub url: String,
-    /// Of a thousand calls.
+    /// How many of a thousand calls are throttled.
     throttled_in_1000: Arc<AtomicU64>,
     throttles: Arc<AtomicU64>,
     _server: Server,
 }
 
-impl Door {
+impl Proxy {
     pub async fn in_front_of(endpoint: String) -> Self {
         let (throttled_in_1000, throttles) =
             (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
@@ -71,13 +71,13 @@ fn throttle() -> Response<Bytes> {
     response
 }
 
-/// Delivers batches as Lambda may: again at once, again much later, and again because an answer was lost.
-pub struct Chaos {
+/// Invokes the projector, and repeats batches as Lambda may: at once, much later, and because an answer was lost.
+pub struct RepeatedDelivery {
     world: Arc<World>,
     delivered: Mutex<VecDeque<Bytes>>,
 }
 
-impl Chaos {
+impl RepeatedDelivery {
     pub fn new(world: Arc<World>) -> Self {
         Self {
             world,
@@ -95,7 +95,7 @@ impl Chaos {
     }
 }
 
-impl Invoke for Chaos {
+impl Invoke for RepeatedDelivery {
     async fn invoke(&self, payload: Bytes) -> Result<Bytes, BoxError> {
         let again = match fastrand::u8(..8) {
             _ if self.world.is_over() => None,
@@ -105,10 +105,10 @@ impl Invoke for Chaos {
         };
         if let Some(again) = again {
             count(&self.world.tally.redeliveries);
-            // Whatever comes of it: Lambda would not have sent it.
+            // The result does not count, because this batch was not due.
             let _ = self.deliver(again).await;
         }
-        let answer = self.deliver(payload.clone()).await?;
+        let response = self.deliver(payload.clone()).await?;
         let mut delivered = self.delivered.lock().unwrap();
         delivered.push_back(payload);
         if delivered.len() > 50 {
@@ -118,25 +118,25 @@ impl Invoke for Chaos {
             count(&self.world.tally.redeliveries);
             return Err("the answer was lost".into());
         }
-        Ok(answer)
+        Ok(response)
     }
 }
 
-/// Does something bad, again and again, until the time is up; then the weather is fine.
-pub async fn rage(world: Arc<World>) {
+/// Injects faults until the soak's time is over. Then removes those that last.
+pub async fn inject_faults(world: Arc<World>) {
     while !world.is_over() {
         sleep(Duration::from_millis(fastrand::u64(20..300))).await;
-        something(&world).await;
-        let throttles = world.door.throttles.load(Ordering::Relaxed);
+        inject_one(&world).await;
+        let throttles = world.proxy.throttles.load(Ordering::Relaxed);
         world.tally.throttles.store(throttles, Ordering::Relaxed);
     }
-    world.door.throttle(0);
+    world.proxy.throttle(0);
     for function in &world.streams {
         function.accept_connections().await.unwrap();
     }
 }
 
-async fn something(world: &World) {
+async fn inject_one(world: &World) {
     let Some(function) = fastrand::choice(&world.streams) else {
         return;
     };
@@ -172,9 +172,9 @@ async fn something(world: &World) {
             function.accept_connections().await.unwrap();
         }
         33 => {
-            world.door.throttle(fastrand::u64(200..1000));
+            world.proxy.throttle(fastrand::u64(200..1000));
             sleep(Duration::from_millis(fastrand::u64(..2000))).await;
-            world.door.throttle(5);
+            world.proxy.throttle(5);
         }
         _ => {}
     }

@@ -1,4 +1,5 @@
-//! A client by the book: the last event id is that of the last whole event, what was cut off is forgotten, `retry:` is obeyed.
+//! A client that follows docs/protocol.md: the last event id is that of the last complete event, an incomplete one is discarded,
+//! and the client comes back after `retry`.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use tokio::time::sleep;
 use super::World;
 use super::tally::count;
 
-/// How many of its last steps a client tells, where something went wrong.
+/// How many of its last steps a client reports with a violation.
 const TRACE: usize = 60;
 
 pub struct Client {
@@ -40,7 +41,7 @@ impl Client {
         }
     }
 
-    /// Watches until there is nothing more to come.
+    /// Watches until the server says that nothing more will come.
     pub async fn run(mut self) {
         let name = self.path();
         self.world
@@ -63,7 +64,7 @@ impl Client {
         }
     }
 
-    /// Whether it was told never to come back.
+    /// One connection. Returns whether the server said not to come back.
     async fn connect(&mut self) -> bool {
         count(&self.world.tally.connections);
         let function = fastrand::choice(&self.world.streams).unwrap();
@@ -81,30 +82,30 @@ impl Client {
                 return true;
             }
             Ok(response) if response.status() == 200 => self.read(response).await,
-            // An `EventSource` has given up; its page opens another with the cursor.
+            // An `EventSource` gives up here. Its page opens another one with the cursor.
             Ok(response) => self.note(format!("is refused: {}", response.status())),
             Err(error) => self.note(format!("does not connect: {error}")),
         }
         false
     }
 
-    /// Reads until the response ends, or this client's own connection breaks.
+    /// Reads until the response ends, or the client cuts its own connection.
     async fn read(&mut self, mut response: reqwest::Response) {
         let cut = (fastrand::u8(..4) == 0).then(|| fastrand::usize(..900));
         if cut.is_some() {
             count(&self.world.tally.cuts);
         }
-        let (mut body, mut taken) = (Vec::new(), 0);
+        let (mut body, mut read_frames) = (Vec::new(), 0);
         loop {
             let chunk = response.chunk().await;
             let ended = !matches!(chunk, Ok(Some(_)));
             body.extend_from_slice(&chunk.ok().flatten().unwrap_or_default());
             let read = &body[..body.len().min(cut.unwrap_or(usize::MAX))];
             let transcript = Transcript::read(read);
-            for frame in &transcript.frames[taken..] {
+            for frame in &transcript.frames[read_frames..] {
                 self.take(frame);
             }
-            taken = transcript.frames.len();
+            read_frames = transcript.frames.len();
             if ended || cut.is_some_and(|cut| cut <= body.len()) {
                 return self.note(format!(
                     "was cut after {} bytes, or the response ended",
@@ -122,7 +123,7 @@ impl Client {
         if let Some(retry) = frame.get("retry") {
             self.retry = Duration::from_millis(retry.parse().unwrap_or(0));
             if self.retry < Duration::from_secs(1) {
-                self.violation("disordered", "a retry under a second");
+                self.violation("disordered", "a retry shorter than a second");
             }
         }
         match frame.event() {
@@ -132,7 +133,7 @@ impl Client {
                 count(&self.world.tally.ends);
                 self.ended = true;
             }
-            "reset" => self.violation("lost", "reset, though nothing was trimmed"),
+            "reset" => self.violation("lost", "reset, but nothing was trimmed"),
             _ => {}
         }
     }
@@ -144,7 +145,7 @@ impl Client {
         let seen = *self.seen.get(&order).unwrap_or(&0);
         let written = self
             .world
-            .truth
+            .written
             .lock()
             .unwrap()
             .get(&order)
@@ -161,7 +162,7 @@ impl Client {
         } else if status.as_deref() != change["status"].as_str() {
             self.violation(
                 "disordered",
-                &format!("{change}, but written was {written:?}"),
+                &format!("{change}, but {written:?} was written"),
             );
         }
         self.seen.insert(order, seq);
@@ -169,7 +170,7 @@ impl Client {
 
     fn check_all(&mut self) {
         for order in self.orders.clone() {
-            let written = self.world.truth.lock().unwrap()[&order].len() as u64;
+            let written = self.world.written.lock().unwrap()[&order].len() as u64;
             if self.seen.get(&order) != Some(&written) {
                 self.violation(
                     "lost",

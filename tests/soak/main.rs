@@ -1,7 +1,7 @@
-//! `make soak`: many orders and clients, the real binaries, and everything that can go wrong, for as long as one likes.
+//! `make soak`: many orders and clients, the real binaries, and fault injection.
 //!
-//! `SOAK_MINUTES` says for how long; without it, 20 seconds, as a part of `make test`. Clients obey `retry:`, divided by
-//! `SOAK_HURRY` (20 without it): they come back sooner than they are told, and nothing else changes.
+//! It runs for `SOAK_MINUTES`, or for 20 seconds without that variable, as a part of `make test`. Clients wait for `retry` divided
+//! by `SOAK_HURRY` (20 by default). So they come back sooner than a browser does, and nothing else differs.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -26,7 +26,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use chaos::{Chaos, Door};
+use chaos::{Proxy, RepeatedDelivery};
 use cloud::Cloud;
 use lambda_stand_in::Function;
 use local::event_source::{EventSource, Settings};
@@ -34,21 +34,21 @@ use tally::Tally;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-/// Orders that are on their way at a time.
+/// How many lanes of orders run side by side.
 const LANES: usize = 8;
 
-/// What comes after the chaos, until everybody has everything: the longest `retry:` is 72 s.
-const AFTERMATH: Duration = Duration::from_secs(240);
+/// After the last fault, clients have this time to get every change. The longest `retry` is 72 s.
+const SETTLE_TIME: Duration = Duration::from_secs(240);
 
-/// What all tasks share.
+/// The state that all tasks share.
 struct World {
     cloud: Cloud,
     /// The stream function, deployed in three ways.
     streams: Vec<Function>,
     projector: Arc<Function>,
-    door: Door,
-    /// The statuses that were written, for each order.
-    truth: Mutex<HashMap<String, Vec<String>>>,
+    proxy: Proxy,
+    /// The statuses that were written, by order.
+    written: Mutex<HashMap<String, Vec<String>>>,
     tally: Tally,
     hurry: u32,
     end: Instant,
@@ -57,15 +57,15 @@ struct World {
 impl World {
     async fn new(duration: Duration, hurry: u32) -> Self {
         let cloud = Cloud::new().await;
-        let door = Door::in_front_of(cloud.dynamo.endpoint()).await;
+        let proxy = Proxy::in_front_of(cloud.dynamo.endpoint()).await;
         let stream = || {
             cloud
                 .stream()
-                .env("AWS_ENDPOINT_URL_DYNAMODB", &door.url)
+                .env("AWS_ENDPOINT_URL_DYNAMODB", &proxy.url)
                 .env("POLL_INTERVAL", "200ms")
         };
         let streams = vec![
-            // As on Lambda: a process a stream, which holds and rests…
+            // As on Lambda: one process for each stream, which holds and rests.
             stream()
                 .env("HOLD", "auto")
                 .env("WINDOW", "4s")
@@ -73,13 +73,13 @@ impl World {
                 .start()
                 .await
                 .unwrap(),
-            // … with a deadline long before the window ends…
+            // A deadline long before the end of the window.
             stream()
                 .timeout(Duration::from_secs(3))
                 .start()
                 .await
                 .unwrap(),
-            // … and as on Managed Instances.
+            // As on Managed Instances: many streams in one process.
             stream()
                 .env("WINDOW", "8s")
                 .timeout(Duration::from_secs(12))
@@ -89,13 +89,13 @@ impl World {
                 .await
                 .unwrap(),
         ];
-        let projector = Arc::new(cloud.projector(&door.url).start().await.unwrap());
+        let projector = Arc::new(cloud.projector(&proxy.url).start().await.unwrap());
         Self {
             cloud,
             streams,
             projector,
-            door,
-            truth: Mutex::default(),
+            proxy,
+            written: Mutex::default(),
             tally: Tally::default(),
             hurry,
             end: Instant::now() + duration,
@@ -122,11 +122,12 @@ async fn nothing_is_lost_doubled_or_out_of_order() {
     let start = Instant::now();
     let world = Arc::new(World::new(duration, hurry).await);
 
-    let mut stage = JoinSet::new();
+    // None of these tasks may end before the clients are done: without them, the soak would test less and still pass.
+    let mut background = JoinSet::new();
     let event_source = EventSource {
         streams: world.cloud.dynamo.streams(),
         stream_arn: world.cloud.stream_arn.clone(),
-        function: Chaos::new(Arc::clone(&world)),
+        function: RepeatedDelivery::new(Arc::clone(&world)),
         settings: Settings {
             batch_size: 10,
             min_backoff: Duration::from_millis(50),
@@ -134,16 +135,23 @@ async fn nothing_is_lost_doubled_or_out_of_order() {
             ..Settings::default()
         },
     };
-    stage.spawn(async move { event_source.run(std::future::pending()).await.unwrap() });
-    stage.spawn(chaos::rage(Arc::clone(&world)));
-    stage.spawn(report(Arc::clone(&world), start));
+    background.spawn(async move {
+        event_source.run(std::future::pending()).await.unwrap();
+        "event source"
+    });
+    background.spawn(inject_faults(Arc::clone(&world)));
+    background.spawn(report(Arc::clone(&world), start));
 
     let mut lanes = JoinSet::new();
     for lane in 0..LANES {
         lanes.spawn(shop::lane(Arc::clone(&world), lane));
     }
-    let finished = timeout(duration + AFTERMATH, lanes.join_all()).await;
-    stage.shutdown().await;
+    let finished = tokio::select! {
+        biased;
+        Some(ended) = background.join_next() => panic!("a background task ended early: {ended:?}"),
+        finished = timeout(duration + SETTLE_TIME, lanes.join_all()) => finished,
+    };
+    background.shutdown().await;
 
     println!("{}", line(&world, start));
     let violations = world.tally.violations.lock().unwrap();
@@ -157,7 +165,16 @@ async fn nothing_is_lost_doubled_or_out_of_order() {
     assert!(events > 0, "nobody saw anything");
 }
 
-async fn report(world: Arc<World>, start: Instant) {
+/// Injects faults until the time is over, and then waits for ever.
+async fn inject_faults(world: Arc<World>) -> &'static str {
+    chaos::inject_faults(Arc::clone(&world)).await;
+    if world.is_over() {
+        std::future::pending::<()>().await;
+    }
+    "fault injection"
+}
+
+async fn report(world: Arc<World>, start: Instant) -> &'static str {
     loop {
         tokio::time::sleep(Duration::from_secs(10)).await;
         println!("{}", line(&world, start));

@@ -1,4 +1,4 @@
-//! Orders come, change and are delivered, and each is watched from somewhere along its way.
+//! Orders are placed, change and are delivered. Clients begin to watch each of them at a random time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::World;
 use super::client::Client;
 use super::tally::count;
 
-/// One order, or two, after another.
+/// One order or two at a time, until the soak's time is over.
 pub async fn lane(world: Arc<World>, lane: usize) {
     for round in 0.. {
         if world.is_over() {
@@ -46,7 +46,7 @@ async fn write(world: Arc<World>, order: String) {
             format!("S{n}")
         };
         world
-            .truth
+            .written
             .lock()
             .unwrap()
             .entry(order.clone())
@@ -54,7 +54,7 @@ async fn write(world: Arc<World>, order: String) {
             .push(status.clone());
         put(&world, &order, &status).await;
         count(&world.tally.changes);
-        // In bursts, at times.
+        // Some changes follow at once, in bursts.
         if fastrand::u8(..4) > 0 {
             sleep(Duration::from_millis(fastrand::u64(0..1500))).await;
         }

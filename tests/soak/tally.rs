@@ -1,4 +1,4 @@
-//! What was done and seen, counted.
+//! The counts of what was done and seen.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -10,9 +10,9 @@ macro_rules! tally {
         #[derive(Default)]
         pub struct Tally {
             $(pub $name: AtomicU64,)*
-            /// Each with its trace.
+            /// Each with the client's last steps.
             pub violations: Mutex<Vec<String>>,
-            /// The clients that are at it.
+            /// The paths of the clients that still watch.
             pub watching: Mutex<BTreeSet<String>>,
         }
 

@@ -10,15 +10,15 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::support::{Stage, request};
+use crate::support::{Harness, request};
 
-/// A request. A fault may change it before the endpoint sees it.
+/// A request. A fault can change it before the endpoint reads it.
 #[derive(Clone, Debug, Default)]
 pub struct Incoming {
     pub method: String,
-    /// The path and query as they came.
+    /// The path and query that the client sent.
     pub target: String,
-    /// The path and query as the endpoint sees them.
+    /// The path and query that the endpoint reads.
     pub path: String,
     pub host: String,
     pub origin: String,
@@ -40,7 +40,7 @@ pub struct Fault {
     pub chunk: fn(&Incoming, &str) -> Vec<u8>,
     /// Leaves out the last chunk, which ends the response.
     pub cut: bool,
-    /// Collects the body, and sends it with its length.
+    /// Collects the whole body and sends it with its length.
     pub collected: bool,
 }
 
@@ -57,16 +57,16 @@ pub const GOOD: Fault = Fault {
 
 const STATUSES: [&str; 3] = ["PLACED", "PAID", "SHIPPED"];
 
-/// A server on a free port, until it is dropped. The shop's API is at `/shop`.
+/// A server on a free port. It stops if it is dropped. The shop's API is at `/shop`.
 pub struct BadServer {
     pub url: String,
     _tasks: JoinSet<()>,
 }
 
 impl BadServer {
-    /// Orders: `A`, which is paid, `F`, which was delivered, and each again by a name that a URL cannot hold as it is.
+    /// Order `A` is paid, and `F` is delivered. Two more orders have the same states, and names that a URL must encode.
     pub async fn start(fault: Fault) -> Self {
-        let stage = Stage::with(&[
+        let harness = Harness::with(&[
             ("FEED_TABLE", "in memory"),
             ("ACCESS", "open"),
             ("WINDOW", "1s"),
@@ -80,19 +80,19 @@ impl BadServer {
             ("#1 a+b&c?d/e", "PLACED"),
             ("#2 é", "DELIVERED"),
         ] {
-            stage.change(order, status).await;
+            harness.change(order, status).await;
         }
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let (stage, moves) = (Arc::new(stage), Arc::new(AtomicUsize::new(0)));
+        let (harness, moves) = (Arc::new(harness), Arc::new(AtomicUsize::new(0)));
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                let (stage, moves) = (Arc::clone(&stage), Arc::clone(&moves));
-                // Writing fails once the client has seen enough and has left.
-                connections.spawn(async move { serve(stream, &stage, &moves, fault).await.ok() });
+                let (harness, moves) = (Arc::clone(&harness), Arc::clone(&moves));
+                // Writing fails after the client has disconnected.
+                connections.spawn(async move { serve(stream, &harness, &moves, fault).await.ok() });
             }
         });
         Self { url, _tasks: tasks }
@@ -101,7 +101,7 @@ impl BadServer {
 
 async fn serve(
     stream: TcpStream,
-    stage: &Stage,
+    harness: &Harness,
     moves: &AtomicUsize,
     fault: Fault,
 ) -> std::io::Result<()> {
@@ -110,7 +110,7 @@ async fn serve(
     while let Some(mut incoming) = read_request(&mut stream).await? {
         if incoming.path.starts_with("/shop") {
             let status = STATUSES[moves.fetch_add(1, Ordering::Relaxed).min(2)];
-            stage.change("L", status).await;
+            harness.change("L", status).await;
             let body = format!(r#"{{"orderId":"L","status":"{status}"}}"#);
             let head = format!(
                 "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}",
@@ -120,7 +120,7 @@ async fn serve(
             continue;
         }
         (fault.request)(&mut incoming);
-        respond(&mut stream, stage, &incoming, fault).await?;
+        respond(&mut stream, harness, &incoming, fault).await?;
     }
     Ok(())
 }
@@ -157,7 +157,7 @@ async fn read_request(stream: &mut BufReader<TcpStream>) -> std::io::Result<Opti
 
 async fn respond(
     stream: &mut BufReader<TcpStream>,
-    stage: &Stage,
+    harness: &Harness,
     incoming: &Incoming,
     fault: Fault,
 ) -> std::io::Result<()> {
@@ -165,7 +165,7 @@ async fn respond(
     if !incoming.cursor.is_empty() {
         headers.push(("last-event-id", &incoming.cursor));
     }
-    let response = stage
+    let response = harness
         .respond(&request(&incoming.method, &incoming.path, &headers))
         .await;
     let (parts, mut body) = response.into_parts();

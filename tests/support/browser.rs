@@ -1,4 +1,4 @@
-//! Browsers that tests open on a page, and the server where the page tells what it sees.
+//! Browsers that tests open on a page, and the server that the page reports to.
 #![allow(
     dead_code,
     clippy::unwrap_used,
@@ -25,21 +25,21 @@ use tokio::time::timeout;
 
 use crate::http_support::{Server, serve};
 
-/// A path, the content type and the content of what is found there.
-pub type Page = (&'static str, &'static str, Bytes);
+/// A path, and the content type and content of the file at it.
+pub type StaticFile = (&'static str, &'static str, Bytes);
 
-/// Serves pages, and hands on the JSON that is posted to `/report`.
-pub async fn desk(pages: Vec<Page>) -> (Server, mpsc::UnboundedReceiver<Value>) {
+/// Serves files, and passes on the JSON that is posted to `/report`.
+pub async fn report_server(files: Vec<StaticFile>) -> (Server, mpsc::UnboundedReceiver<Value>) {
     let (report, reports) = mpsc::unbounded_channel();
     let server = serve(move |request: Request<Bytes>| {
         let path = request.uri().path();
         if path == "/report" {
             let _ = report.send(serde_json::from_slice(request.body()).unwrap());
         }
-        let page = pages.iter().find(|(at, ..)| *at == path).cloned();
+        let file = files.iter().find(|(at, ..)| *at == path).cloned();
         async move {
             let response = Response::builder();
-            match page {
+            match file {
                 Some((_, content_type, content)) => response
                     .header("content-type", content_type)
                     .body(content)
@@ -52,23 +52,24 @@ pub async fn desk(pages: Vec<Page>) -> (Server, mpsc::UnboundedReceiver<Value>) 
     (server, reports)
 }
 
-/// Of what is not installed: fails in CI, which must have it, and is told elsewhere.
+/// Handles a program that is not installed: a failure in CI, which must have it, and a line on stderr elsewhere.
 pub fn missing<T>(what: impl Display, why: impl Display) -> Option<T> {
     if std::env::var_os("CI").is_some() {
         panic!("{what} does not start: {why}");
     }
-    // Not by `eprintln!`, which nobody sees of a test that passes.
+    // Not `eprintln!`, because its output is hidden if the test passes.
     let _ = writeln!(io::stderr(), "NOT TESTED: {what} does not start ({why})");
     None
 }
 
-/// A browser that falls silent fails its test, many times later than the test should end, instead of keeping all others.
+/// Fails a test that is not over after ten minutes, many times as long as it takes. Otherwise, a browser that reports nothing
+/// would block all other tests.
 pub async fn within_limit(test: impl Future<Output = ()>) {
     let limit = Duration::from_secs(600);
     assert!(timeout(limit, test).await.is_ok(), "not over in {limit:?}");
 }
 
-/// Those whose `EventSource` is tested.
+/// A browser whose `EventSource` is tested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Browser {
     Chromium,
@@ -76,14 +77,14 @@ pub enum Browser {
     WebKitGtk,
 }
 
-/// A browser's processes and its profile. Dropped, they are gone.
+/// A browser's processes and its profile. If it is dropped, they are killed and deleted.
 pub struct Window {
     _processes: Vec<Child>,
     _profile: TempDir,
 }
 
 impl Browser {
-    /// Opens a page; `None` where the browser is missing.
+    /// Opens a page. `None` if the browser is missing.
     pub async fn open(self, url: &str) -> Option<Window> {
         let profile = tempfile::tempdir().unwrap();
         let processes = match self {
@@ -109,14 +110,14 @@ fn chromium(profile: &Path, url: &str) -> io::Result<Child> {
             "--disable-background-networking",
             "--disable-component-update",
         ])
-        // A page may cover itself with another one.
+        // A page can open another one in front of it.
         .arg("--disable-popup-blocking")
         .arg(format!("--user-data-dir={}", profile.display()))
         .arg(url)
         .spawn()
 }
 
-/// It asks its maker for nothing, and lets a page cover itself with another one.
+/// No requests to Mozilla, and a page can open another one in front of it.
 const FIREFOX_PREFERENCES: &str = r#"
 user_pref("app.normandy.enabled", false);
 user_pref("app.update.enabled", false);
@@ -141,11 +142,11 @@ fn firefox(profile: &Path, url: &str) -> io::Result<Child> {
             .env("HOME", profile)
             .spawn()
     };
-    // Debian's, or where there is none whichever there is.
+    // Debian's package, or any other Firefox.
     start("firefox-esr").or_else(|_| start("firefox"))
 }
 
-/// It knows no headless mode: a display of its own goes before it.
+/// WebKitGTK has no headless mode, so a virtual display is started first.
 async fn webkit_gtk(profile: &Path, url: &str) -> io::Result<Vec<Child>> {
     let mut display = quiet("Xvfb")
         .args([
@@ -160,7 +161,7 @@ async fn webkit_gtk(profile: &Path, url: &str) -> io::Result<Vec<Child>> {
         .stdout(Stdio::piped())
         .spawn()?;
     let number = first_line(&mut display).await?;
-    // Debian's own Python, for whose sake its packages are.
+    // Debian's Python, because Debian's packages are installed for it.
     let mut window = quiet("/usr/bin/python3")
         .args([
             concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/webkit.py"),
@@ -175,11 +176,11 @@ async fn webkit_gtk(profile: &Path, url: &str) -> io::Result<Vec<Child>> {
     Ok(vec![window, display])
 }
 
-/// What a process says first.
+/// The first line that a process prints.
 async fn first_line(process: &mut Child) -> io::Result<String> {
     let stdout = process.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
     let line = BufReader::new(stdout).lines().next_line().await?;
-    line.ok_or_else(|| io::Error::other("it ended before it said anything"))
+    line.ok_or_else(|| io::Error::other("it ended before it printed a line"))
 }
 
 fn quiet(program: &str) -> Command {

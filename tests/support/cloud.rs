@@ -1,10 +1,10 @@
-//! The real binaries, a database and what stands in for Lambda around them.
+//! The real binaries, with a database and a stand-in for Lambda.
 #![allow(
     dead_code,
     clippy::unwrap_used,
     missing_docs,
     unreachable_pub,
-    reason = "shared by test files, none of which uses all of it"
+    reason = "test files share it; none of them uses all of it"
 )]
 
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use order_status_stream::order::{OrderId, Seq, Status};
 
 const RETENTION: Duration = Duration::from_secs(30 * 86_400);
 
-/// A table, and the functions' environment to reach it.
+/// The tables, and the functions that use them.
 pub struct Cloud {
     pub dynamo: Dynamo,
     pub client: Client,
@@ -58,7 +58,7 @@ impl Cloud {
             .timeout(Duration::from_secs(120))
     }
 
-    /// What carries changes of orders to the projector.
+    /// The event source mapping: delivers changes of orders to the projector.
     pub fn event_source(&self, projector: &Arc<Function>) -> EventSource<Arc<Function>> {
         EventSource {
             streams: self.dynamo.streams(),
@@ -83,7 +83,7 @@ impl Cloud {
             .unwrap();
     }
 
-    /// A change, straight into the feed, for tests that have no projector.
+    /// Appends a change to the feed directly, for tests without a projector.
     pub async fn append(&self, id: &str, status: &str) {
         let feed = DynamoDbFeed::new(self.client.clone(), "OrderFeed");
         let position = format!("{:040}", self.appended.fetch_add(1, Ordering::Relaxed));
@@ -104,7 +104,7 @@ impl Cloud {
             .unwrap();
     }
 
-    /// The order's log: number, status, and whether it is going to expire.
+    /// The order's log. For each entry: its number, its status, and whether it has an expiry.
     pub async fn log(&self, id: &str) -> Vec<(u64, String, bool)> {
         let feed = DynamoDbFeed::new(self.client.clone(), "OrderFeed");
         let order = OrderId::try_from(id).unwrap();
@@ -124,7 +124,7 @@ impl Cloud {
     }
 }
 
-/// What a function needs to reach the tables, and what it may show.
+/// The settings with which a function reaches the tables, and the attributes that it may show.
 pub fn environment(function: Builder, endpoint: &str) -> Builder {
     function
         .env("FEED_TABLE", "OrderFeed")

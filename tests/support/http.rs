@@ -1,4 +1,4 @@
-//! Small HTTP servers that tests put up.
+//! Small HTTP servers for tests.
 #![allow(
     dead_code,
     clippy::unwrap_used,
@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// A server on a free port, for as long as it is not dropped.
+/// A server on a free port. It stops if it is dropped.
 pub struct Server {
     pub url: String,
     _tasks: JoinSet<()>,
@@ -62,21 +62,21 @@ where
     Server { url, _tasks: tasks }
 }
 
-/// A door in front of DynamoDB, which can be shut at a certain call.
-pub struct Door {
+/// A proxy in front of DynamoDB. It can block all calls from a certain one on.
+pub struct Proxy {
     server: Server,
     calls: watch::Receiver<usize>,
     shut: watch::Sender<Option<Shut>>,
 }
 
-/// From which call on the door is shut, and whether that one still takes effect before it waits.
+/// From which call on the proxy blocks, and whether that call still takes effect before it waits.
 #[derive(Clone, Copy, Debug)]
 pub struct Shut {
     pub at_call: usize,
     pub after_effect: bool,
 }
 
-impl Door {
+impl Proxy {
     pub async fn in_front_of(endpoint: String) -> Self {
         let (count, calls) = watch::channel(0);
         let (shut, is_shut) = watch::channel(None::<Shut>);
@@ -115,13 +115,13 @@ impl Door {
         &self.server.url
     }
 
-    /// Shuts the door at a call, where the next is 1.
+    /// Blocks from a call on; the next call is 1.
     pub fn shut(&self, shut: Shut) {
         let at_call = *self.calls.borrow() + shut.at_call;
         self.shut.send_replace(Some(Shut { at_call, ..shut }));
     }
 
-    /// Waits until the call at which the door is shut has come.
+    /// Waits until the first blocked call has arrived.
     pub async fn reached(&self) {
         let at_call = self.shut.borrow().map_or(0, |shut| shut.at_call);
         self.calls
@@ -131,7 +131,7 @@ impl Door {
             .unwrap();
     }
 
-    /// Opens it; whoever waited goes on.
+    /// Lets the blocked calls and all later ones through.
     pub fn open(&self) {
         self.shut.send_replace(None);
     }

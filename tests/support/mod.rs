@@ -1,11 +1,11 @@
-//! A page's side of the wire, on an endpoint in this process and a feed in memory.
+//! The client's side: requests to an endpoint in this process, which reads a feed in memory.
 #![allow(
     dead_code,
     clippy::unwrap_used,
     clippy::panic,
     missing_docs,
     unreachable_pub,
-    reason = "shared by test files, none of which uses all of it"
+    reason = "test files share it; none of them uses all of it"
 )]
 
 use std::time::Duration;
@@ -35,7 +35,7 @@ pub fn order(id: &str) -> OrderId {
     OrderId::try_from(id).unwrap()
 }
 
-/// The `n`th record of the source, which brought the order to a status.
+/// The change in the `n`th record of the source: the order gets this status.
 pub fn change(id: &str, n: u64, status: &str) -> Change {
     Change {
         order: order(id),
@@ -50,15 +50,15 @@ pub fn change(id: &str, n: u64, status: &str) -> Change {
     }
 }
 
-/// An endpoint, its feed, and the time as it began.
-pub struct Stage {
+/// An endpoint, its feed, and the time when it started.
+pub struct Harness {
     pub feed: MemoryFeed,
     endpoint: Endpoint<MemoryFeed>,
     start: Instant,
     records: std::sync::atomic::AtomicU64,
 }
 
-impl Stage {
+impl Harness {
     pub fn new() -> Self {
         let settings = [
             ("FEED_TABLE", "in memory"),
@@ -70,7 +70,7 @@ impl Stage {
 
     pub fn with(settings: &[(&str, &str)]) -> Self {
         let variable = |name: &str| {
-            // Most promises are about plain push.
+            // Most tests are about a response that is held.
             let mut settings = [("HOLD", "always")].iter().chain(settings).rev();
             let found = settings.find(|(known, _)| *known == name);
             found.map(|(_, value)| (*value).to_owned())
@@ -88,17 +88,17 @@ impl Stage {
         Clock::starting_at(NOW + self.start.elapsed())
     }
 
-    /// The time since it was put up.
+    /// The time since it started.
     pub fn age(&self) -> Duration {
         self.start.elapsed()
     }
 
-    /// An order changes now.
+    /// Changes an order's status now.
     pub async fn change(&self, id: &str, status: &str) {
         self.change_with(id, status, PublicView::new()).await;
     }
 
-    /// As [`change`](Self::change), with further attributes.
+    /// Like [`change`](Self::change), with attributes.
     pub async fn change_with(&self, id: &str, status: &str, view: PublicView) {
         let n = 1 + self
             .records
@@ -117,13 +117,13 @@ impl Stage {
         self.respond_with(request, 0, 7).await
     }
 
-    /// Responds within a time since the harness was made.
+    /// Responds with a deadline, as a time since the harness started.
     pub async fn respond_within(&self, deadline: Duration, request: &Request) -> Response<Body> {
         self.respond_with(request, deadline_after(deadline), 7)
             .await
     }
 
-    /// Responds by a deadline in milliseconds since the Unix epoch, with random numbers from a seed.
+    /// Responds with a deadline in milliseconds since the Unix epoch (0: no deadline), and a random seed.
     pub async fn respond_with(
         &self,
         request: &Request,
@@ -142,7 +142,7 @@ impl Stage {
         self.endpoint.respond_to_event(event, invocation).await
     }
 
-    /// `GET`s a path and query, with a cursor unless that is empty.
+    /// `GET`s a path and query. An empty cursor is not sent.
     pub async fn get(&self, path: &str, last_event_id: &str) -> Connection {
         let headers: &[_] = if last_event_id.is_empty() {
             &[]
@@ -158,7 +158,7 @@ impl Stage {
     }
 }
 
-/// A request as a Function URL's event brings it.
+/// A request, read from a Function URL event.
 pub fn request(method: &str, path_and_query: &str, headers: &[(&str, &str)]) -> Request {
     let (path, query) = path_and_query
         .split_once('?')
@@ -188,12 +188,12 @@ pub fn request(method: &str, path_and_query: &str, headers: &[(&str, &str)]) -> 
     Request::read(&event.to_string()).unwrap()
 }
 
-/// The deadline that is a time after [`NOW`], in milliseconds since the Unix epoch.
+/// The deadline at a time after [`NOW`], in milliseconds since the Unix epoch.
 pub fn deadline_after(deadline: Duration) -> u64 {
     (NOW + deadline).as_millis().try_into().unwrap()
 }
 
-/// A response as it is being read.
+/// A response that a test reads.
 pub struct Connection {
     body: Body,
     seen: Vec<u8>,
@@ -207,7 +207,7 @@ impl Connection {
         }
     }
 
-    /// The next chunk; `None` at the response's end.
+    /// The next chunk, or `None` at the end of the response.
     pub async fn chunk(&mut self) -> Option<Bytes> {
         let chunk = self.body.frame().await?.unwrap().into_data().unwrap();
         self.seen.extend_from_slice(&chunk);
@@ -220,7 +220,7 @@ impl Connection {
         parse(&self.seen)
     }
 
-    /// Reads until an event of that type came; returns all events so far.
+    /// Reads until an event of this type came. Returns all events so far.
     pub async fn until(&mut self, event: &str) -> Vec<Event> {
         loop {
             let seen = parse(&self.seen);
@@ -245,7 +245,7 @@ impl Connection {
     }
 }
 
-/// What an independent parser makes of the bytes; an event that was cut off is not one.
+/// The events that an independent parser reads from the bytes. An incomplete event does not count.
 pub fn parse(bytes: &[u8]) -> Vec<Event> {
     let chunks = stream::iter([Ok::<_, std::convert::Infallible>(bytes)]);
     let events = chunks
@@ -253,11 +253,11 @@ pub fn parse(bytes: &[u8]) -> Vec<Event> {
         .collect::<Vec<_>>()
         .now_or_never()
         .unwrap();
-    // A character that was cut in half at the end is an error of the parser's.
+    // The parser returns an error if the last character is incomplete.
     events.into_iter().map_while(Result::ok).collect()
 }
 
-/// The types of events, with the statuses of changes in place of `message`.
+/// The types of the events. For a change, its status instead of `message`.
 pub fn outline(events: &[Event]) -> Vec<String> {
     let outline = events.iter().map(|event| match event.event.as_str() {
         "message" => change_of(event)["status"].as_str().unwrap().to_owned(),

@@ -4,7 +4,7 @@
     clippy::unwrap_used,
     missing_docs,
     unreachable_pub,
-    reason = "shared by test files, none of which uses all of it"
+    reason = "test files share it; none of them uses all of it"
 )]
 
 use std::io;
@@ -40,8 +40,8 @@ pub fn projector<F: Feed>(feed: &F, more: &[(&str, &str)]) -> Projector<F> {
     Projector::new(feed.clone(), settings.rules, settings.retention)
 }
 
-/// A record of the stream of a table, written so many seconds after [`START`], which is also its sequence number. The later
-/// in the alphabet a table is, the younger is its stream.
+/// A record of a table's stream. `n` is its time in seconds after [`START`], and its sequence number. A table whose name comes
+/// later in the alphabet has a newer stream.
 pub fn record(table: &str, id: &str, n: u64, status: &str) -> Value {
     let year = 1900 + u32::from(table.as_bytes()[0]);
     json!({
@@ -66,7 +66,7 @@ pub fn insert(table: &str, id: &str, n: u64, status: &str) -> Value {
     named("INSERT", record(table, id, n, status))
 }
 
-/// With the status that the item had before.
+/// A record with the item's old status.
 pub fn modify(table: &str, id: &str, n: u64, old: &str, status: &str) -> Value {
     let mut record = record(table, id, n, status);
     let image = json!({ "orderId": { "S": id }, "status": { "S": old } });
@@ -85,13 +85,13 @@ fn named(event: &str, mut record: Value) -> Value {
     record
 }
 
-/// With a further attribute.
+/// Adds an attribute.
 pub fn with(mut record: Value, name: &str, value: Value) -> Value {
     record["dynamodb"]["NewImage"][name] = value;
     record
 }
 
-/// With another time at which AWS wrote it, in seconds after [`START`].
+/// Sets the time when AWS wrote the record, in seconds after [`START`].
 pub fn written(mut record: Value, seconds: u64) -> Value {
     record["dynamodb"]["ApproximateCreationDateTime"] = json!(START + seconds);
     record
@@ -102,7 +102,7 @@ pub fn sequence_number(record: &Value) -> String {
     number.unwrap().to_owned()
 }
 
-/// Projects a batch so many seconds after [`START`]. Returns the sequence numbers that must come again.
+/// Projects a batch at a time in seconds after [`START`]. Returns the sequence numbers that must be delivered again.
 pub async fn project_at<F: Feed>(
     projector: &Projector<F>,
     records: &[Value],
@@ -122,11 +122,11 @@ pub async fn project<F: Feed>(projector: &Projector<F>, records: &[Value]) -> Ve
     project_at(projector, records, 10_000).await
 }
 
-/// The statuses in an order's log, which is dense from 1 on.
+/// The statuses in an order's log. Checks that its numbers are 1, 2, 3 …
 pub fn statuses(feed: &MemoryFeed, id: &str) -> Vec<String> {
     let log = log(feed, id);
     for (entry, n) in log.iter().zip(1..) {
-        assert_eq!(entry.seq.0, n, "dense");
+        assert_eq!(entry.seq.0, n, "numbers without a gap");
     }
     log.into_iter()
         .map(|entry| entry.status.as_str().to_owned())
@@ -138,7 +138,7 @@ pub fn log(feed: &MemoryFeed, id: &str) -> Vec<Entry> {
     entries.filter(|entry| entry.order.as_str() == id).collect()
 }
 
-/// What is logged while it is held, on this thread.
+/// Collects what this thread logs, until it is dropped.
 pub struct Logs {
     lines: Arc<Mutex<Vec<u8>>>,
     _guard: tracing::subscriber::DefaultGuard,
@@ -159,8 +159,8 @@ impl io::Write for Sink {
 
 impl Logs {
     pub fn start() -> Self {
-        // If there has only ever been one subscriber, `tracing` asks the thread that comes to a line first whether the line is
-        // of interest, and remembers the answer for all threads. Another test's thread has no subscriber.
+        // With a single subscriber, `tracing` asks only the first thread that reaches a line whether the line is enabled, and
+        // caches the result for all threads. Another test's thread has no subscriber, so the line would stay disabled.
         static SECOND: OnceLock<tracing::Dispatch> = OnceLock::new();
         SECOND.get_or_init(|| tracing::Dispatch::new(tracing_subscriber::fmt().finish()));
         let lines = Arc::new(Mutex::new(Vec::new()));
@@ -176,7 +176,7 @@ impl Logs {
         }
     }
 
-    /// The lines with this message, at this level.
+    /// The lines with this level and message.
     pub fn with(&self, level: &str, message: &str) -> Vec<Value> {
         let lines = String::from_utf8(self.lines.lock().unwrap().clone()).unwrap();
         let lines = lines

@@ -1,11 +1,12 @@
-//! What the network and other servers do to a stream, and what the runner reports.
+//! Deviations of other servers and of the network, and the findings that the conformance runner must report.
 #![allow(clippy::unwrap_used, unreachable_pub, reason = "as in mod.rs")]
 
 use crate::bad_server::{Fault, GOOD, Incoming};
 
 pub type Headers = Vec<(String, String)>;
 
-/// A fault, and the findings that are not a pass: for a server of the contract, and for any other server. `None` is not run.
+/// A fault, and the findings that are not a pass: if checked against the whole contract, and as any other server. `None` is
+/// not checked.
 pub struct Variant {
     pub fault: Fault,
     pub contract: Option<&'static str>,
@@ -25,7 +26,7 @@ pub fn without(headers: &mut Headers, name: &str) {
     headers.retain(|(header, _)| header != name);
 }
 
-/// Changes only frames of that type.
+/// Changes only frames of this type.
 pub fn only(event: &str, chunk: &str, change: impl Fn(&str) -> String) -> Vec<u8> {
     let is_event = match event {
         "message" => chunk.starts_with("data: "),
@@ -64,7 +65,7 @@ fn redirect(incoming: &Incoming, status: &mut u16, headers: &mut Headers, code: 
     }
 }
 
-/// The same server with another name, and so another origin.
+/// The same server with another host name, which makes it another origin.
 fn elsewhere(incoming: &Incoming) -> String {
     format!("http://{}", incoming.host.replace("127.0.0.1", "localhost"))
 }
@@ -91,7 +92,7 @@ const fn each(fault: Fault, contract: &'static str, any: &'static str) -> Varian
     }
 }
 
-/// Only for any other server: the rules of the contract fail for other reasons.
+/// Checked only as any other server: rules of the contract would fail for other reasons.
 const fn any(fault: Fault, findings: &'static str) -> Variant {
     Variant {
         fault,
@@ -100,6 +101,7 @@ const fn any(fault: Fault, findings: &'static str) -> Variant {
     }
 }
 
+/// Checked only against the whole contract.
 const fn contract(fault: Fault, findings: &'static str) -> Variant {
     Variant {
         fault,
@@ -116,21 +118,21 @@ pub const VARIANTS: &[Variant] = &[
         add(headers, "keep-alive", "timeout=5");
     }, ..GOOD }, ""),
     both(Fault { name: "connection: close", head: |_, _, headers| add(headers, "connection", "close"), ..GOOD }, ""),
-    both(Fault { name: "a proxy's fields", head: |_, _, headers| for (name, value) in [
+    both(Fault { name: "a proxy's headers", head: |_, _, headers| for (name, value) in [
         ("via", "1.1 proxy.example"), ("date", "Tue, 24 Nov 2026 10:00:00 GMT"), ("server", "nginx"), ("alt-svc", "h3=\":443\""),
         ("vary", "Accept-Encoding, Origin"), ("set-cookie", "route=a; Path=/"), ("set-cookie", "b=c"), ("x-cache", "Miss"),
         ("strict-transport-security", "max-age=63072000"), ("age", "0"),
     ] { add(headers, name, value); }, ..GOOD }, ""),
-    both(Fault { name: "a platform's CORS", head: |_, _, headers| for (name, value) in [
+    both(Fault { name: "a platform's CORS headers", head: |_, _, headers| for (name, value) in [
         ("access-control-allow-origin", "https://shop.example"), ("access-control-allow-credentials", "true"),
         ("access-control-expose-headers", "date, x-request-id"), ("vary", "Origin"),
     ] { add(headers, name, value); }, ..GOOD }, ""),
-    both(Fault { name: "CORS of two owners in one line", head: |_, _, headers| add(headers, "access-control-allow-origin", "*, *"), ..GOOD }, "P4 Fail"),
-    both(Fault { name: "credentials of two owners", head: |_, _, headers| for _ in 0..2 {
+    both(Fault { name: "CORS headers of two senders in one line", head: |_, _, headers| add(headers, "access-control-allow-origin", "*, *"), ..GOOD }, "P4 Fail"),
+    both(Fault { name: "CORS credentials of two senders", head: |_, _, headers| for _ in 0..2 {
         add(headers, "access-control-allow-credentials", "true");
     }, ..GOOD }, "P4 Fail"),
-    both(Fault { name: "names in other letters", head: |_, _, headers| for (name, _) in headers { *name = name.to_uppercase(); }, ..GOOD }, ""),
-    both(Fault { name: "types in other letters", head: |_, _, headers|
+    both(Fault { name: "header names in upper case", head: |_, _, headers| for (name, _) in headers { *name = name.to_uppercase(); }, ..GOOD }, ""),
+    both(Fault { name: "content types in other case", head: |_, _, headers|
         types(headers, "Text/Event-Stream; Charset=UTF-8", "Application/JSON; Charset=utf-8", "Application/Problem+JSON"), ..GOOD }, ""),
     both(Fault { name: "no space, a quoted charset", head: |_, _, headers|
         types(headers, "text/event-stream;charset=\"utf-8\"", "application/json;charset=\"utf-8\"", "application/problem+json;x=y"), ..GOOD }, ""),
@@ -151,13 +153,13 @@ pub const VARIANTS: &[Variant] = &[
         if incoming.target.starts_with("/moved") && !incoming.authorization.is_empty() { *status = 500; }
         redirect(incoming, status, headers, 307, &elsewhere(incoming));
     }, ..GOOD }, ""),
-    any(Fault { name: "a redirect that leads nowhere", head: |_, status, _| *status = 302, ..GOOD }, "P1 Fail, P7 Skip, P8 Skip, P9 Skip, P10 Skip, P11 Skip, P12 Skip, P13 Skip, P14 Fail"),
+    any(Fault { name: "a redirect without a location", head: |_, status, _| *status = 302, ..GOOD }, "P1 Fail, P7 Skip, P8 Skip, P9 Skip, P10 Skip, P11 Skip, P12 Skip, P13 Skip, P14 Fail"),
     any(Fault { name: "a redirect to itself", head: |incoming, status, headers| {
         *status = 302;
         add(headers, "location", &incoming.target);
     }, ..GOOD }, "P1 Fail, P2 Fail, P3 Fail, P4 Fail, P5 Fail, P6 Fail, P7 Skip, P8 Skip, P9 Skip, P10 Skip, P11 Skip, P12 Skip, P13 Skip, P14 Skip"),
     // Caches and compression.
-    both(Fault { name: "cache-control in another order, and more of it", head: |_, _, headers|
+    both(Fault { name: "cache-control in another order, with more directives", head: |_, _, headers|
         set(headers, "cache-control", "private,NO-TRANSFORM,no-store,max-age=0,must-revalidate,no-cache"), ..GOOD }, ""),
     both(Fault { name: "cache-control in two lines", head: |_, _, headers| {
         set(headers, "cache-control", "no-cache");
@@ -169,35 +171,35 @@ pub const VARIANTS: &[Variant] = &[
     any(Fault { name: "no cache-control", head: |_, _, headers| without(headers, "cache-control"), ..GOOD }, "P3 Note"),
     both(Fault { name: "cacheable", head: |_, _, headers| set(headers, "cache-control", "public, max-age=60"), ..GOOD }, "P3 Fail"),
     both(Fault { name: "cacheable in the browser", head: |_, _, headers| set(headers, "cache-control", "private, max-age=60"), ..GOOD }, "P3 Fail"),
-    both(Fault { name: "a length", collected: true, ..GOOD }, "P3 Note"),
-    both(Fault { name: "identity", head: |_, _, headers| add(headers, "content-encoding", "Identity"), ..GOOD }, ""),
-    both(Fault { name: "none, which is no encoding", head: |_, _, headers| add(headers, "content-encoding", "none"), ..GOOD }, "P3 Note"),
+    both(Fault { name: "a content length", collected: true, ..GOOD }, "P3 Note"),
+    both(Fault { name: "content-encoding: identity", head: |_, _, headers| add(headers, "content-encoding", "Identity"), ..GOOD }, ""),
+    both(Fault { name: "content-encoding: none, which is not an encoding", head: |_, _, headers| add(headers, "content-encoding", "none"), ..GOOD }, "P3 Note"),
     any(Fault { name: "an encoding that was not accepted", head: |_, _, headers| add(headers, "content-encoding", "gzip"), ..GOOD }, "P3 Fail"),
     // Lines.
     each(Fault { name: "a byte order mark", chunk: |_, chunk| only("hello", chunk, |hello| format!("\u{feff}{hello}")), ..GOOD }, "P7 Fail", "P7 Note"),
     each(Fault { name: "CRLF", chunk: |_, chunk| chunk.replace('\n', "\r\n").into(), ..GOOD }, "P7 Fail", ""),
     any(Fault { name: "CR", chunk: |_, chunk| chunk.replace('\n', "\r").into(), ..GOOD }, "P7 Note"),
     any(Fault { name: "CRLF among LF", chunk: |_, chunk| only("ready", chunk, |ready| ready.replace('\n', "\r\n")), ..GOOD }, "P7 Note"),
-    any(Fault { name: "no UTF-8", chunk: |_, chunk| [&b":\xff\n"[..], chunk.as_bytes()].concat(), ..GOOD }, "P7 Fail"),
+    any(Fault { name: "invalid UTF-8", chunk: |_, chunk| [&b":\xff\n"[..], chunk.as_bytes()].concat(), ..GOOD }, "P7 Fail"),
     both(Fault { name: "comments with text", chunk: |_, chunk| match chunk.strip_prefix(":\n") {
         Some(rest) => format!(": keep-alive, data: 1\n{rest}").into(),
         None => chunk.into(),
     }, ..GOOD }, ""),
     any(Fault { name: "comments with a blank line", chunk: |_, chunk| if chunk == ":\n" { b":\n\n".to_vec() } else { chunk.into() }, ..GOOD }, "P13 Note"),
-    both(Fault { name: "more LF at the end", chunk: |_, chunk| only("rest", chunk, |rest| format!("{rest}\n\n")), ..GOOD }, ""),
+    both(Fault { name: "more blank lines at the end", chunk: |_, chunk| only("rest", chunk, |rest| format!("{rest}\n\n")), ..GOOD }, ""),
     both(Fault { name: "no space after the colon", chunk: |_, chunk| chunk.replace(": ", ":").replace("\\\":", "\":").into(), ..GOOD }, ""),
     both(Fault { name: "several lines of data", chunk: |_, chunk| only("message", chunk, |change| change.replacen("data: {", "data: {\ndata: ", 1)), ..GOOD }, ""),
-    any(Fault { name: "a misspelt field", chunk: |_, chunk| only("ready", chunk, |ready| format!("evnet: x\n{ready}")), ..GOOD }, "P8 Note"),
+    any(Fault { name: "a misspelt field name", chunk: |_, chunk| only("ready", chunk, |ready| format!("evnet: x\n{ready}")), ..GOOD }, "P8 Note"),
     // Frames.
     any(Fault { name: "no retry", chunk: |_, chunk| {
         let lines = chunk.split_inclusive('\n').filter(|line| !line.starts_with("retry: "));
         lines.collect::<String>().into()
     }, ..GOOD }, ""),
-    any(Fault { name: "retry alone", chunk: |_, chunk| only("hello", chunk, |hello| format!(":\nretry: 3000\n\n{hello}")), ..GOOD }, "P9 Note"),
-    any(Fault { name: "id alone", chunk: |_, chunk| only("ready", chunk, |ready| ready.replace("event: ready\ndata: {}\n", "")), ..GOOD }, "P9 Fail"),
-    any(Fault { name: "retry too small", chunk: |_, chunk| only("hello", chunk, |hello| hello.replace("retry: 1", "retry: ")), ..GOOD }, "P12 Note"),
-    any(Fault { name: "retry in words", chunk: |_, chunk| only("rest", chunk, |rest| rest.replace("retry: ", "retry: soon ")), ..GOOD }, "P12 Fail"),
-    any(Fault { name: "id with spaces", request: |incoming| incoming.cursor = incoming.cursor.replace(" of A", ""), chunk: |_, chunk|
+    any(Fault { name: "a frame with only a retry", chunk: |_, chunk| only("hello", chunk, |hello| format!(":\nretry: 3000\n\n{hello}")), ..GOOD }, "P9 Note"),
+    any(Fault { name: "a frame with only an id", chunk: |_, chunk| only("ready", chunk, |ready| ready.replace("event: ready\ndata: {}\n", "")), ..GOOD }, "P9 Fail"),
+    any(Fault { name: "a retry that is too small", chunk: |_, chunk| only("hello", chunk, |hello| hello.replace("retry: 1", "retry: ")), ..GOOD }, "P12 Note"),
+    any(Fault { name: "a retry that is not a number", chunk: |_, chunk| only("rest", chunk, |rest| rest.replace("retry: ", "retry: soon ")), ..GOOD }, "P12 Fail"),
+    any(Fault { name: "an id with spaces", request: |incoming| incoming.cursor = incoming.cursor.replace(" of A", ""), chunk: |_, chunk|
         only("message", chunk, |change| format!("{} of A\n\n", change.trim_end())), ..GOOD }, ""),
     any(Fault { name: "an id that is not ASCII", request: |incoming| incoming.cursor = incoming.cursor.replace(" für A", ""), chunk: |_, chunk|
         only("message", chunk, |change| format!("{} für A\n\n", change.trim_end())), ..GOOD }, "P11 Fail"),
@@ -206,10 +208,10 @@ pub const VARIANTS: &[Variant] = &[
         format!("{before}id\n\n")
     }), ..GOOD }, ""),
     any(Fault { name: "only named events", chunk: |_, chunk| only("message", chunk, |change| format!("event: update\n{change}")), ..GOOD }, ""),
-    any(Fault { name: "only named events, and a cursor that is ignored", request: |incoming| incoming.cursor.clear(), chunk: |_, chunk|
+    any(Fault { name: "only named events, and the cursor is ignored", request: |incoming| incoming.cursor.clear(), chunk: |_, chunk|
         only("message", chunk, |change| format!("event: update\n{change}")), ..GOOD }, "P14 Fail"),
-    any(Fault { name: "204 to a client that comes back", head: |incoming, status, _| if !incoming.cursor.is_empty() { *status = 204; }, ..GOOD }, ""),
-    // The contract: what clients ignore or never see.
+    any(Fault { name: "204 for a client that comes back", head: |incoming, status, _| if !incoming.cursor.is_empty() { *status = 204; }, ..GOOD }, ""),
+    // The contract: parts that clients ignore or never read.
     contract(Fault { name: "unknown members and frames", chunk: |_, chunk| {
         let chunk = chunk.replace("data: {}", "data: {\"x\":1}").replace("data: {\"", "data: {\"y\":null,\"");
         match chunk.contains("event: ready") || chunk.contains("event: rest") || chunk.contains("event: end") {
@@ -236,7 +238,7 @@ pub const VARIANTS: &[Variant] = &[
         without(headers, "allow");
         add(headers, "access-control-allow-methods", "GET,HEAD");
     }, ..GOOD }, ""),
-    // A proxy that responds for the server to requests that no client sends.
+    // A proxy answers requests that no client sends.
     contract(Fault { name: "a preflight of an origin that is not allowed", head: |incoming, _, headers| if incoming.method == "OPTIONS" && !incoming.origin.is_empty() {
         without(headers, "allow");
     }, ..GOOD }, ""),
@@ -248,7 +250,7 @@ pub const VARIANTS: &[Variant] = &[
         *status = 200;
         set(headers, "content-type", "text/html");
     }, ..GOOD }, "P29 Note"),
-    contract(Fault { name: "a firewall that refuses an odd id", head: |incoming, status, headers| if incoming.path.contains("%0A") {
+    contract(Fault { name: "a firewall that refuses an unusual id", head: |incoming, status, headers| if incoming.path.contains("%0A") {
         *status = 403;
         set(headers, "content-type", "text/html; charset=utf-8");
     }, ..GOOD }, "P29 Note"),
@@ -256,11 +258,11 @@ pub const VARIANTS: &[Variant] = &[
         true => only("message", chunk, |change| change.replace("\"seq\":2,", "\"seq\":3,").replace("id: 2-", "id: 3-")),
         false => chunk.into(),
     }, ..GOOD }, "P16 Fail"),
-    contract(Fault { name: "a replay that begins late, unannounced", chunk: |incoming, chunk| match incoming.path.contains("/F/") && chunk.contains("\"seq\":1,") {
+    contract(Fault { name: "a replay that begins late, without reset", chunk: |incoming, chunk| match incoming.path.contains("/F/") && chunk.contains("\"seq\":1,") {
         true => Vec::new(),
         false => chunk.into(),
     }, ..GOOD }, "P16 Fail"),
-    contract(Fault { name: "a replay that begins late, announced", chunk: |incoming, chunk| match incoming.path.contains("/F/") && chunk.contains("\"seq\":1,") {
+    contract(Fault { name: "a replay that begins late, after reset", chunk: |incoming, chunk| match incoming.path.contains("/F/") && chunk.contains("\"seq\":1,") {
         true => b"event: reset\ndata: {\"orders\":[\"F\"],\"reason\":\"trimmed\"}\nid: 0\n\n".to_vec(),
         false => chunk.into(),
     }, ..GOOD }, ""),

@@ -1,4 +1,4 @@
-//! Reads `template.yaml`, and answers what CloudFormation does with a set of parameters.
+//! Reads `template.yaml`, and computes what CloudFormation does with a set of parameters.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 pub(crate) type Variables = BTreeMap<String, String>;
 
-/// The template, with CloudFormation's tags in their long form: `!Ref A` is `{"Ref": "A"}`.
+/// The template, with CloudFormation's tags in the long form: `!Ref A` is `{"Ref": "A"}`.
 pub(crate) struct Template {
     document: Value,
-    /// Of the parameters that have one.
+    /// By parameter, if it has a pattern.
     patterns: BTreeMap<String, Regex>,
 }
 
@@ -25,7 +25,7 @@ impl Template {
         let parameters = document["Parameters"].as_object().unwrap();
         let patterns = parameters.iter().filter_map(|(name, parameter)| {
             let pattern = parameter.get("AllowedPattern")?.as_str().unwrap();
-            // It must match all of a value.
+            // The pattern must match the whole value.
             let whole = Regex::new(&format!(r"\A(?:{pattern})\z")).unwrap();
             Some((name.clone(), whole))
         });
@@ -35,22 +35,22 @@ impl Template {
         }
     }
 
-    /// What stands at a path such as `Resources/FeedTable/Type`.
+    /// The value at a path such as `Resources/FeedTable/Type`.
     #[track_caller]
     pub(crate) fn at(&self, path: &str) -> &Value {
         let found = self.document.pointer(&format!("/{path}"));
         found.unwrap_or_else(|| panic!("template.yaml has no {path}"))
     }
 
-    /// The names in a section, or the keys of a part of it.
+    /// The keys of the object at a path.
     #[track_caller]
     pub(crate) fn names(&self, path: &str) -> Vec<&str> {
         let members = self.at(path).as_object().unwrap();
         members.keys().map(String::as_str).collect()
     }
 
-    /// Whether a parameter takes a value.
-    pub(crate) fn takes(&self, parameter: &str, value: &str) -> bool {
+    /// Whether a parameter accepts a value.
+    pub(crate) fn accepts(&self, parameter: &str, value: &str) -> bool {
         let definition = self.at(&format!("Parameters/{parameter}"));
         if let Some(allowed) = definition.get("AllowedValues") {
             return allowed.as_array().unwrap().contains(&json!(value));
@@ -59,7 +59,7 @@ impl Template {
         pattern.is_none_or(|pattern| pattern.is_match(value).unwrap())
     }
 
-    /// All parameters: those that are given, and the defaults of the others.
+    /// The values of all parameters: the given ones, and the defaults of the others.
     pub(crate) fn with_defaults(&self, given: &[(&str, &str)]) -> Variables {
         let mut values = Variables::new();
         for name in self.names("Parameters") {
@@ -77,11 +77,11 @@ impl Template {
         values
     }
 
-    /// What CloudFormation refuses before it creates anything: a parameter's value, or what a rule says.
+    /// What CloudFormation refuses before it creates anything: parameter values and broken rules.
     pub(crate) fn refusals(&self, values: &Variables) -> Vec<String> {
         let mut refusals: Vec<_> = values
             .iter()
-            .filter(|(name, value)| !self.takes(name, value))
+            .filter(|(name, value)| !self.accepts(name, value))
             .map(|(name, value)| format!("{name} is {value:?}"))
             .collect();
         for name in self.names("Rules") {
@@ -114,7 +114,7 @@ impl Template {
             .collect()
     }
 
-    /// What an expression is worth. Resources stand for their names, and `values` may hold attributes of theirs.
+    /// The value of an expression. A resource has its name as its value, and `values` may contain its attributes.
     pub(crate) fn value(&self, expression: &Value, values: &Variables) -> Value {
         let Some((function, argument)) = function(expression) else {
             return match expression {
@@ -214,6 +214,6 @@ fn to_json(node: &Yaml<'_>) -> Value {
                 name => json!({ format!("Fn::{name}"): inner }),
             }
         }
-        other => panic!("template.yaml holds {other:?}"),
+        other => panic!("template.yaml contains {other:?}"),
     }
 }

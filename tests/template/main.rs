@@ -1,4 +1,4 @@
-//! `template.yaml`: it takes what the functions take, and it sets up what they rely on.
+//! `template.yaml`: its parameters accept what the functions accept, and it creates what they rely on.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 #[path = "../support/cloud.rs"]

@@ -1,4 +1,4 @@
-//! A deployment fails early, and for no other values than those that stop a function at its start.
+//! A deployment refuses exactly the values with which a function would not start.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -10,7 +10,7 @@ use super::document::{Template, Variables};
 
 const FUNCTIONS: [&str; 2] = ["ProjectorFunction", "StreamFunction"];
 
-/// Pretty-printed, as tools write it, with space around it.
+/// Pretty-printed, as tools write it, and surrounded by line breaks.
 const KEYS: &str = r#"
 {
   "keys": [
@@ -25,7 +25,7 @@ const PRIVATE_KEYS: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYK
     "d" : "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A"}]}"#;
 const KEYS_URL: &str = "https://issuer.example/.well-known/jwks.json";
 
-/// What people write into a field, right and wrong. Durations have a list of their own.
+/// Valid and invalid values that people enter. Durations are in another list.
 const VALUES: &[&str] = &[
     "end",
     "ignore",
@@ -95,7 +95,7 @@ const VALUES: &[&str] = &[
     "/ü",
 ];
 
-/// Numbers around every limit, and those that a pattern easily gets wrong.
+/// Durations near every limit, and those that a pattern easily treats wrongly.
 fn durations() -> Vec<String> {
     let near = [
         3599,
@@ -141,7 +141,7 @@ fn durations() -> Vec<String> {
     let numbers = numbers
         .chain(["01", "00", "060", "-1", "+5", "1.5", "1e3", "１", "", " 5"].map(str::to_owned));
     let with_units = numbers.flat_map(|number| units.map(|unit| format!("{number}{unit}")));
-    // An empty variable is one that is not set: the rules speak of those.
+    // An empty variable counts as not set. The rules cover those.
     with_units
         .filter(|text| !text.is_empty())
         .chain(
@@ -158,7 +158,7 @@ fn durations() -> Vec<String> {
         .collect()
 }
 
-/// What must be there for the other settings to be read.
+/// The variables without which no other setting is read.
 fn base(function: &str) -> Variables {
     let mut base: Variables = [("FEED_TABLE", "Feed")].map(owned).into();
     if function == "StreamFunction" {
@@ -180,7 +180,7 @@ fn starts(function: &str, variables: &Variables) -> Result<(), SettingsError> {
     }
 }
 
-/// The variables of a function, each with the parameters that it may come from.
+/// The variables of a function, each with the parameters that it is computed from.
 fn sources(template: &Template, function: &str) -> Vec<(String, Vec<String>)> {
     let variables = template.at(&format!(
         "Resources/{function}/Properties/Environment/Variables"
@@ -202,7 +202,7 @@ fn sources(template: &Template, function: &str) -> Vec<(String, Vec<String>)> {
 }
 
 #[test]
-fn a_parameter_takes_what_the_function_takes_and_nothing_else() {
+fn a_parameter_accepts_exactly_what_the_function_accepts() {
     let template = Template::read();
     let durations = durations();
     for function in FUNCTIONS {
@@ -219,14 +219,14 @@ fn a_parameter_takes_what_the_function_takes_and_nothing_else() {
                 let mut variables = base.clone();
                 variables.insert(variable.clone(), value.to_owned());
                 let started = starts(function, &variables);
-                let taken = parameters
+                let accepted = parameters
                     .iter()
-                    .any(|parameter| template.takes(parameter, value));
+                    .any(|parameter| template.accepts(parameter, value));
                 assert_eq!(
-                    taken,
+                    accepted,
                     started.is_ok(),
-                    "{parameters:?} {} {value:?}, but with that {variable} {function} says {started:?}",
-                    if taken { "takes" } else { "refuses" }
+                    "{parameters:?} {} {value:?}, but with this {variable}, {function} says {started:?}",
+                    if accepted { "accepts" } else { "refuses" }
                 );
             }
         }
@@ -234,7 +234,7 @@ fn a_parameter_takes_what_the_function_takes_and_nothing_else() {
 }
 
 #[test]
-fn each_variable_that_a_function_reads_has_a_parameter_and_the_reverse() {
+fn the_template_sets_exactly_the_variables_that_a_function_reads() {
     let template = Template::read();
     for function in FUNCTIONS {
         let read = RefCell::new(BTreeSet::new());
@@ -269,7 +269,7 @@ fn each_variable_that_a_function_reads_has_a_parameter_and_the_reverse() {
 }
 
 #[test]
-fn the_defaults_are_those_of_the_functions() {
+fn the_defaults_equal_those_of_the_functions() {
     let template = Template::read();
     let values = template.with_defaults(&[("Jwks", KEYS)]);
     let set = template.environment("ProjectorFunction", &values);
@@ -288,7 +288,7 @@ fn the_defaults_are_those_of_the_functions() {
     );
 }
 
-/// What CloudFormation says to these parameters, and that the functions start if it says nothing.
+/// CloudFormation refuses these parameters for the expected reasons. If it refuses nothing, the functions start.
 #[track_caller]
 fn check(given: &[(&str, &str)], expected: &[&str]) {
     let template = Template::read();
@@ -356,7 +356,7 @@ fn origins_and_headers_that_no_browser_could_match_are_refused() {
         "capacitor://localhost",
     ];
     for origins in origins {
-        assert!(template.takes("AllowedOrigins", origins), "{origins:?}");
+        assert!(template.accepts("AllowedOrigins", origins), "{origins:?}");
     }
     let origins = [
         "",
@@ -371,7 +371,7 @@ fn origins_and_headers_that_no_browser_could_match_are_refused() {
         "HTTPS://shop.example",
     ];
     for origins in origins {
-        assert!(!template.takes("AllowedOrigins", origins), "{origins:?}");
+        assert!(!template.accepts("AllowedOrigins", origins), "{origins:?}");
     }
     let headers = [
         "authorization,last-event-id",
@@ -379,7 +379,7 @@ fn origins_and_headers_that_no_browser_could_match_are_refused() {
         "baggage,authorization,sentry-trace,last-event-id",
     ];
     for headers in headers {
-        assert!(template.takes("AllowedHeaders", headers), "{headers:?}");
+        assert!(template.accepts("AllowedHeaders", headers), "{headers:?}");
     }
     let headers = [
         "",
@@ -394,12 +394,12 @@ fn origins_and_headers_that_no_browser_could_match_are_refused() {
         "authorization,last-event-id,",
     ];
     for headers in headers {
-        assert!(!template.takes("AllowedHeaders", headers), "{headers:?}");
+        assert!(!template.accepts("AllowedHeaders", headers), "{headers:?}");
     }
 }
 
 #[test]
-fn cors_is_what_the_parameters_say() {
+fn cors_follows_the_parameters() {
     let template = Template::read();
     let cors = template.at("Resources/StreamFunction/Properties/FunctionUrlConfig/Cors");
     let default = json!({
@@ -428,7 +428,7 @@ fn cors_is_what_the_parameters_say() {
 }
 
 #[test]
-fn the_outputs_name_the_address_that_the_function_answers() {
+fn the_outputs_name_the_url_that_the_function_serves() {
     let template = Template::read();
     let paths = [
         ("", "/"),
@@ -453,7 +453,7 @@ fn the_outputs_name_the_address_that_the_function_answers() {
             format!("{stream}orders/A-1001/events"),
             "{base_path:?}"
         );
-        // What the function makes of the setting.
+        // The function computes the same path from the setting.
         let set = template.environment("StreamFunction", &values);
         let settings = StreamSettings::read(|name| set.get(name).cloned()).unwrap();
         assert_eq!(
@@ -464,9 +464,9 @@ fn the_outputs_name_the_address_that_the_function_answers() {
     }
 }
 
-/// Java, which CloudFormation uses, and the regular expressions here differ in what a dot and `\d` match.
+/// CloudFormation uses Java's regular expressions. There, a dot and `\d` match other characters than here.
 #[test]
-fn patterns_mean_the_same_in_java_and_say_what_to_do() {
+fn patterns_mean_the_same_in_java_and_have_a_description() {
     let template = Template::read();
     for name in template.names("Parameters") {
         let parameter = template.at(&format!("Parameters/{name}"));
@@ -476,7 +476,7 @@ fn patterns_mean_the_same_in_java_and_say_what_to_do() {
         let pattern = pattern.as_str().unwrap();
         assert!(
             parameter.get("ConstraintDescription").is_some(),
-            "{name} does not say what to do"
+            "{name} has no ConstraintDescription"
         );
         assert!(
             pattern.starts_with('^') && pattern.ends_with('$'),
@@ -503,7 +503,7 @@ fn patterns_mean_the_same_in_java_and_say_what_to_do() {
 }
 
 #[test]
-fn each_parameter_is_asked_for_in_a_group() {
+fn each_parameter_is_in_a_group() {
     let template = Template::read();
     let groups = template.at("Metadata/AWS::CloudFormation::Interface/ParameterGroups");
     let groups = groups.as_array().unwrap().iter();

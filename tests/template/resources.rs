@@ -1,4 +1,4 @@
-//! What the functions rely on and cannot see: what would go wrong if a line of the template were different.
+//! What the functions rely on and cannot check themselves. Each expected value has the reason for it.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use local::dynamo::{Dynamo, FEED, create_tables};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::cloud_support::Cloud;
 use super::document::Template;
 
-/// A value in the template, and what it is good for.
+/// A path in the template, its value, and the reason for it.
 type Expected<'a> = (&'a str, Value, &'a str);
 
 #[track_caller]
@@ -22,7 +22,7 @@ fn check(part: &str, expected: &[Expected<'_>]) {
     }
 }
 
-/// All of a part: what stands there and is not listed is a failure too.
+/// Checks a whole part. A member that is not listed is a failure too.
 #[track_caller]
 fn check_all(part: &str, expected: &[Expected<'_>]) {
     check(part, expected);
@@ -45,32 +45,32 @@ fn the_mapping_loses_no_record() {
             (
                 "StartingPosition",
                 json!("TRIM_HORIZON"),
-                "LATEST skips what is written while the mapping is made, and again whenever it is replaced",
+                "LATEST skips what is written while the mapping is created or replaced",
             ),
             (
                 "FunctionResponseTypes",
                 json!(["ReportBatchItemFailures"]),
-                "without it Lambda does not read which records failed, and all of them count as done",
+                "without it, Lambda does not read which records failed, and counts all of them as done",
             ),
             (
                 "MaximumRetryAttempts",
                 json!(-1),
-                "with any other number a record is given up while DynamoDB is out of order, and its change is lost",
+                "with any other number, Lambda gives up a record during an outage of DynamoDB, and its change is lost",
             ),
             (
                 "MaximumRecordAgeInSeconds",
                 json!(23 * 3600),
-                "at 24 hours DynamoDB drops a record by itself, and it is neither kept nor counted",
+                "after 24 hours, DynamoDB itself drops a record, and it is neither kept nor counted",
             ),
             (
                 "DestinationConfig",
                 failed,
-                "what is given up must be kept, and the alarm counts what is kept there",
+                "records that are given up must be kept, and the alarm counts those that are kept there",
             ),
             (
                 "BisectBatchOnFunctionError",
                 json!(true),
-                "a batch that takes longer than the function may run would come again whole, for 23 hours",
+                "a batch that takes longer than the timeout would be repeated as a whole for 23 hours",
             ),
             (
                 "ParallelizationFactor",
@@ -80,7 +80,7 @@ fn the_mapping_loses_no_record() {
             (
                 "MetricsConfig",
                 json!({ "Metrics": ["EventCount"] }),
-                "without it there is no PolledEventCount, and ProjectorNotPollingAlarm rings always",
+                "without it, PolledEventCount has no data, and ProjectorNotPollingAlarm always rings",
             ),
         ],
     );
@@ -97,22 +97,22 @@ fn the_tables_have_the_keys_that_the_code_writes() {
             (
                 "Properties/KeySchema",
                 json!([key("order", "HASH"), key("seq", "RANGE")]),
-                "an order's entries are one partition, in the order of their numbers",
+                "the entries of an order are one partition, sorted by number",
             ),
             (
                 "Properties/AttributeDefinitions",
                 json!([attribute("order", "S"), attribute("seq", "N")]),
-                "as text, 10 would stand before 9",
+                "as text, 10 would come before 9",
             ),
             (
                 "Properties/TimeToLiveSpecification",
                 json!({ "AttributeName": "expiresAt", "Enabled": true }),
-                "with another name nothing expires: the feed grows for ever, and personal data stays",
+                "with another name, nothing expires: the feed grows for ever and keeps personal data",
             ),
             (
                 "Properties/PointInTimeRecoverySpecification/PointInTimeRecoveryEnabled",
                 json!(true),
-                "a history cannot be made again from the orders table",
+                "a history cannot be rebuilt from the orders table",
             ),
             (
                 "DeletionPolicy",
@@ -132,12 +132,12 @@ fn the_tables_have_the_keys_that_the_code_writes() {
             (
                 "StreamSpecification/StreamViewType",
                 json!("NEW_AND_OLD_IMAGES"),
-                "a record of keys alone shows no status",
+                "a record with only keys has no status",
             ),
             (
                 "KeySchema",
                 json!([{ "AttributeName": { "Ref": "OrderIdAttribute" }, "KeyType": "HASH" }]),
-                "the order id must be the whole key, because Lambda keeps the order of records with the same key only",
+                "the order id must be the whole key, because Lambda keeps the sequence only of records with the same key",
             ),
         ],
     );
@@ -145,7 +145,7 @@ fn the_tables_have_the_keys_that_the_code_writes() {
 
 /// All tests of the feed run on this table.
 #[tokio::test]
-async fn the_feed_that_tests_run_on_is_the_one_that_is_deployed() {
+async fn tests_use_the_feed_table_of_the_template() {
     let dynamo = Dynamo::start("127.0.0.1:0").await.unwrap();
     let client = dynamo.client();
     create_tables(&client).await.unwrap();
@@ -185,7 +185,7 @@ async fn the_feed_that_tests_run_on_is_the_one_that_is_deployed() {
 }
 
 #[tokio::test]
-async fn what_is_superseded_expires_by_the_attribute_that_the_template_names() {
+async fn superseded_entries_expire_by_the_attribute_of_the_template() {
     let cloud = Cloud::new().await;
     cloud.append("A", "PLACED").await;
     cloud.append("A", "PAID").await;
@@ -208,12 +208,12 @@ fn the_stream_function_streams() {
             (
                 "FunctionUrlConfig/InvokeMode",
                 json!("RESPONSE_STREAM"),
-                "BUFFERED shows a response when it has ended, so no change is live",
+                "BUFFERED delivers a response after its end, so no change is live",
             ),
             (
                 "FunctionUrlConfig/AuthType",
                 json!("NONE"),
-                "a browser cannot sign; the function checks the token itself",
+                "a browser cannot sign requests, and the function checks the token itself",
             ),
             (
                 "Timeout",
@@ -239,23 +239,19 @@ fn the_stream_function_streams() {
     );
 }
 
-/// A role's statements: Sid, actions, and resource as the template writes it.
+/// The statements of a role: Sid, actions, and the resource as in the template.
 fn statements(role: &str) -> Vec<(String, Vec<String>, Value)> {
     let template = Template::read();
     let policies = template.at(&format!("Resources/{role}/Properties/Policies"));
     let policies = policies.as_array().unwrap();
-    assert_eq!(
-        policies.len(),
-        1,
-        "{role} has one policy, and none that AWS manages"
-    );
+    assert_eq!(policies.len(), 1, "{role} has exactly one policy");
     let statements = policies[0]["PolicyDocument"]["Statement"]
         .as_array()
         .unwrap();
     statements
         .iter()
         .map(|statement| {
-            // One that depends on a condition counts as if it were there.
+            // A statement that depends on a condition counts.
             let statement = statement.pointer("/Fn::If/1").unwrap_or(statement);
             assert_eq!(statement["Effect"], "Allow");
             let actions = match &statement["Action"] {
@@ -281,7 +277,7 @@ fn check_role(role: &str, expected: &[(&str, &[&str], Value)]) {
     assert_eq!(
         found.len(),
         expected.len(),
-        "{role} may do more or less than its function does: {found:?}"
+        "{role} allows more or less than its function does: {found:?}"
     );
     for ((sid, actions, resource), (expected_sid, expected_actions, expected_resource)) in
         found.iter().zip(expected)
@@ -299,7 +295,7 @@ fn check_role(role: &str, expected: &[(&str, &[&str], Value)]) {
 }
 
 #[test]
-fn a_role_may_do_what_its_function_does() {
+fn a_role_allows_exactly_what_its_function_does() {
     let feed = json!({ "Fn::GetAtt": "FeedTable.Arn" });
     let write_logs: &[&str] = &["logs:CreateLogStream", "logs:PutLogEvents"];
     check_role(
@@ -351,7 +347,7 @@ fn a_role_may_do_what_its_function_does() {
     );
 }
 
-/// An alarm: what it watches, and whether the absence of data rings it.
+/// Checks an alarm: its metric, its threshold, and whether it rings without data.
 #[track_caller]
 fn check_alarm(
     name: &str,
@@ -395,12 +391,12 @@ fn an_alarm_rings_if_lambda_does_not_poll() {
         Some(["EventSourceMappingUUID", "ProjectorFunctionOrders"]),
         ["Sum", "LessThanThreshold", "0"],
         "breaching",
-        "Lambda sends 0 when it polls and finds nothing, and no number when it does not poll: absence is the signal",
+        "Lambda sends 0 for an empty poll and no data without a poll, so missing data is the signal",
     );
     check(
         "Resources/ProjectorNotPollingAlarm/Properties",
         &[
-            ("Period", json!(300), "a shorter one may hold no poll"),
+            ("Period", json!(300), "a shorter period may contain no poll"),
             (
                 "EvaluationPeriods",
                 json!(3),
@@ -422,7 +418,7 @@ fn an_alarm_rings_if_a_function_breaks() {
             Some(["FunctionName", function]),
             AT_LEAST_ONE,
             "notBreaching",
-            "a function reports what it cannot do in its answer, so an error is a crash, a wrong setting or a timeout",
+            "a function reports failures in its response, so an error is a crash, a wrong setting or a timeout",
         );
     }
     check_alarm(
@@ -443,7 +439,7 @@ fn an_alarm_rings_if_records_are_late_or_given_up() {
         Some(["FunctionName", "ProjectorFunction"]),
         ["Maximum", "GreaterThanThreshold", "60000"],
         "notBreaching",
-        "a shop without orders has no datum, and nothing is late",
+        "without orders there is no data, and nothing is late",
     );
     check_alarm(
         "FailedRecordsAlarm",
@@ -459,12 +455,12 @@ fn an_alarm_rings_if_records_are_late_or_given_up() {
         Some(["FunctionName", "ProjectorFunction"]),
         AT_LEAST_ONE,
         "notBreaching",
-        "records were given up, and not kept",
+        "records were given up and not kept",
     );
 }
 
 #[test]
-fn an_alarm_rings_for_each_message_that_asks_for_a_person() {
+fn an_alarm_rings_for_each_message_that_needs_a_person() {
     let messages = [
         ("PoisonRecords", "poison record"),
         ("SettingsMisfits", "the settings do not fit the records"),
@@ -501,7 +497,7 @@ fn an_alarm_rings_for_each_message_that_asks_for_a_person() {
             None,
             AT_LEAST_ONE,
             "notBreaching",
-            "each one is a reason",
+            "each message is a reason",
         );
     }
 }

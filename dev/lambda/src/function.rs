@@ -118,7 +118,8 @@ impl Function {
     /// that have begun go on.
     pub async fn refuse_connections(&self) -> io::Result<()> {
         self.host.refusing.store(true, Ordering::Release);
-        self.port.lock().await.close().await
+        self.port.lock().await.close().await;
+        Ok(())
     }
 
     /// Ends [`refuse_connections`](Self::refuse_connections).

@@ -1,4 +1,4 @@
-//! What must be true when everything has settled.
+//! The checks at the end, after everything has settled.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,9 +15,9 @@ use crate::run::order_id;
 use crate::shop::Shop;
 use crate::world::{Kind, World};
 
-/// The log holds what the shop wrote.
+/// The log contains what the shop wrote.
 ///
-/// If two streams tell of an order at the same time, its last state is promised, but not each one before. `exact` is false then.
+/// If two streams deliver changes of an order at the same time, only its last state is promised. `exact` is false then.
 pub fn log(world: &World, storage: &Storage, shop: &Shop, exact: bool) {
     for (order, history) in &shop.histories {
         let lines = storage.journal.lines(order);
@@ -29,18 +29,24 @@ pub fn log(world: &World, storage: &Storage, shop: &Shop, exact: bool) {
     }
     for order in storage.journal.orders() {
         if !shop.histories.contains_key(&order) {
-            world.finding(Kind::Other, format!("{order} is no order"));
+            world.finding(
+                Kind::Other,
+                format!("{order} is in the log, and the shop never wrote it"),
+            );
         }
     }
 }
 
-/// Numbers are dense, positions rise, neighbours differ.
+/// Numbers are dense, positions increase, and neighbours differ.
 fn dense(world: &World, lines: &[Line], exact: bool) {
     for (index, line) in (1..).zip(lines) {
         if line.entry.seq.0 != index {
             world.finding(
                 Kind::Disordered,
-                format!("{} {} is entry {index}", line.entry.order, line.entry.seq),
+                format!(
+                    "{} {} has the place {index} in the log",
+                    line.entry.order, line.entry.seq
+                ),
             );
         }
     }
@@ -48,33 +54,36 @@ fn dense(world: &World, lines: &[Line], exact: bool) {
         let (before, after) = (&pair[0].entry, &pair[1].entry);
         let begins = after.previous.is_none();
         let name = format!("{} {}", after.order, after.seq);
-        // What has expired is no longer seen, so what follows it may be the same.
-        let seen = before
+        // An expired entry is no longer read, so the next one may equal it.
+        let is_read = before
             .expires_at
             .is_none_or(|at| at * 1000 > after.appended_at);
-        if seen && !begins && before.status == after.status && before.view == after.view {
-            world.finding(
-                Kind::Doubled,
-                format!("{name} is the same as the one before"),
-            );
+        if is_read && !begins && before.status == after.status && before.view == after.view {
+            world.finding(Kind::Doubled, format!("{name} equals the entry before it"));
         }
         if !begins && after.previous.as_ref() != Some(&before.status) {
-            world.finding(Kind::Disordered, format!("{name} follows another status"));
+            world.finding(
+                Kind::Disordered,
+                format!("{name} has the wrong previous status"),
+            );
         }
         let (old, new) = (before.position.as_str(), after.position.as_str());
         if old.rsplit_once('/').map(|(source, _)| source)
             == new.rsplit_once('/').map(|(source, _)| source)
             && old >= new
         {
-            world.finding(Kind::Disordered, format!("{name} is of an earlier record"));
+            world.finding(
+                Kind::Disordered,
+                format!("{name} comes from an earlier record"),
+            );
         }
         if exact && old == new {
-            world.finding(Kind::Doubled, format!("{name} is of the same record"));
+            world.finding(Kind::Doubled, format!("{name} comes from the same record"));
         }
     }
 }
 
-fn is_of(entry: &Entry, state: &State) -> bool {
+fn matches(entry: &Entry, state: &State) -> bool {
     let shown = |name: &str| entry.view.contains_key(name) || !state.attributes.contains_key(name);
     let same = entry.view.iter().all(|(name, value)| {
         let public = ALWAYS_PUBLIC.contains(&name.as_str()) || name == SOMETIMES_PUBLIC;
@@ -83,17 +92,17 @@ fn is_of(entry: &Entry, state: &State) -> bool {
     entry.status.as_str() == state.status && same && ALWAYS_PUBLIC.iter().all(|name| shown(name))
 }
 
-/// Each state once, in order. An entry may repeat its state if other attributes are public than before.
+/// Each state has one entry, in order. An entry may repeat a state if a deployment changed the public attributes.
 fn each_state(world: &World, order: &str, lines: &[Line], history: &History) {
     let mut states = history.states.iter();
     let mut current: Option<&State> = None;
     for Line { entry, .. } in lines {
         let next = states.clone().next();
-        if let Some(next) = next.filter(|next| is_of(entry, next)) {
+        if let Some(next) = next.filter(|next| matches(entry, next)) {
             states.next();
             let begins = current.is_none_or(|current| current.life != next.life);
             if begins == entry.previous.is_some() {
-                let text = format!("{order} {} mixes up two lives of the id", entry.seq);
+                let text = format!("{order} {} mixes two lives of the id", entry.seq);
                 world.finding(Kind::Other, text);
             }
             current = Some(next);
@@ -101,12 +110,12 @@ fn each_state(world: &World, order: &str, lines: &[Line], history: &History) {
                 world.finding(
                     Kind::Other,
                     format!(
-                        "{order} {} is of {}, and not of {}",
-                        entry.seq, next.at, entry.at
+                        "{order} {} has the time {}, expected {}",
+                        entry.seq, entry.at, next.at
                     ),
                 );
             }
-        } else if !current.is_some_and(|current| is_of(entry, current)) {
+        } else if !current.is_some_and(|current| matches(entry, current)) {
             let view = serde_json::to_string(&entry.view).unwrap_or_default();
             let status = entry.status.as_str();
             world.finding(
@@ -120,14 +129,14 @@ fn each_state(world: &World, order: &str, lines: &[Line], history: &History) {
         }
     }
     if let Some(lost) = states.next() {
-        world.finding(Kind::Lost, format!("{order} has no entry of {lost:?}"));
+        world.finding(Kind::Lost, format!("{order} has no entry for {lost:?}"));
     }
 }
 
 fn last_state(world: &World, order: &str, lines: &[Line], history: &History) {
     let (newest, state) = (lines.last().map(|line| &line.entry), history.newest());
     let same = match (newest, state) {
-        (Some(newest), Some(state)) => is_of(newest, state),
+        (Some(newest), Some(state)) => matches(newest, state),
         (None, None) => true,
         _ => false,
     };
@@ -135,15 +144,15 @@ fn last_state(world: &World, order: &str, lines: &[Line], history: &History) {
         let newest = newest.map(|newest| newest.status.as_str());
         world.finding(
             Kind::Lost,
-            format!("{order} is {newest:?} in the end, expected {state:?}"),
+            format!("{order} is {newest:?} at the end, expected {state:?}"),
         );
     }
 }
 
-/// What was learned of how long orders stay in a status is what the shop's records say, and nothing else.
+/// Every dwell time that was learned is one between two writes of the shop.
 pub fn dwells(world: &World, storage: &Storage, shop: &Shop, plan: &Plan) {
     if plan.switch.is_some() || !plan.deployments.is_empty() {
-        // Records of another stream, and changes that a deployment makes, have times that the model does not know.
+        // The model does not know the times of another stream's records, and of changes that a deployment makes.
         return;
     }
     let mut expected = BTreeMap::<&str, Dwells>::new();
@@ -165,14 +174,14 @@ pub fn dwells(world: &World, storage: &Storage, shop: &Shop, plan: &Plan) {
             world.finding(
                 Kind::Other,
                 format!(
-                    "a dwell time of bucket {bucket} was learned of {status}, not of {known:?}"
+                    "a dwell time in bucket {bucket} was learned for {status}, expected one of {known:?}"
                 ),
             );
         }
     }
 }
 
-/// Orders whose status is terminal are finished, the others are not.
+/// Orders are finished exactly if their status is terminal.
 pub fn ends(world: &World, storage: &Storage, shop: &Shop, terminal: &BTreeSet<String>) {
     for (order, history) in &shop.histories {
         let Some((newest, state)) = order_id(order)
@@ -181,13 +190,13 @@ pub fn ends(world: &World, storage: &Storage, shop: &Shop, terminal: &BTreeSet<S
         else {
             continue;
         };
-        // Only what exists can be touched.
+        // Only an existing item can be touched.
         let expected = terminal.contains(&state.status) || state.status == "REMOVED";
         if history.exists() && newest.terminal != expected {
             world.finding(
                 Kind::Other,
                 format!(
-                    "{order} is {}, and terminal is {}",
+                    "{order} is {}, but `terminal` is {}",
                     state.status, newest.terminal
                 ),
             );
@@ -195,11 +204,11 @@ pub fn ends(world: &World, storage: &Storage, shop: &Shop, terminal: &BTreeSet<S
     }
 }
 
-/// Nobody was told of a life of which another had the id already.
-pub fn page(world: &World, storage: &Storage, client: &Client) {
+/// No client was sent a change of a life after the next life of the id had begun.
+pub fn lives(world: &World, storage: &Storage, client: &Client) {
     let mut begins = BTreeMap::<&str, Vec<_>>::new();
     let journals: BTreeMap<_, _> = client
-        .page
+        .screen
         .orders
         .keys()
         .map(|order| (order, storage.journal.lines(order)))
@@ -211,17 +220,17 @@ pub fn page(world: &World, storage: &Storage, client: &Client) {
             starts.map(|line| (line.entry.seq.0, line.at)).collect(),
         );
     }
-    for seen in &client.page.seen {
+    for seen in &client.screen.seen {
         let lives = begins.get(seen.order.as_str()).into_iter().flatten();
         let newer = lives
             .filter(|(seq, at)| *seq > seen.seq && *at + storage.lag() < seen.asked)
             .count();
         if newer > 0 {
             let text = format!(
-                "is told {} {}, of whoever had the id before",
+                "was sent {} {}, of an earlier life of the id",
                 seen.order, seen.seq
             );
-            world.finding(Kind::Other, format!("{}: {text}", client.page.name));
+            world.finding(Kind::Other, format!("{}: {text}", client.screen.name));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A client by the book: C1 to C7 of `docs/protocol.md`.
+//! A client that follows C1 to C7 of `docs/protocol.md`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,15 +16,15 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use crate::chance::Chance;
 use crate::feed::Storage;
 use crate::item::PRIVATE;
-use crate::page::Page;
 use crate::plan::Plan;
 use crate::platform::{Platform, StreamProcess};
 use crate::reads;
 use crate::rests::Rests;
+use crate::screen::Screen;
 use crate::sse::{Event, Parser};
 use crate::world::{Kind, World};
 
-/// Timers have milliseconds, and a call to the feed takes some.
+/// Timers count milliseconds, and a call to the feed takes a few.
 const TOLERANCE: Duration = Duration::from_millis(100);
 
 /// See the module.
@@ -35,33 +35,33 @@ pub struct Client {
     storage: Arc<Storage>,
     plan: Arc<Plan>,
     random: Rng,
-    /// When it looks, and until when.
+    /// When it opens and closes its page.
     visits: Vec<(Duration, Duration)>,
     orders: Vec<String>,
     /// What it shows.
-    pub page: Page,
+    pub screen: Screen,
     cursor: String,
     retry: Duration,
     token: Option<(String, Duration)>,
-    /// It asks for a snapshot first.
+    /// Whether it requests a snapshot first.
     snapshot: bool,
     rests: Rests,
-    /// It was told that nothing more is expected.
+    /// It got `end`.
     pub ended: bool,
-    /// And that it need not come back.
+    /// It got 204, so it does not come back.
     pub gone: bool,
 }
 
 /// How a response ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
-    /// After a goodbye.
+    /// After `rest` or `end`.
     Ended,
     /// After `expired`.
     Expired,
-    /// Somewhere.
+    /// Without a last event.
     Broken,
-    /// There was none.
+    /// There was no response to read.
     Refused,
     /// 204.
     Gone,
@@ -69,9 +69,9 @@ enum Outcome {
     Closed,
 }
 
-/// What happens to a connection.
+/// The faults of a connection.
 #[derive(Clone, Copy, Debug, Default)]
-struct Fate {
+struct ConnectionFaults {
     cut_after: Option<usize>,
     reset_at: Option<Instant>,
     /// The longest pause before a chunk is read, in seconds.
@@ -86,7 +86,7 @@ struct Connection {
     parser: Parser,
     asked: Instant,
     deadline: Instant,
-    fate: Fate,
+    faults: ConnectionFaults,
     received: usize,
     last_chunk: Instant,
     ready: Option<Instant>,
@@ -94,7 +94,7 @@ struct Connection {
 }
 
 impl Client {
-    /// A client of orders, and when it looks at them.
+    /// A client that watches orders during its visits.
     pub fn new(
         name: String,
         orders: Vec<String>,
@@ -102,14 +102,14 @@ impl Client {
         (world, platform, storage, plan): (&Arc<World>, &Arc<Platform>, &Arc<Storage>, &Arc<Plan>),
         mut random: Rng,
     ) -> Self {
-        let mut page = Page::new(
+        let mut screen = Screen::new(
             name,
             &orders,
             Arc::clone(world),
             Arc::clone(storage),
             plan.skew * 2,
         );
-        page.has_bad_cursor = random.chance(0.03);
+        screen.has_bad_cursor = random.chance(0.03);
         Self {
             world: Arc::clone(world),
             platform: Arc::clone(platform),
@@ -117,13 +117,13 @@ impl Client {
             plan: Arc::clone(plan),
             visits,
             orders,
-            cursor: if page.has_bad_cursor {
+            cursor: if screen.has_bad_cursor {
                 "x".to_owned()
             } else {
                 String::new()
             },
-            snapshot: !page.has_bad_cursor && random.chance(0.1),
-            page,
+            snapshot: !screen.has_bad_cursor && random.chance(0.1),
+            screen,
             random,
             retry: Duration::from_secs(1),
             token: None,
@@ -133,7 +133,7 @@ impl Client {
         }
     }
 
-    /// Makes all of its visits.
+    /// Makes all visits.
     pub async fn run(mut self) -> Self {
         for (from, until) in std::mem::take(&mut self.visits) {
             sleep_until(self.world.start() + from).await;
@@ -142,30 +142,29 @@ impl Client {
         self
     }
 
-    /// Comes back once more, in good weather, until it shows all that there is. It is given ten minutes.
+    /// Comes back once more, without faults, until it shows every change. It has ten minutes for that.
     pub async fn settle(mut self) -> Self {
         let until = Instant::now() + Duration::from_secs(600);
         self.gone = false;
         self.visit(until, true).await;
-        if !self.page.is_current() {
-            self.page
-                .finding(Kind::Lost, "is not shown all that there is");
+        if !self.screen.is_current() {
+            self.screen.finding(Kind::Lost, "does not get every change");
         }
         self
     }
 
     async fn visit(&mut self, until: Instant, settling: bool) {
-        reads::counted(self.look(until, settling)).await;
+        reads::counted(self.watch(until, settling)).await;
     }
 
-    /// Opens the page and keeps it open until then.
-    async fn look(&mut self, until: Instant, settling: bool) {
-        let name = self.page.name.clone();
+    /// Opens the page and keeps it open until this time.
+    async fn watch(&mut self, until: Instant, settling: bool) {
+        let name = self.screen.name.clone();
         self.world.note(|| format!("{name}: opens its page"));
         if std::mem::take(&mut self.snapshot) {
             self.take_snapshot().await;
         }
-        // A page that is opened again has its cursor in the URL, a reconnection in a header.
+        // The cursor is in the URL if the page is opened again, and in a header if the client reconnects.
         let mut reconnects = false;
         let mut rested = false;
         while Instant::now() < until {
@@ -183,7 +182,7 @@ impl Client {
                     Duration::ZERO
                 }
                 Outcome::Refused => self.random.between(1.0, 5.0),
-                // Some pages close at `end`; the others come back, and are told to stop.
+                // Some clients close at `end`. The others come back and get 204.
                 Outcome::Ended if self.ended && self.random.bool() => return,
                 Outcome::Ended | Outcome::Broken => self.retry,
             };
@@ -193,7 +192,7 @@ impl Client {
         }
     }
 
-    /// A token is renewed when it is about to expire, unless the server has just said when to come back.
+    /// Renews the token if it is about to expire, unless the client comes back from a rest: the server must allow for that.
     fn renew_token(&mut self, rested: bool) {
         let Some(lifetime) = self.plan.token_lifetime else {
             return;
@@ -208,7 +207,7 @@ impl Client {
             let expires = now + lifetime;
             match self.platform.issuer.token(expires) {
                 Ok(token) => self.token = Some((token, expires)),
-                Err(error) => self.page.finding(Kind::Other, error),
+                Err(error) => self.screen.finding(Kind::Other, error),
             }
         }
     }
@@ -218,7 +217,7 @@ impl Client {
             [order] => format!("/orders/{order}/events?"),
             several => format!("/orders/events?order={}&", several.join("&order=")),
         };
-        // An id and a cursor need no escapes here.
+        // These ids and cursors need no escapes.
         let query = match in_header {
             true => String::new(),
             false => format!("lastEventId={}", self.cursor),
@@ -242,24 +241,24 @@ impl Client {
         settling: bool,
     ) -> Outcome {
         let net = self.plan.net;
-        let calm = self.world.is_calm();
+        let faults_stopped = self.world.faults_have_stopped();
         let latency = self.random.between(0.005, 0.2);
         sleep(latency).await;
         self.world.count(|tally| tally.connections += 1);
-        if !calm && self.random.chance(net.refused) {
-            self.world.fault("requests refused", &self.page.name);
+        if !faults_stopped && self.random.chance(net.refused) {
+            self.world.fault("requests refused", &self.screen.name);
             return Outcome::Refused;
         }
         self.renew_token(rested);
-        let cold = !calm && self.random.chance(net.cold);
+        let cold = !faults_stopped && self.random.chance(net.cold);
         if cold {
-            self.world.fault("cold starts", &self.page.name);
+            self.world.fault("cold starts", &self.screen.name);
         }
         let Ok(process) = self.platform.stream_process(cold) else {
             return Outcome::Refused;
         };
-        let fate = self.fate();
-        let name = &self.page.name;
+        let faults = self.draw_faults();
+        let name = &self.screen.name;
         self.world
             .note(|| format!("{name}: asks {} from {:?}", process.name, self.cursor));
         let request = self.request(in_header, "text/event-stream");
@@ -270,7 +269,7 @@ impl Client {
             .respond(&process, request, self.random.fork())
             .await;
         if asked.elapsed() > Duration::from_secs(3) + TOLERANCE {
-            self.page.finding(
+            self.screen.finding(
                 Kind::Other,
                 format!("a response began after {:?}", asked.elapsed()),
             );
@@ -278,22 +277,21 @@ impl Client {
         match response.status().as_u16() {
             200 => {}
             204 => {
-                self.page.check_end("204", asked);
+                self.screen.check_end("204", asked);
                 (self.ended, self.gone) = (true, true);
                 return Outcome::Gone;
             }
             status => {
-                self.page.finding(Kind::Other, format!("answered {status}"));
+                self.screen
+                    .finding(Kind::Other, format!("got the status {status}"));
                 self.token = None;
                 return Outcome::Refused;
             }
         }
-        if settling && calm && self.ended && self.page.is_current() && self.page.is_terminal(asked)
-        {
-            self.page.finding(
-                Kind::Other,
-                "came back after the end and was not told to stop",
-            );
+        let all_seen = self.screen.is_current() && self.screen.is_terminal(asked);
+        if settling && faults_stopped && self.ended && all_seen {
+            self.screen
+                .finding(Kind::Other, "came back after `end` and did not get 204");
         }
         let connection = Connection {
             body: response.into_body(),
@@ -301,7 +299,7 @@ impl Client {
             parser: Parser::new(self.cursor.clone()),
             asked,
             deadline: asked + self.plan.timeout,
-            fate,
+            faults,
             received: 0,
             last_chunk: Instant::now(),
             ready: None,
@@ -311,11 +309,11 @@ impl Client {
         self.read(connection, until, settling).await
     }
 
-    fn fate(&mut self) -> Fate {
-        if self.world.is_calm() {
-            return Fate::default();
+    fn draw_faults(&mut self) -> ConnectionFaults {
+        if self.world.faults_have_stopped() {
+            return ConnectionFaults::default();
         }
-        let (net, random, name) = (self.plan.net, &mut self.random, &self.page.name);
+        let (net, random, name) = (self.plan.net, &mut self.random, &self.screen.name);
         let mut draw = |probability, kind| {
             let hit = random.chance(probability);
             if hit {
@@ -332,7 +330,7 @@ impl Client {
             draw(net.stalled, "connections stalled"),
         );
         let now = Instant::now();
-        Fate {
+        ConnectionFaults {
             cut_after: cut.then(|| random.usize(..900)),
             reset_at: reset.then(|| now + random.magnitude(0.01, 60.0)),
             slowest: slow.then(|| random.one(&[1.0, 20.0, 120.0])),
@@ -340,7 +338,7 @@ impl Client {
         }
     }
 
-    /// Reads a response to its end, or to where it is cut.
+    /// Reads a response until it ends or is cut.
     async fn read(
         &mut self,
         mut connection: Connection,
@@ -349,12 +347,12 @@ impl Client {
     ) -> Outcome {
         let silence = connection.process.settings.heartbeat.mul_f64(2.5);
         loop {
-            if self.dawdle(&mut connection).await {
+            if self.pause(&mut connection).await {
                 return self.cut(connection);
             }
-            let fate = connection.fate;
+            let faults = connection.faults;
             let watchdog = connection.last_chunk + silence;
-            if fate.stalls_at.is_some_and(|at| at <= Instant::now()) {
+            if faults.stalls_at.is_some_and(|at| at <= Instant::now()) {
                 sleep_until(watchdog).await;
                 return self.cut(connection);
             }
@@ -362,8 +360,8 @@ impl Client {
                 Some(until),
                 Some(connection.deadline),
                 Some(watchdog),
-                fate.reset_at,
-                fate.stalls_at,
+                faults.reset_at,
+                faults.stalls_at,
             ];
             let stop = stop.into_iter().flatten().min().unwrap_or(until);
             match timeout_at(stop, connection.body.frame()).await {
@@ -374,7 +372,7 @@ impl Client {
                     }
                     if settling
                         && connection.ready.is_some()
-                        && self.page.is_current()
+                        && self.screen.is_current()
                         && !self.must_end()
                     {
                         return self.close(connection);
@@ -383,13 +381,16 @@ impl Client {
                 Ok(_) => return self.ended_by_server(&connection),
                 Err(_) if stop == until => return self.close(connection),
                 Err(_) => {
-                    if stop == connection.deadline && fate.slowest.is_none() {
-                        self.page
-                            .finding(Kind::Other, "a response was cut by its deadline");
+                    if stop == connection.deadline && faults.slowest.is_none() {
+                        self.screen
+                            .finding(Kind::Other, "a response reached its deadline");
                     } else if stop == watchdog {
-                        self.page.finding(Kind::Other, "a response fell silent");
+                        self.screen.finding(
+                            Kind::Other,
+                            "a response sent nothing for two and a half heartbeats",
+                        );
                     }
-                    if Some(stop) != fate.stalls_at {
+                    if Some(stop) != faults.stalls_at {
                         return self.cut(connection);
                     }
                 }
@@ -397,10 +398,10 @@ impl Client {
         }
     }
 
-    /// A slow reader is late for each chunk. Returns whether the function's deadline has cut the response in the meantime.
-    async fn dawdle(&mut self, connection: &mut Connection) -> bool {
+    /// A slow reader pauses before each chunk. Returns whether the function's deadline has cut the response by then.
+    async fn pause(&mut self, connection: &mut Connection) -> bool {
         let over = ["rest", "end", "expired"].contains(&connection.last.as_str());
-        let Some(slowest) = connection.fate.slowest.filter(|_| !over) else {
+        let Some(slowest) = connection.faults.slowest.filter(|_| !over) else {
             return false;
         };
         let window = connection.asked + connection.process.settings.window;
@@ -410,14 +411,14 @@ impl Client {
         connection.last_chunk = Instant::now();
         if !was_over && Instant::now() > window {
             let kind = "readers slower than a response";
-            self.world.fault(kind, &self.page.name);
+            self.world.fault(kind, &self.screen.name);
         }
         Instant::now() >= connection.deadline
     }
 
     /// Whether all orders are finished, so that `end` must come.
     fn must_end(&self) -> bool {
-        let orders = self.page.orders.iter();
+        let orders = self.screen.orders.iter();
         let now = Instant::now();
         orders
             .into_iter()
@@ -434,7 +435,7 @@ impl Client {
         Outcome::Closed
     }
 
-    /// The function is not told, or is told and goes on to its end.
+    /// Drops the response, or reads it to its end unseen: a function may not notice that its client is gone.
     fn leave(&mut self, connection: Connection) {
         self.keep(&connection.parser);
         if self.random.bool() {
@@ -458,25 +459,25 @@ impl Client {
     fn ended_by_server(&mut self, connection: &Connection) -> Outcome {
         self.keep(&connection.parser);
         if !connection.parser.is_between_events() {
-            self.page
+            self.screen
                 .finding(Kind::Other, "a response ended within a frame");
         }
         match connection.last.as_str() {
             "rest" | "end" => Outcome::Ended,
             "expired" => Outcome::Expired,
             last => {
-                self.page
+                self.screen
                     .finding(Kind::Other, format!("a response ended after {last:?}"));
                 Outcome::Ended
             }
         }
     }
 
-    /// Takes a chunk. Returns whether the connection is cut within it.
+    /// Reads a chunk. Returns whether the connection is cut within it.
     fn take(&mut self, connection: &mut Connection, chunk: &Bytes) -> bool {
         self.check_chunk(connection, chunk);
         let left = connection
-            .fate
+            .faults
             .cut_after
             .map_or(usize::MAX, |after| after - connection.received);
         let (bytes, cut) = (&chunk[..chunk.len().min(left)], chunk.len() >= left);
@@ -494,19 +495,19 @@ impl Client {
         let silent = now - connection.last_chunk;
         connection.last_chunk = now;
         if silent > connection.process.settings.heartbeat + TOLERANCE {
-            self.page
-                .finding(Kind::Other, format!("nothing came for {silent:?}"));
+            self.screen
+                .finding(Kind::Other, format!("nothing arrived for {silent:?}"));
         }
         if chunk
             .windows(PRIVATE.len())
             .any(|bytes| bytes == PRIVATE.as_bytes())
         {
-            self.page.finding(Kind::Other, "was told something private");
+            self.screen.finding(Kind::Other, "got a private attribute");
         }
-        // One page of each order, and another where a reading is made again. A tombstone may come on top of a full page.
+        // One page of each order, and another if a read is repeated. A full page may have a tombstone besides.
         let held = reads::sent();
         if held > (PAGE_ENTRIES + 1) * (2 * self.orders.len() + 1) {
-            self.page.finding(
+            self.screen.finding(
                 Kind::Other,
                 format!("{held} entries were read before a chunk was sent"),
             );
@@ -514,29 +515,29 @@ impl Client {
         let faults = self.plan.feed;
         if let Some(ready) = connection.ready
             && faults.hangs + faults.panics == 0.0
-            && connection.fate.slowest.is_none()
+            && connection.faults.slowest.is_none()
         {
             let calls = Duration::from_secs(if faults.slow > 0.0 { 15 } else { 1 });
             let late = connection.process.settings.poll_interval + self.storage.lag() + calls;
-            self.page.check_freshness(now - late, ready);
+            self.screen.check_freshness(now - late, ready);
         }
     }
 
-    /// What was read does not wait for what was not.
-    fn check_told_at_once(&self, connection: &Connection, change: &Value) {
+    /// A change is sent as soon as it is read: it does not wait for other reads.
+    fn check_sent_at_once(&self, connection: &Connection, change: &Value) {
         let order = change["orderId"].as_str().unwrap_or_default();
         let seq = change["seq"].as_u64().unwrap_or_default();
         let waited = reads::waited(order, seq).unwrap_or_default();
-        if connection.fate.slowest.is_none() && waited > TOLERANCE {
-            self.page.finding(
+        if connection.faults.slowest.is_none() && waited > TOLERANCE {
+            self.screen.finding(
                 Kind::Other,
-                format!("{order} {seq} was told {waited:?} after it was read"),
+                format!("{order} {seq} was sent {waited:?} after it was read"),
             );
         }
     }
 
     fn event(&mut self, connection: &mut Connection, event: &Event) {
-        let name = &self.page.name;
+        let name = &self.screen.name;
         self.world.note(|| {
             format!(
                 "{name}: {} {} id {}",
@@ -549,13 +550,13 @@ impl Client {
         }
         let Ok(data) = serde_json::from_str::<Value>(&event.data) else {
             return self
-                .page
-                .finding(Kind::Other, format!("{:?} is no JSON", event.data));
+                .screen
+                .finding(Kind::Other, format!("{:?} is not JSON", event.data));
         };
         match event.kind.as_str() {
             "" => {
-                self.check_told_at_once(connection, &data);
-                self.page
+                self.check_sent_at_once(connection, &data);
+                self.screen
                     .change(&data, &connection.process, connection.asked, false);
             }
             "reset" => {
@@ -564,33 +565,33 @@ impl Client {
                     .filter_map(|order| order.as_str().map(str::to_owned))
                     .collect();
                 connection.ready = None;
-                self.page
+                self.screen
                     .reset(&orders, data["reason"].as_str().unwrap_or_default());
             }
             "ready" => connection.ready = Some(Instant::now()),
             "end" => {
-                self.page.check_end("end", connection.asked);
+                self.screen.check_end("end", connection.asked);
                 self.ended = true;
             }
             "rest" => {
                 // A token that is about to expire shortens rests.
-                let unknown = self.page.orders.values().all(|shown| shown.seq == 0);
+                let unknown = self.screen.orders.values().all(|shown| shown.seq == 0);
                 let unknown = unknown && self.token.is_none();
                 let settings = &connection.process.settings;
                 let (held, retry) = (connection.asked.elapsed(), connection.parser.retry);
                 let broken = self.rests.rest(held, &data, retry, unknown, settings);
                 if let Some(broken) = broken {
-                    self.page.finding(Kind::Other, broken);
+                    self.screen.finding(Kind::Other, broken);
                 }
             }
             "expired" => {}
             other => self
-                .page
-                .finding(Kind::Other, format!("an event {other:?}")),
+                .screen
+                .finding(Kind::Other, format!("got an unknown event {other:?}")),
         }
     }
 
-    /// What a page that is rendered on a server does first.
+    /// Requests a snapshot, as a page does that is rendered on a server.
     async fn take_snapshot(&mut self) {
         self.renew_token(false);
         let Ok(process) = self.platform.stream_process(false) else {
@@ -606,12 +607,12 @@ impl Client {
         let Ok(body) = response.into_body().collect().await;
         let body: Value = serde_json::from_slice(&body.to_bytes()).unwrap_or_default();
         self.world
-            .note(|| format!("{}: a snapshot: {status} {body}", self.page.name));
+            .note(|| format!("{}: a snapshot: {status} {body}", self.screen.name));
         if status == 503 {
             return;
         }
         for change in body["orders"].as_array().into_iter().flatten() {
-            self.page.change(change, &process, asked, true);
+            self.screen.change(change, &process, asked, true);
         }
         body["cursor"]
             .as_str()

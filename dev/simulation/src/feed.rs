@@ -1,6 +1,6 @@
-//! The feed, as a process sees it: replicas that lag, calls that take time, fail, hang, or kill the process.
+//! The feed as a process sees it: replicas lag, and calls take time, fail, hang, or kill the process.
 //!
-//! The only module that knows what the library asks of a feed.
+//! This is the only module that implements the library's `Feed`.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -21,10 +21,10 @@ use crate::plan::FeedFaults;
 use crate::reads;
 use crate::world::{Kind, World, lock};
 
-/// How many copies there are of which eventually consistent readings see one. The first is the one that is written.
+/// The number of copies. An eventually consistent read sees one of them. Writes go to the first.
 const COPIES: usize = 3;
 
-/// The table: what is stored, its replicas, and the journal of it.
+/// The feed's table, its replicas and its journal.
 #[derive(Debug)]
 pub struct Storage {
     world: Arc<World>,
@@ -32,7 +32,7 @@ pub struct Storage {
     replicas: Vec<Mutex<Replica>>,
     lag: Duration,
     random: Mutex<Rng>,
-    /// Of everything that was appended.
+    /// Everything that was ever appended.
     pub journal: Journal,
 }
 
@@ -49,7 +49,7 @@ enum Op {
     Put(Entry),
     Amend(Entry, Entry),
     Expire(OrderId, Seq, u64),
-    Bury(Entry),
+    PutTombstone(Entry),
     Delete(OrderId, Seq),
 }
 
@@ -62,8 +62,8 @@ enum Written {
     Done,
 }
 
-fn at_once<T>(call: impl Future<Output = Result<T, FeedError>>) -> Result<T, FeedError> {
-    // A feed in memory answers at once.
+fn immediately<T>(call: impl Future<Output = Result<T, FeedError>>) -> Result<T, FeedError> {
+    // A feed in memory never waits.
     call.now_or_never()
         .unwrap_or_else(|| Err(unavailable("the memory is busy")))
 }
@@ -79,13 +79,13 @@ impl Replica {
     fn catch_up(&mut self, now: Instant) {
         while self.pending.front().is_some_and(|(due, _)| *due <= now) {
             if let Some((_, op)) = self.pending.pop_front() {
-                // What the leader took, a replica takes.
+                // A replica accepts what the leader accepted.
                 let _ = op.apply(&self.feed);
             }
         }
     }
 
-    /// Whether a write to an order is still to come.
+    /// Whether a write to an order has not arrived yet.
     fn lacks(&self, order: &OrderId) -> bool {
         self.pending.iter().any(|(_, op)| op.order() == order)
     }
@@ -94,19 +94,21 @@ impl Replica {
 impl Op {
     fn order(&self) -> &OrderId {
         match self {
-            Self::Put(entry) | Self::Amend(_, entry) | Self::Bury(entry) => &entry.order,
+            Self::Put(entry) | Self::Amend(_, entry) | Self::PutTombstone(entry) => &entry.order,
             Self::Expire(order, ..) | Self::Delete(order, _) => order,
         }
     }
 
     fn apply(&self, feed: &MemoryFeed) -> Result<Written, FeedError> {
         match self {
-            Self::Put(entry) => at_once(feed.put(entry)).map(Written::Put),
-            Self::Amend(was, is) => at_once(feed.amend(was, is)).map(Written::Put),
+            Self::Put(entry) => immediately(feed.put(entry)).map(Written::Put),
+            Self::Amend(was, is) => immediately(feed.amend(was, is)).map(Written::Put),
             Self::Expire(order, seq, at) => {
-                at_once(feed.expire(order, *seq, *at)).map(Written::Expired)
+                immediately(feed.expire(order, *seq, *at)).map(Written::Expired)
             }
-            Self::Bury(tombstone) => at_once(feed.put_tombstone(tombstone)).map(|()| Written::Done),
+            Self::PutTombstone(tombstone) => {
+                immediately(feed.put_tombstone(tombstone)).map(|()| Written::Done)
+            }
             Self::Delete(order, seq) => {
                 feed.delete(order, *seq);
                 Ok(Written::Done)
@@ -142,7 +144,7 @@ impl Storage {
         for replica in &self.replicas {
             let mut replica = lock(replica);
             let earliest = replica.pending.back().map_or(now, |(due, _)| *due);
-            let lag = if self.world.is_calm() {
+            let lag = if self.world.faults_have_stopped() {
                 0.0
             } else {
                 self.lag.as_secs_f64()
@@ -153,7 +155,7 @@ impl Storage {
         Ok(written)
     }
 
-    /// The longest time by which a reading may lag.
+    /// The longest time by which a read may lag.
     pub fn lag(&self) -> Duration {
         self.lag
     }
@@ -174,15 +176,15 @@ impl Storage {
 
     /// The newest entry of an order.
     pub fn newest(&self, order: &OrderId) -> Option<Entry> {
-        at_once(self.leader.newest(order)).ok().flatten()
+        immediately(self.leader.newest(order)).ok().flatten()
     }
 
-    /// The dwell times that are kept.
+    /// The dwell times that were learned.
     pub fn learned(&self) -> BTreeMap<Status, Dwells> {
-        at_once(self.leader.learned()).unwrap_or_default()
+        immediately(self.leader.learned()).unwrap_or_default()
     }
 
-    fn reading<T>(
+    fn read_copy<T>(
         &self,
         order: &OrderId,
         consistency: Consistency,
@@ -194,7 +196,7 @@ impl Storage {
             (Consistency::Eventual, Some(replica)) => {
                 let mut replica = lock(replica);
                 replica.catch_up(Instant::now());
-                if !self.world.is_calm() && replica.lacks(order) {
+                if !self.world.faults_have_stopped() && replica.lacks(order) {
                     self.world.fault("readings that lag", "replica");
                 }
                 read(&replica.feed)
@@ -204,7 +206,7 @@ impl Storage {
     }
 }
 
-/// A process that calls the feed, and may die of it.
+/// A process that calls the feed. A call may kill it.
 #[derive(Debug)]
 pub struct Caller {
     /// For the trace.
@@ -216,7 +218,7 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// A process whose calls meet these faults.
+    /// A process whose calls have these faults.
     pub fn new(name: String, faults: FeedFaults, random: Rng) -> Self {
         Self {
             name,
@@ -246,10 +248,10 @@ impl Caller {
     }
 }
 
-/// What a call meets.
+/// The fault of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    Fine,
+enum CallFault {
+    None,
     Throttled,
     AnswerLost,
     Hangs,
@@ -266,14 +268,14 @@ pub struct SimulatedFeed {
 }
 
 impl SimulatedFeed {
-    /// A handle of that process.
+    /// A handle for this process.
     pub fn new(storage: Arc<Storage>, caller: Arc<Caller>) -> Self {
         Self { storage, caller }
     }
 
-    fn fate(&self) -> (Fate, Duration) {
-        if self.storage.world.is_calm() {
-            return (Fate::Fine, Duration::from_millis(2));
+    fn draw_fault(&self) -> (CallFault, Duration) {
+        if self.storage.world.faults_have_stopped() {
+            return (CallFault::None, Duration::from_millis(2));
         }
         let FeedFaults {
             throttled,
@@ -291,25 +293,25 @@ impl SimulatedFeed {
         } else {
             Duration::from_millis(random.u64(1..8))
         };
-        let fates = [
-            (Fate::Throttled, throttled, "throttled calls"),
-            (Fate::AnswerLost, answer_lost, "answers lost"),
-            (Fate::Hangs, hangs, "calls that hang"),
-            (Fate::Killed, killed / 2.0, "processes killed"),
-            (Fate::KilledAfter, killed / 2.0, "processes killed"),
-            (Fate::Panics, panics, "panics"),
+        let kinds = [
+            (CallFault::Throttled, throttled, "throttled calls"),
+            (CallFault::AnswerLost, answer_lost, "answers lost"),
+            (CallFault::Hangs, hangs, "calls that hang"),
+            (CallFault::Killed, killed / 2.0, "processes killed"),
+            (CallFault::KilledAfter, killed / 2.0, "processes killed"),
+            (CallFault::Panics, panics, "panics"),
         ];
-        let fate = fates
+        let fault = kinds
             .into_iter()
             .find(|(_, probability, _)| random.chance(*probability));
         drop(random);
         if slow {
             self.storage.world.fault("slow calls", &self.caller.name);
         }
-        if let Some((_, _, kind)) = fate {
+        if let Some((_, _, kind)) = fault {
             self.storage.world.fault(kind, &self.caller.name);
         }
-        (fate.map_or(Fate::Fine, |(fate, ..)| fate), takes)
+        (fault.map_or(CallFault::None, |(fault, ..)| fault), takes)
     }
 
     async fn call<T>(
@@ -317,19 +319,19 @@ impl SimulatedFeed {
         what: impl Fn(&T) -> String,
         effect: impl FnOnce(&Storage) -> Result<T, FeedError>,
     ) -> Result<T, FeedError> {
-        let (fate, takes) = self.fate();
+        let (fault, takes) = self.draw_fault();
         sleep(takes).await;
-        match fate {
+        match fault {
             _ if self.caller.is_dead() => return std::future::pending().await,
-            Fate::Throttled => return Err(unavailable("throttled")),
-            Fate::Hangs => return std::future::pending().await,
-            Fate::Killed => {
+            CallFault::Throttled => return Err(unavailable("throttled")),
+            CallFault::Hangs => return std::future::pending().await,
+            CallFault::Killed => {
                 self.caller.die();
                 return std::future::pending().await;
             }
-            // Without the panic hook, which would print it.
-            Fate::Panics => std::panic::resume_unwind(Box::new("simulated")),
-            Fate::Fine | Fate::AnswerLost | Fate::KilledAfter => {}
+            // `panic!` would call the panic hook, which prints.
+            CallFault::Panics => std::panic::resume_unwind(Box::new("simulated")),
+            CallFault::None | CallFault::AnswerLost | CallFault::KilledAfter => {}
         }
         let result = effect(&self.storage);
         if let Ok(result) = &result {
@@ -337,9 +339,9 @@ impl SimulatedFeed {
                 .world
                 .note(|| format!("{}: {}", self.caller.name, what(result)));
         }
-        match fate {
-            Fate::AnswerLost => Err(unavailable("the answer was lost")),
-            Fate::KilledAfter => {
+        match fault {
+            CallFault::AnswerLost => Err(unavailable("the answer was lost")),
+            CallFault::KilledAfter => {
                 self.caller.die();
                 std::future::pending().await
             }
@@ -370,19 +372,19 @@ impl SimulatedFeed {
             )
         };
         let read =
-            |storage: &Storage| storage.reading(order, consistency, &self.caller.random, read);
+            |storage: &Storage| storage.read_copy(order, consistency, &self.caller.random, read);
         reads::begins(order);
         let page = self.call(about, read).await?;
-        // A tombstone is beside the log, so it may come on top of a full page.
-        let of_the_log = page.entries.iter().filter(|entry| !entry.tombstone);
-        if of_the_log.count() > PAGE_ENTRIES {
+        // A full page may have a tombstone besides.
+        let log_entries = page.entries.iter().filter(|entry| !entry.tombstone);
+        if log_entries.count() > PAGE_ENTRIES {
             self.storage.world.finding(
                 Kind::Other,
-                format!("a page of {} entries", page.entries.len()),
+                format!("a page has {} entries", page.entries.len()),
             );
         }
         if !reads::ended(order, &page) {
-            let text = "a reading ended before that of another order began";
+            let text = "a read ended before that of another order began";
             self.storage.world.finding(Kind::Other, text.to_owned());
         }
         Ok(page)
@@ -397,7 +399,7 @@ impl Feed for SimulatedFeed {
                 newest.as_ref().map(|newest| newest.seq.0)
             )
         };
-        self.call(about, |storage| at_once(storage.leader.newest(order)))
+        self.call(about, |storage| immediately(storage.leader.newest(order)))
             .await
     }
 
@@ -445,7 +447,7 @@ impl Feed for SimulatedFeed {
 
     async fn put_tombstone(&self, tombstone: &Entry) -> Result<(), FeedError> {
         let about = |_: &_| format!("put tombstone {} {}", tombstone.order, tombstone.seq);
-        let op = Op::Bury(tombstone.clone());
+        let op = Op::PutTombstone(tombstone.clone());
         self.call(about, |storage| storage.write(op))
             .await
             .map(|_| ())
@@ -457,24 +459,25 @@ impl Feed for SimulatedFeed {
         from: Seq,
         consistency: Consistency,
     ) -> Result<Page, FeedError> {
-        let read = |feed: &MemoryFeed| at_once(feed.read(order, from, consistency));
+        let read = |feed: &MemoryFeed| immediately(feed.read(order, from, consistency));
         self.page("read", order, consistency, read).await
     }
 
     async fn latest(&self, order: &OrderId, consistency: Consistency) -> Result<Page, FeedError> {
-        let read = |feed: &MemoryFeed| at_once(feed.latest(order, consistency));
+        let read = |feed: &MemoryFeed| immediately(feed.latest(order, consistency));
         self.page("latest", order, consistency, read).await
     }
 
     async fn confirm_settings(&self, settings: u64) -> Result<(), FeedError> {
         let about = |_: &_| format!("confirm settings {settings}");
-        let confirm = |storage: &Storage| at_once(storage.leader.confirm_settings(settings));
+        let confirm = |storage: &Storage| immediately(storage.leader.confirm_settings(settings));
         self.call(about, confirm).await
     }
 
     async fn settings_confirmed(&self, settings: u64) -> Result<bool, FeedError> {
         let about = |confirmed: &bool| format!("settings {settings} confirmed: {confirmed}");
-        let confirmed = |storage: &Storage| at_once(storage.leader.settings_confirmed(settings));
+        let confirmed =
+            |storage: &Storage| immediately(storage.leader.settings_confirmed(settings));
         self.call(about, confirmed).await
     }
 
@@ -486,7 +489,7 @@ impl Feed for SimulatedFeed {
     ) -> Result<f64, FeedError> {
         let about = |_: &_| format!("learn {}", status.as_str());
         self.call(about, |storage| {
-            at_once(storage.leader.learn(status, dwells, expires_at))
+            immediately(storage.leader.learn(status, dwells, expires_at))
         })
         .await
     }

@@ -1,7 +1,6 @@
 //! An item of the Orders table: as DynamoDB's stream shows it, and as the public must see it.
 //!
-//! Each value is drawn together with what the public must see of it, so that what is expected does not come from the code
-//! under test.
+//! Each value is drawn together with its public form, so that the expected form does not come from the code under test.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::chance::Chance;
 
-/// Stands in every value that is not public. No byte on the wire may be a part of it.
+/// A part of every private value. It must never be sent to a client.
 pub const PRIVATE: &str = "private-";
 
 /// A value, in DynamoDB's JSON and in the public's.
@@ -25,14 +24,14 @@ pub struct Both {
 /// An item.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Item {
-    /// `None` of an item that is not an order yet, or is broken.
+    /// `None` if the item is not an order.
     pub status: Option<&'static str>,
-    /// What may be public, by its name.
+    /// The attributes that may be public, by name.
     attributes: BTreeMap<&'static str, Both>,
-    /// What never is.
+    /// An attribute that is never public.
     note: u64,
     updated_at: Option<Value>,
-    /// Milliseconds since the Unix epoch; `None` if the item does not say so.
+    /// The time of `updated_at` in milliseconds since the Unix epoch; `None` if it has none.
     at: Option<u64>,
 }
 
@@ -52,7 +51,7 @@ impl Item {
         item
     }
 
-    /// Changes one thing that is always public, and sometimes another with it.
+    /// Changes one attribute that is always public, and sometimes `carrier`, which is sometimes public.
     pub fn change(&mut self, random: &mut Rng) {
         let name = random.one(&["eta", "eta", "total", "tracking", "place"]);
         self.replace(name, random);
@@ -68,17 +67,17 @@ impl Item {
         }
     }
 
-    /// Changes what nobody may see.
+    /// Changes a private attribute.
     pub fn change_in_private(&mut self) {
         self.note += 1;
     }
 
-    /// The shop says when it wrote the item, in one of the ways in which shops do.
+    /// Sets the time of the write, in one of the formats that shops use.
     pub fn written(&mut self, millis: u64, random: &mut Rng) {
         (self.updated_at, self.at) = time(millis, random);
     }
 
-    /// When it was written, as the public must see it; `recorded` is when the stream's record says so.
+    /// The time of the write as the public must see it. `recorded` is the time of the stream's record.
     pub fn at(&self, recorded: u64) -> String {
         rfc3339(self.at.unwrap_or(recorded))
     }
@@ -128,7 +127,7 @@ fn draw(name: &str, random: &mut Rng) -> Both {
     match name {
         "total" => total(random),
         "tracking" => {
-            // 22 digits, of which the last ones differ: a double cannot tell them apart.
+            // 22 digits whose last two differ. A double cannot distinguish them.
             let digits = format!("34055412345678901234{:02}", random.u32(10..40));
             both(json!({ "N": digits }), digits)
         }
@@ -180,7 +179,7 @@ fn place(random: &mut Rng) -> Both {
     )
 }
 
-/// The attribute, and what it means in milliseconds.
+/// The attribute, and its time in milliseconds.
 fn time(millis: u64, random: &mut Rng) -> (Option<Value>, Option<u64>) {
     let seconds = millis / 1000;
     let text = |text: String| Some(json!({ "S": text }));

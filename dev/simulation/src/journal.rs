@@ -1,4 +1,4 @@
-//! Everything that was ever appended to the feed, for the checks. The code under test does not see it.
+//! Every entry that was ever appended to the feed, for the checks. The code under test cannot read it.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -8,10 +8,10 @@ use tokio::time::Instant;
 
 use crate::world::lock;
 
-/// An entry, and what became of it.
+/// An entry and its history.
 #[derive(Clone, Debug)]
 pub struct Line {
-    /// As it is now.
+    /// The entry as it is now.
     pub entry: Entry,
     /// When it was appended.
     pub at: Instant,
@@ -41,7 +41,7 @@ impl Journal {
         }
     }
 
-    /// What may change of an entry was written again.
+    /// An entry was amended, or its expiry was set.
     pub fn changed(&self, entry: &Entry) {
         if let Some(lines) = lock(&self.0).get_mut(entry.order.as_str())
             && let Some(line) = lines.iter_mut().find(|line| line.entry.seq == entry.seq)
@@ -53,28 +53,28 @@ impl Journal {
         }
     }
 
-    /// Whether the entry of that number is terminal, or was after that time.
+    /// Whether the entry with this number is terminal, or was terminal after `since`.
     pub fn was_terminal(&self, order: &str, seq: u64, since: Instant) -> bool {
         let changed = |at: Option<Instant>| at.is_some_and(|at| at >= since);
         self.line(order, seq)
             .is_some_and(|line| line.entry.terminal || changed(line.terminal_changed))
     }
 
-    /// The entry of that number.
+    /// The entry with this number.
     pub fn line(&self, order: &str, seq: u64) -> Option<Line> {
         let orders = lock(&self.0);
         let index = usize::try_from(seq.checked_sub(1)?).ok()?;
         orders.get(order)?.get(index).cloned()
     }
 
-    /// When the entry of that number was appended.
+    /// When the entry with this number was appended.
     pub fn appended_at(&self, order: &str, seq: u64) -> Option<Instant> {
         let orders = lock(&self.0);
         let index = usize::try_from(seq.checked_sub(1)?).ok()?;
         orders.get(order)?.get(index).map(|line| line.at)
     }
 
-    /// How many entries were appended before that time.
+    /// How many entries were appended before this time.
     pub fn count_before(&self, order: &str, time: Instant) -> u64 {
         let orders = lock(&self.0);
         let lines = orders.get(order).into_iter().flatten();

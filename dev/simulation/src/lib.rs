@@ -1,19 +1,19 @@
-//! The whole system in one process, from one seed, on simulated time.
+//! The whole system in one process, from one seed, in simulated time.
 //!
 //! A seed decides everything: what shops write, which calls fail, where connections are cut. The projector, the session
-//! and the endpoint are the real ones. Around them, in the order in which a change passes:
+//! and the endpoint are the real ones. These modules surround them, in the order of a change's path:
 //!
-//! - [`plan`]: which settings and faults a seed has.
-//! - [`script`], [`shop`], [`item`], [`table`]: the Orders table, who writes it, and its stream.
-//! - [`model`]: what the public must be told, computed from what the shop wrote.
+//! - [`plan`]: the settings and faults of a seed.
+//! - [`script`], [`shop`], [`item`], [`table`]: the shop, its Orders table, and the table's stream.
+//! - [`model`]: the states that the public must see, computed from the shop's writes.
 //! - [`source`]: the event source mapping.
 //! - [`platform`], [`tokens`]: deployments, processes and invocations.
-//! - [`feed`], [`journal`]: the feed's table, and what was ever appended to it.
-//! - [`client`], [`sse`], [`page`], [`rests`], [`reads`]: clients by the book, and what each of them may be told, and when.
-//! - [`check`]: what must be true at the end.
-//! - [`run`]: puts these together; [`report`]: the results of many seeds.
+//! - [`feed`], [`journal`]: the feed's table, and every entry that was ever appended to it.
+//! - [`client`], [`sse`], [`screen`], [`rests`], [`reads`]: clients that follow the protocol, and checks of what they get.
+//! - [`check`]: the checks at the end.
+//! - [`run`]: runs one seed; [`report`]: the results of many.
 //!
-//! `docs/simulation.md` says what is simulated, what is checked, and what cannot be found.
+//! `docs/simulation.md` says what is simulated, what is checked, and which faults the simulation cannot find.
 
 pub mod chance;
 pub mod check;
@@ -22,13 +22,13 @@ pub mod feed;
 pub mod item;
 pub mod journal;
 pub mod model;
-pub mod page;
 pub mod plan;
 pub mod platform;
 pub mod reads;
 pub mod report;
 pub mod rests;
 pub mod run;
+pub mod screen;
 pub mod script;
 pub mod shop;
 pub mod source;

@@ -31,7 +31,7 @@ fn run() -> Result<bool, String> {
     Ok(report.failures == 0)
 }
 
-/// A variable that is set to nothing counts as not set: `make` passes it so.
+/// An empty variable counts as not set, because `make` passes unset variables as empty ones.
 fn number(name: &str) -> Result<Option<u64>, String> {
     match std::env::var(name).unwrap_or_default().as_str() {
         "" => Ok(None),

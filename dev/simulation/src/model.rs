@@ -1,4 +1,4 @@
-//! What the public must be told of each order, computed from what the shop wrote, and from nothing else.
+//! The states of each order that the public must see, computed only from the shop's writes.
 
 use std::collections::BTreeMap;
 
@@ -7,23 +7,23 @@ use serde_json::Value;
 use crate::item::Item;
 use crate::plan::ALWAYS_PUBLIC;
 
-/// What the public must see after a write.
+/// The state that the public must see after a write.
 #[derive(Clone, Debug, PartialEq)]
 pub struct State {
     /// The status.
     pub status: String,
-    /// All attributes that are public in some deployment.
+    /// Every attribute that some deployment makes public.
     pub attributes: BTreeMap<String, Value>,
     /// When the shop wrote it, RFC 3339.
     pub at: String,
     /// When DynamoDB wrote the record, in seconds since the Unix epoch.
     pub recorded: u64,
-    /// How often the order's id had been used before.
+    /// The number of earlier lives of the id.
     pub life: usize,
 }
 
 impl State {
-    fn looks_like(&self, other: &Self) -> bool {
+    fn equals_publicly(&self, other: &Self) -> bool {
         let same = |name: &&str| self.attributes.get(*name) == other.attributes.get(*name);
         self.status == other.status && ALWAYS_PUBLIC.iter().all(same)
     }
@@ -32,14 +32,14 @@ impl State {
 /// All states of an order, in order.
 #[derive(Clone, Debug, Default)]
 pub struct History {
-    /// Neighbours of one life differ in something that every deployment shows.
+    /// Two neighbours in one life differ in something that every deployment shows.
     pub states: Vec<State>,
     lives: usize,
     exists: bool,
 }
 
 impl History {
-    /// The shop wrote the item, which is readable as an order.
+    /// The shop wrote the item.
     pub fn written(&mut self, item: &Item, millis: u64) {
         let Some(status) = item.status else { return };
         let begins = !self.exists;
@@ -55,15 +55,15 @@ impl History {
         let unchanged = self
             .states
             .last()
-            .is_some_and(|last| last.looks_like(&state));
+            .is_some_and(|last| last.equals_publicly(&state));
         if begins || !unchanged {
             self.states.push(state);
         }
     }
 
-    /// The item was deleted. `told` says whether the public is told.
-    pub fn removed(&mut self, millis: u64, told: bool) {
-        if std::mem::take(&mut self.exists) && told {
+    /// The item was deleted. `public` says whether this is a change.
+    pub fn removed(&mut self, millis: u64, public: bool) {
+        if std::mem::take(&mut self.exists) && public {
             self.states.push(State {
                 status: "REMOVED".to_owned(),
                 attributes: BTreeMap::new(),
@@ -75,17 +75,17 @@ impl History {
         self.lives += 1;
     }
 
-    /// The item is there.
+    /// Whether the item exists.
     pub fn exists(&self) -> bool {
         self.exists
     }
 
-    /// The order's state now.
+    /// The order's newest state.
     pub fn newest(&self) -> Option<&State> {
         self.states.last()
     }
 
-    /// How often the id was used.
+    /// The number of lives of the id.
     pub fn lives(&self) -> u64 {
         self.states.last().map_or(0, |last| last.life as u64 + 1)
     }

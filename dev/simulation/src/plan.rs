@@ -1,4 +1,4 @@
-//! What a seed decides before anything happens: the settings, which faults there are and how often, when the days are busy.
+//! What a seed decides in advance: the settings, the faults and their probabilities, and the busy times.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,13 +13,13 @@ pub type Variables = BTreeMap<&'static str, String>;
 /// The public attributes of every deployment.
 pub const ALWAYS_PUBLIC: [&str; 4] = ["eta", "place", "total", "tracking"];
 
-/// Public in some deployments.
+/// An attribute that is public only in some deployments.
 pub const SOMETIMES_PUBLIC: &str = "carrier";
 
 /// The name of an attribute that no item has.
 pub const WRONG: &str = "wrong";
 
-/// The kinds of faults, as the report names them. Some thousand seeds have each of them.
+/// The kinds of faults, as the report names them. A few thousand seeds have all of them.
 pub const FAULTS: [&str; 24] = [
     "answers lost",
     "batches doubled",
@@ -50,33 +50,33 @@ pub const FAULTS: [&str; 24] = [
 /// See the module.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// The date when it begins, since the Unix epoch.
+    /// When it begins, since the Unix epoch.
     pub epoch: Duration,
-    /// The times when shops write and customers look; between them, nothing happens for up to weeks.
+    /// The busy times, when shops write and clients watch. Between them, nothing happens for up to weeks.
     pub acts: Vec<Act>,
     /// The settings of the first deployment.
     pub variables: Variables,
-    /// Later deployments: when, and which variables they change.
+    /// Later deployments: their time, and the variables that they change.
     pub deployments: Vec<(Duration, Variables)>,
     /// How many orders there are.
     pub orders: usize,
-    /// One of the orders changes some hundred times.
+    /// One of the orders changes several hundred times.
     pub chatty: bool,
-    /// Ids are used again after a deletion that leaves no entry.
+    /// Ids may be used again after a deletion that makes no entry.
     pub silent_deletions: bool,
-    /// Clients bring tokens that are good for that long.
+    /// If clients have tokens: how long these are valid.
     pub token_lifetime: Option<Duration>,
     /// The stream function's timeout.
     pub timeout: Duration,
-    /// The stream is switched.
+    /// How the stream is switched, if it is.
     pub switch: Option<Switch>,
-    /// Of calls to the feed.
+    /// The faults of calls to the feed.
     pub feed: FeedFaults,
-    /// Of the event source.
+    /// The faults of the event source.
     pub source: SourceFaults,
-    /// Of connections.
+    /// The faults of connections.
     pub net: NetFaults,
-    /// The clocks of processes differ by up to this.
+    /// The clock of a process is wrong by at most this.
     pub skew: Duration,
 }
 
@@ -99,9 +99,9 @@ impl Act {
 /// How the Orders table's stream is switched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Switch {
-    /// All items are copied to another table, whose stream is read from its start once the old one is drained. Then back.
+    /// The items are copied to another table after the old stream is drained. Perhaps they are copied back later.
     Orderly,
-    /// The same, while the old stream lags and goes on being read.
+    /// The same, but the old stream lags and is still read.
     Lagging,
     /// A replica of the table exists, and both streams are read.
     Replica,
@@ -122,7 +122,7 @@ pub struct FeedFaults {
     pub killed: f64,
     /// The call panics.
     pub panics: f64,
-    /// Eventually consistent readings lag by up to this.
+    /// Eventually consistent reads lag by at most this.
     pub lag: Duration,
 }
 
@@ -131,9 +131,9 @@ pub struct FeedFaults {
 pub struct SourceFaults {
     /// A batch begins with records that were delivered before.
     pub repeated: f64,
-    /// A batch is delivered once more, at the same time.
+    /// A batch is delivered a second time, perhaps at the same time.
     pub doubled: f64,
-    /// The source stands still for minutes or hours.
+    /// The source delivers nothing for seconds to hours.
     pub stalls: f64,
 }
 
@@ -142,15 +142,15 @@ pub struct SourceFaults {
 pub struct NetFaults {
     /// It is cut after some bytes.
     pub cut: f64,
-    /// It is reset at some time.
+    /// It is reset after some time.
     pub reset: f64,
-    /// Nothing answers, or the platform does, with 429 or 502.
+    /// There is no response, or only the platform's, such as 429 or 502.
     pub refused: f64,
     /// The client reads slowly.
     pub slow: f64,
-    /// Nothing arrives any more, and nobody says so.
+    /// Nothing arrives any more, without an error.
     pub stalled: f64,
-    /// The process that serves it has just started.
+    /// A new process serves it.
     pub cold: f64,
 }
 
@@ -158,9 +158,9 @@ const HOUR: f64 = 3600.0;
 const DAY: f64 = 24.0 * HOUR;
 
 impl Plan {
-    /// Draws a plan. Each kind of fault is part of some worlds only: where all of them are, each hides another.
+    /// Draws a plan. Each world has only some kinds of faults, because faults can hide each other.
     pub fn draw(random: &mut Rng) -> Self {
-        // From 2026 to 2046: what is computed from dates must last.
+        // From 2026 to 2046, because code that computes with dates must work for years.
         let epoch = Duration::from_secs(1_795_392_000 + random.u64(0..20 * 365) * 86_400);
         let acts = acts(random);
         let on_remove = random.one(&["end", "end", "ignore"]);
@@ -267,7 +267,7 @@ fn deployments(random: &mut Rng, acts: &[Act]) -> Vec<(Duration, Variables)> {
         match random.usize(..4) {
             0 => deployments.push((at, [("PUBLIC_ATTRIBUTES", public(random.bool()))].into())),
             1 => {
-                // Most orders end in DELIVERED: whether that is terminal, touching them must change.
+                // Most orders end in DELIVERED. If that becomes terminal or not, touching them must change them.
                 let statuses = match random.bool() {
                     true => terminal(true),
                     false => "CANCELLED,RETURNED".to_owned(),
@@ -279,14 +279,14 @@ fn deployments(random: &mut Rng, acts: &[Act]) -> Vec<(Duration, Variables)> {
                 [("RETENTION", random.one(&["2d", "9d", "30d"]).to_owned())].into(),
             )),
             _ => {
-                // A mistake that somebody notices after a while.
-                let mended = at + random.magnitude(5.0, 2.0 * HOUR);
+                // A wrong setting, which is corrected after a while.
+                let corrected = at + random.magnitude(5.0, 2.0 * HOUR);
                 let (name, right) = random.one(&[
                     ("STATUS_ATTRIBUTE", "status"),
                     ("ORDER_ID_ATTRIBUTE", "orderId"),
                 ]);
                 deployments.push((at, [(name, WRONG.to_owned())].into()));
-                deployments.push((mended, [(name, right.to_owned())].into()));
+                deployments.push((corrected, [(name, right.to_owned())].into()));
             }
         }
     }
@@ -294,7 +294,7 @@ fn deployments(random: &mut Rng, acts: &[Act]) -> Vec<(Duration, Variables)> {
     deployments
 }
 
-/// Half of the worlds have a fault; its probability is anything from rare to frequent.
+/// Half of the worlds have this fault. Its probability is between rare and frequent.
 fn some(random: &mut Rng, longest: f64) -> f64 {
     if random.bool() {
         longest * random.f64().powi(2)

@@ -1,4 +1,4 @@
-//! Lambda: deployments, processes that start and die, invocations with a deadline.
+//! Lambda: deployments, processes that start and die, and invocations with a deadline.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,7 +28,7 @@ use crate::world::{World, lock};
 /// The projector's timeout.
 const PROJECTOR_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Processes of the stream function.
+/// The number of processes of the stream function.
 const STREAM_PROCESSES: usize = 2;
 
 /// See the module.
@@ -66,14 +66,14 @@ pub struct StreamProcess {
     pub name: String,
     endpoint: Endpoint<SimulatedFeed>,
     skew: f64,
-    /// What it was deployed with.
+    /// The settings of its deployment.
     pub settings: StreamSettings,
     /// The attributes that it may show.
     pub public: BTreeSet<String>,
 }
 
 impl Platform {
-    /// A platform with the plan's first deployment.
+    /// A platform with the first deployment of the plan.
     ///
     /// # Errors
     ///
@@ -110,7 +110,7 @@ impl Platform {
         Ok(platform)
     }
 
-    /// Deploys with changed variables. Invocations that run go on to their end.
+    /// Deploys with changed variables. Running invocations continue to their end.
     ///
     /// # Errors
     ///
@@ -158,7 +158,7 @@ impl Platform {
     fn start_stream(&self, state: &mut State) -> Result<Arc<StreamProcess>, SettingsError> {
         let variables = state.variables.clone();
         let settings = StreamSettings::read(|name| variables.get(name).cloned())?;
-        // A stream that dies is a connection that is reset: the clients do that.
+        // If a stream's process dies, its connections are reset. The clients simulate that.
         let faults = FeedFaults {
             killed: 0.0,
             ..self.plan.feed
@@ -247,8 +247,7 @@ impl Platform {
         let response = match outcome {
             Ok(futures_util::future::Either::Left((response, _))) => response,
             _ => {
-                self.world
-                    .note(|| format!("{name}: died, or ran out of time"));
+                self.world.note(|| format!("{name}: died, or timed out"));
                 lock(&self.state)
                     .projectors
                     .retain(|other| !Arc::ptr_eq(other, &process));
@@ -263,7 +262,7 @@ impl Platform {
         Some(failures)
     }
 
-    /// A process that takes a request. `cold` asks for one that has just started.
+    /// A process for a request. If `cold` is set, it has just started.
     ///
     /// # Errors
     ///

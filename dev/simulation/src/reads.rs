@@ -1,4 +1,4 @@
-//! What the response that is being read has read from the feed, for the checks.
+//! What a response has read from the feed, for the checks of the client that reads the response.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,18 +8,18 @@ use order_status_stream::feed::Page;
 use order_status_stream::order::OrderId;
 use tokio::time::Instant;
 
-/// The readings of one response.
+/// The reads of one response.
 #[derive(Debug, Default)]
 struct Reads {
-    /// How many orders it watches.
+    /// The number of orders that it watches.
     orders: usize,
-    /// The orders of which a reading began.
+    /// The orders for which a read began.
     begun: BTreeSet<OrderId>,
-    /// No reading has ended yet.
+    /// No read has ended yet.
     none_ended: bool,
-    /// The entries that were read since a chunk was sent.
+    /// How many entries were read since the last chunk was sent.
     held: usize,
-    /// When each entry was read last.
+    /// When each entry was last read.
     read_at: BTreeMap<OrderId, BTreeMap<u64, Instant>>,
 }
 
@@ -27,12 +27,12 @@ tokio::task_local! {
     static READS: RefCell<Reads>;
 }
 
-/// Runs a client. Outside of it nobody counts.
+/// Runs a client. Reads outside of it are not counted.
 pub async fn counted<T>(client: impl Future<Output = T>) -> T {
     READS.scope(RefCell::default(), client).await
 }
 
-/// A request of so many orders begins.
+/// A request for this number of orders begins.
 pub fn asked(orders: usize) {
     let reads = Reads {
         orders,
@@ -42,12 +42,12 @@ pub fn asked(orders: usize) {
     READS.with(|current| current.replace(reads));
 }
 
-/// A reading of an order begins.
+/// A read of an order begins.
 pub fn begins(order: &OrderId) {
     let _ = READS.try_with(|reads| reads.borrow_mut().begun.insert(order.clone()));
 }
 
-/// A reading of an order has ended. Returns `false` if it is the first of the response, and another order's has not begun.
+/// A read of an order has ended. Returns `false` if it is the first of the response and another order's read has not begun.
 pub fn ended(order: &OrderId, page: &Page) -> bool {
     let now = Instant::now();
     let side_by_side = READS.try_with(|reads| {
@@ -61,12 +61,12 @@ pub fn ended(order: &OrderId, page: &Page) -> bool {
     side_by_side.unwrap_or(true)
 }
 
-/// A chunk is sent. Returns how many entries were read for it.
+/// A chunk is sent. Returns how many entries were read since the last one.
 pub fn sent() -> usize {
     READS.with(|reads| std::mem::take(&mut reads.borrow_mut().held))
 }
 
-/// How long ago an entry was read last.
+/// How long ago an entry was last read.
 pub fn waited(order: &str, seq: u64) -> Option<Duration> {
     let order = OrderId::try_from(order).ok()?;
     READS.with(|reads| {

@@ -1,4 +1,4 @@
-//! Many seeds, on all cores, and what came of them.
+//! Runs many seeds on all cores, and reports their results.
 
 use std::fmt;
 use std::sync::Mutex;
@@ -8,25 +8,25 @@ use std::time::{Duration, Instant};
 use crate::run::{Outcome, simulate};
 use crate::world::{Kind, Tally, lock};
 
-/// So many failing seeds are kept.
+/// The number of failing seeds that the report lists.
 const KEPT: usize = 10;
 
-/// What came of many seeds.
+/// The results of many seeds.
 #[derive(Debug, Default)]
 pub struct Report {
     /// How many seeds ran.
     pub seeds: u64,
-    /// What was counted in all of them.
+    /// The sum of their counts.
     pub tally: Tally,
     /// How long it took.
     pub took: Duration,
     /// The first seeds that broke a promise.
     pub failed: Vec<Outcome>,
-    /// How many did.
+    /// How many seeds broke a promise.
     pub failures: u64,
 }
 
-/// Runs seeds from `first` on, in a thread for each core.
+/// Runs seeds from `first` on, with one thread for each core.
 ///
 /// # Errors
 ///

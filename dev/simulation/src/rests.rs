@@ -1,4 +1,4 @@
-//! How long a client is told to rest: P12 and P26.
+//! Checks how long clients rest: P12 and P26.
 
 use std::time::Duration;
 
@@ -8,19 +8,19 @@ use serde_json::Value;
 /// The longest rest while the feed fails.
 const UNAVAILABLE: Duration = Duration::from_secs(72);
 
-/// Rests of exactly the shortest length happen by chance, but not that often.
-const AT_THE_FLOOR: u32 = 5;
+/// A rest may have exactly the shortest length by chance, but not this often.
+const MAX_SHORTEST: u32 = 5;
 
 /// The rests of a client.
 #[derive(Debug, Default)]
 pub struct Rests {
-    at_the_floor: u32,
-    /// How long it rested while it was told nothing of any order.
+    shortest: u32,
+    /// How long it rested in a row while every order was unknown.
     unknown_for: Duration,
 }
 
 impl Rests {
-    /// Takes a `rest` of a response that was held for some time. Returns the promise that it breaks.
+    /// Checks the `rest` of a response that was held for some time. Returns the promise that it breaks.
     pub fn rest(
         &mut self,
         held: Duration,
@@ -29,8 +29,8 @@ impl Rests {
         unknown: bool,
         settings: &StreamSettings,
     ) -> Option<String> {
-        let told = data["retry"].as_u64();
-        let rest = Duration::from_millis(told.unwrap_or_default());
+        let sent = data["retry"].as_u64();
+        let rest = Duration::from_millis(sent.unwrap_or_default());
         let failed = data["unavailable"].as_bool().unwrap_or_default();
         let max_rest = settings
             .policy
@@ -40,26 +40,26 @@ impl Rests {
         } else {
             max_rest.mul_f64(1.1).max(Duration::from_millis(1600))
         };
-        self.at_the_floor += u32::from(told == Some(1000));
+        self.shortest += u32::from(sent == Some(1000));
         let unknown_for = self.unknown_for;
         self.unknown_for = if unknown && !failed {
             unknown_for + rest
         } else {
             Duration::ZERO
         };
-        if told != retry {
-            Some(format!("a rest of {told:?} with retry {retry:?}"))
+        if sent != retry {
+            Some(format!("a rest of {sent:?} with retry {retry:?}"))
         } else if !(Duration::from_secs(1)..=longest).contains(&rest) {
             Some(format!("a rest of {rest:?}"))
-        } else if self.at_the_floor == AT_THE_FLOOR {
-            Some(format!("{AT_THE_FLOOR} rests of exactly 1000 ms"))
+        } else if self.shortest == MAX_SHORTEST {
+            Some(format!("{MAX_SHORTEST} rests of exactly 1000 ms"))
         } else if unknown
             && !failed
             && settings.policy.is_some()
             && held + rest < max_rest.mul_f64(0.5).min(unknown_for / 25)
         {
             Some(format!(
-                "a rest of {rest:?} after {unknown_for:?} in which nobody knew the orders"
+                "a rest of {rest:?} after {unknown_for:?} in which the orders were unknown"
             ))
         } else {
             None

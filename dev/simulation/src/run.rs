@@ -19,7 +19,7 @@ use crate::shop::{Shop, Write};
 use crate::source::Mapping;
 use crate::world::{Kind, Tally, World};
 
-/// What came of a seed.
+/// The result of a seed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// The seed.
@@ -28,11 +28,11 @@ pub struct Outcome {
     pub tally: Tally,
     /// Every promise that was broken.
     pub findings: Vec<String>,
-    /// Everything that happened, if it was asked for.
+    /// Everything that happened, if a trace was requested.
     pub trace: Vec<String>,
 }
 
-/// Runs the world of a seed, in simulated time.
+/// Runs the world of a seed in simulated time.
 ///
 /// # Errors
 ///
@@ -63,7 +63,7 @@ pub fn simulate(seed: u64, traced: bool) -> Result<Outcome, String> {
     })
 }
 
-/// What happens to the whole system.
+/// An event of the whole system.
 #[derive(Clone, Debug)]
 enum Step {
     Write(String, Write),
@@ -85,7 +85,7 @@ struct Simulation {
     mappings: Vec<Arc<Mapping>>,
     random: Rng,
     orders: Vec<String>,
-    /// No two streams told of an order at the same time.
+    /// Whether each order's changes came from one stream at a time.
     exact: bool,
 }
 
@@ -125,9 +125,9 @@ impl Simulation {
         for client in self.clients() {
             clients.spawn(client.run());
         }
-        self.happen().await;
+        self.run_steps().await;
         let mut clients = joined(clients).await;
-        self.world.calm_down();
+        self.world.stop_faults();
         if !self.drain().await {
             return;
         }
@@ -147,7 +147,7 @@ impl Simulation {
         }
         let clients = joined(settling).await;
         for client in &clients {
-            check::page(&self.world, &self.storage, client);
+            check::lives(&self.world, &self.storage, client);
         }
         self.world.count(|tally| {
             tally.lives = self
@@ -211,7 +211,7 @@ impl Simulation {
         Client::new(name, orders, visits, shared, self.random.fork())
     }
 
-    /// Somebody who opens each order at the end.
+    /// A client for each order that opens it for the first time at the end.
     fn newcomers(&mut self) -> Vec<Client> {
         let orders = self.orders.clone().into_iter();
         orders
@@ -254,9 +254,9 @@ impl Simulation {
         steps
     }
 
-    async fn happen(&mut self) {
+    async fn run_steps(&mut self) {
         let start = self.world.start();
-        // A replica is written some time after the table.
+        // A write reaches the replica some time after the table.
         let mut replicated = Vec::<Instant>::new();
         let mut delay = Duration::ZERO;
         for (at, step) in self.steps() {
@@ -271,7 +271,7 @@ impl Simulation {
                 let earliest = replicated.last().copied().unwrap_or(at);
                 replicated.push(earliest.max(Instant::now() + lag));
             }
-            // What had to wait moves what follows.
+            // If a step had to wait, all later ones move.
             delay += Instant::now().saturating_duration_since(at);
         }
         for due in replicated {
@@ -356,14 +356,14 @@ impl Simulation {
         true
     }
 
-    /// Waits until everything that was written has been delivered, in good weather.
+    /// Waits until every record has been delivered. There are no faults any more.
     async fn drain(&self) -> bool {
         let drained = self.drained(Duration::from_secs(10_000)).await;
         if !drained {
             self.world
-                .finding(Kind::Lost, "the source stands still".to_owned());
+                .finding(Kind::Lost, "the source makes no progress".to_owned());
         }
-        // Invocations that hang, and doubled batches, are over by then.
+        // After this time, invocations that hang and doubled batches are over, too.
         sleep(Duration::from_secs(180)).await;
         drained
     }

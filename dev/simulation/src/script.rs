@@ -1,4 +1,4 @@
-//! When the shop does what to which order.
+//! The writes of the shop to each order, and their times.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::chance::Chance;
 use crate::plan::{Act, Plan};
 use crate::shop::Write;
 
-/// The way of most orders.
+/// The statuses of most orders.
 const USUAL: [&str; 6] = [
     "PLACED",
     "PAID",
@@ -18,10 +18,10 @@ const USUAL: [&str; 6] = [
     "DELIVERED",
 ];
 
-/// What happens after a delivery, sometimes.
+/// Statuses that sometimes follow a delivery.
 const RETURN: [&str; 2] = ["RETURN_REQUESTED", "RETURNED"];
 
-/// All writes of the order with that number, and when they happen.
+/// All writes to the order with this number, and their times.
 pub fn script(plan: &Plan, number: usize, random: &mut Rng) -> Vec<(Duration, Write)> {
     let mut script = Script {
         acts: &plan.acts,
@@ -102,7 +102,7 @@ impl Script<'_> {
         self.writes.push((self.at, write));
     }
 
-    /// A while later. Where that is after the end of a busy time, it goes on in the next.
+    /// Some time passes. If it ends after the busy time, the order continues in the next one.
     fn step(&mut self, random: &mut Rng, slowest: f64) {
         self.at += random.magnitude(0.02, slowest);
         if self.at > self.acts[self.act].end()
@@ -113,7 +113,7 @@ impl Script<'_> {
         }
     }
 
-    /// Seconds, or until the next busy time.
+    /// Seconds pass, or the time until the next busy time.
     fn pause(&mut self, random: &mut Rng) {
         match self.acts.get(self.act + 1) {
             Some(next) if random.bool() => {

@@ -1,4 +1,4 @@
-//! The shop: writes orders, when its script says so, and knows what the public must see of them.
+//! The shop writes orders by its script, and records which states the public must see.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -13,16 +13,16 @@ use crate::plan::{Plan, Switch};
 use crate::table::{By, Stream, Table};
 use crate::world::World;
 
-/// What the shop does to an order.
+/// A write of the shop to an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Write {
-    /// The next status.
+    /// It gets this status.
     Status(&'static str),
-    /// Another public attribute.
+    /// A public attribute changes.
     Public,
-    /// Something that nobody may see.
+    /// A private attribute changes.
     Private,
-    /// An item that has no status appears beside the orders.
+    /// An item without a status is written. It is not an order.
     Broken,
     /// A person deletes the item.
     Delete,
@@ -35,15 +35,15 @@ pub enum Write {
 pub struct Shop {
     world: Arc<World>,
     random: Rng,
-    /// The first is written at the start.
+    /// At the start, the first one is written.
     tables: Vec<Table>,
-    /// Which of them is written.
+    /// The index of the table that is written.
     live: usize,
-    /// Writes that a replica does not have yet.
+    /// Writes that have not reached the replica yet.
     replicated: VecDeque<(String, Option<Item>, By)>,
     has_replica: bool,
-    tells_removals: bool,
-    /// What the public must see.
+    removals_are_changes: bool,
+    /// The states that the public must see, by order.
     pub histories: BTreeMap<String, History>,
 }
 
@@ -64,7 +64,7 @@ impl Shop {
             live: 0,
             replicated: VecDeque::new(),
             has_replica: false,
-            tells_removals: plan
+            removals_are_changes: plan
                 .variables
                 .get("ON_REMOVE")
                 .is_some_and(|value| value == "end"),
@@ -107,7 +107,7 @@ impl Shop {
         self.has_replica
     }
 
-    /// Writes an item again, so that its stream says what it is now.
+    /// Writes an existing item again, so that its stream gets a record of its state.
     pub fn touch(&mut self, order: &str) {
         if self.histories.get(order).is_some_and(History::exists) {
             self.write(order, Write::Private);
@@ -130,18 +130,18 @@ impl Shop {
 
     fn delete(&mut self, order: &str, by: By) {
         let now = self.world.epoch_millis();
-        let told = self.tells_removals && by == By::Hand;
+        let public = self.removals_are_changes && by == By::Hand;
         self.histories
             .entry(order.to_owned())
             .or_default()
-            .removed(now, told);
+            .removed(now, public);
         if self.has_replica {
             self.replicated.push_back((order.to_owned(), None, by));
         }
         self.tables[self.live].delete(order, by, &self.world);
     }
 
-    /// Makes another table with the same items. Its stream's label may be older: a replica has been there for long.
+    /// Makes another table with the same items. Its stream's label may be older, because a replica may have existed before.
     pub fn copy_table(&mut self, kind: Switch) -> Arc<Stream> {
         let label = self
             .random
@@ -160,7 +160,7 @@ impl Shop {
         stream
     }
 
-    /// Writes the replica what was written first.
+    /// Applies the oldest pending write to the replica.
     pub fn replicate(&mut self) {
         if let Some((order, item, by)) = self.replicated.pop_front()
             && let Some(replica) = self.tables.last_mut()
@@ -172,7 +172,7 @@ impl Shop {
         }
     }
 
-    /// Goes back to the first table, which gets the items of the other.
+    /// Copies the items back to the first table, and writes that one again.
     pub fn roll_back(&mut self) {
         let items = self.tables[self.live].items().clone();
         self.live = 0;
@@ -185,6 +185,6 @@ impl Shop {
         }
     }
 
-    /// How long the shop waits before it writes another table: AWS's clock, which counts seconds, must have moved on.
+    /// The shop waits this long before it writes another table, because AWS gives records a time in whole seconds.
     pub const SECONDS_APART: Duration = Duration::from_secs(3);
 }

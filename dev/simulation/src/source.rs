@@ -1,4 +1,4 @@
-//! Lambda's event source mapping: reads a stream's shards in order, in batches, at least once.
+//! Lambda's event source mapping: it reads each shard of a stream in order, in batches, at least once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -13,11 +13,11 @@ use crate::platform::Platform;
 use crate::table::{Record, Shard, Stream};
 use crate::world::World;
 
-/// A mapping of a stream to the projector.
+/// A mapping from a stream to the projector.
 #[derive(Debug)]
 pub struct Mapping {
     stream: Arc<Stream>,
-    /// The records that each shard is done with.
+    /// How many records of each shard are done.
     done: Vec<AtomicUsize>,
     closed: AtomicBool,
 }
@@ -59,7 +59,7 @@ impl Mapping {
         self.closed.load(Ordering::Relaxed) || left.all(|left| left == 0)
     }
 
-    /// Reads no further.
+    /// Stops reading.
     pub fn close(&self, world: &World) {
         world.note(|| format!("source: no longer reads {}", self.stream.arn));
         self.closed.store(true, Ordering::Relaxed);
@@ -109,13 +109,13 @@ impl Reader {
         }
     }
 
-    /// Lambda polls a shard a few times a second, if nothing is wrong.
+    /// Lambda polls a shard a few times a second, unless it stalls.
     async fn wait(&mut self) {
         let polled = self.random.between(0.05, 0.4);
         sleep(polled).await;
-        if !self.world.is_calm() && self.random.chance(self.faults.stalls) {
+        if !self.world.faults_have_stopped() && self.random.chance(self.faults.stalls) {
             self.world.fault("stalls of the source", "source");
-            // An hour now and then.
+            // One of ten stalls takes up to two hours.
             let stall = if self.random.chance(0.1) {
                 self.random.magnitude(60.0, 7200.0)
             } else {
@@ -127,7 +127,7 @@ impl Reader {
 
     fn batch(&mut self, done: usize) -> (usize, Vec<Record>) {
         let mut from = done;
-        if !self.world.is_calm() && self.random.chance(self.faults.repeated) {
+        if !self.world.faults_have_stopped() && self.random.chance(self.faults.repeated) {
             self.world.fault("batches repeated", "source");
             from -= self.random.usize(..=done.min(5));
         }
@@ -135,9 +135,9 @@ impl Reader {
         (from, self.shard().records(from..to))
     }
 
-    /// Delivers the batch once more, beside what follows.
+    /// Delivers the batch a second time, while later ones are delivered.
     fn deliver_again(&mut self, batch: &[Record]) {
-        if self.world.is_calm() || !self.random.chance(self.faults.doubled) {
+        if self.world.faults_have_stopped() || !self.random.chance(self.faults.doubled) {
             return;
         }
         self.world.fault("batches doubled", "source");
@@ -150,7 +150,7 @@ impl Reader {
     }
 }
 
-/// How many records of a batch are done: those before the lowest that failed.
+/// How many records of a batch are done: those before the first that failed.
 fn progress(batch: &[Record], failed: Option<&[String]>) -> usize {
     let Some(failed) = failed else { return 0 };
     let lowest = failed.iter().map(|number| {

@@ -1,15 +1,15 @@
-//! Server-Sent Events from bytes: WHATWG HTML, 9.2.6. Written from the standard, without a look at `frame.rs`.
+//! Parses Server-Sent Events: WHATWG HTML, 9.2.6. It is written from the standard, independently of `frame.rs`.
 
 /// An event that was dispatched.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Event {
-    /// Its type; empty is `message`.
+    /// Its type. An empty one means `message`.
     pub kind: String,
     /// Its data.
     pub data: String,
 }
 
-/// Reads one response.
+/// Parses one response.
 #[derive(Clone, Debug, Default)]
 pub struct Parser {
     line: Vec<u8>,
@@ -24,7 +24,7 @@ pub struct Parser {
 }
 
 impl Parser {
-    /// A parser that goes on from an id.
+    /// A parser that starts with this last event id.
     pub fn new(last_event_id: String) -> Self {
         Self {
             id: Some(last_event_id.clone()),
@@ -33,12 +33,12 @@ impl Parser {
         }
     }
 
-    /// Whether what came so far is whole: no line and no event is half read.
+    /// Whether no line and no event is incomplete.
     pub fn is_between_events(&self) -> bool {
         self.line.is_empty() && !self.has_data && self.event.kind.is_empty()
     }
 
-    /// Takes a byte. Returns an event if the byte ends one.
+    /// Parses a byte. Returns an event if the byte ends one.
     pub fn byte(&mut self, byte: u8) -> Option<Event> {
         let after_cr = std::mem::replace(&mut self.after_cr, byte == b'\r');
         match byte {

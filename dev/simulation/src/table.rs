@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use crate::item::Item;
 use crate::world::{World, lock};
 
-/// Who deleted an item.
+/// By whom an item was deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {
     /// A person.
@@ -22,7 +22,7 @@ pub enum By {
 /// A record of a stream.
 #[derive(Clone, Debug)]
 pub struct Record {
-    /// What the projector gets.
+    /// The record as the projector gets it.
     pub event: EventRecord,
     /// Its sequence number.
     pub number: String,
@@ -30,7 +30,7 @@ pub struct Record {
     pub about: String,
 }
 
-/// A part of a stream. All records of an item are in one, in order.
+/// A shard of a stream. All records of an item are in one shard, in order.
 #[derive(Debug, Default)]
 pub struct Shard {
     records: Mutex<Vec<Record>>,
@@ -39,7 +39,7 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// How many records there are.
+    /// The number of records.
     pub fn count(&self) -> usize {
         lock(&self.records).len()
     }
@@ -55,7 +55,7 @@ impl Shard {
 pub struct Stream {
     /// `arn:…:table/NAME/stream/LABEL`
     pub arn: String,
-    /// Its parts.
+    /// Its shards.
     pub shards: Vec<Shard>,
 }
 
@@ -69,7 +69,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// An empty table, whose stream has that label and so many shards. Sequence numbers begin at `first`.
+    /// An empty table. Its stream has this label and this number of shards. Sequence numbers begin after `first`.
     pub fn new(name: &str, label: &str, shards: usize, first: u64) -> Self {
         let arn = format!("arn:aws:dynamodb:eu-central-1:123456789012:table/{name}/stream/{label}");
         let shards = (0..shards).map(|_| Shard::default()).collect();
@@ -165,7 +165,10 @@ impl Table {
                 number,
                 about,
             }),
-            Err(error) => world.finding(crate::world::Kind::Other, format!("no record: {error}")),
+            Err(error) => world.finding(
+                crate::world::Kind::Other,
+                format!("invalid record: {error}"),
+            ),
         }
         shard.written.notify_one();
     }

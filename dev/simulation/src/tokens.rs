@@ -1,4 +1,4 @@
-//! The shop's backend, which makes tokens.
+//! The shop's backend, which issues tokens.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::json;
 
-/// The head of an Ed25519 key in PKCS #8.
+/// The first bytes of an Ed25519 key in PKCS #8.
 const PKCS8_HEAD: [u8; 16] = [
     0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
 ];
 
-/// Makes tokens with a key that is always the same, so that a seed makes the same tokens again.
+/// Signs tokens with a constant key, so that a seed always makes the same tokens.
 #[derive(Clone)]
 pub struct Issuer(EncodingKey);
 
@@ -26,13 +26,13 @@ impl Issuer {
     ///
     /// # Errors
     ///
-    /// None: the key is a constant.
+    /// There are none, because the key is a constant.
     pub fn new() -> Result<Self, String> {
         let key = [&PKCS8_HEAD[..], &[7; 32]].concat();
         Ok(Self(EncodingKey::from_ed_der(&key)))
     }
 
-    /// The public key, as `JWKS` takes it.
+    /// The public key, in the format of the setting `JWKS`.
     ///
     /// # Errors
     ///
@@ -43,7 +43,7 @@ impl Issuer {
         Ok(json!({ "keys": [key] }).to_string())
     }
 
-    /// A token that opens all orders until then, in whole seconds since the Unix epoch.
+    /// A token for all orders. It expires at this time since the Unix epoch, in whole seconds.
     ///
     /// # Errors
     ///

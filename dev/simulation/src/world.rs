@@ -1,4 +1,4 @@
-//! What everything in a simulation shares: the time, the trace of events, the counts and the findings.
+//! What all parts of a simulation share: the time, the trace, the counts and the findings.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,9 +15,9 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// A promise that was broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// A change that a client or the log never got.
+    /// A change that is missing from a client or the log.
     Lost,
-    /// A change that was told or appended twice.
+    /// A change that was sent or appended twice.
     Doubled,
     /// A change that came after a later one.
     Disordered,
@@ -25,16 +25,16 @@ pub enum Kind {
     Other,
 }
 
-/// What was counted.
+/// The counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Orders, counted once for each time that their id was used.
+    /// Lives of order ids.
     pub lives: u64,
-    /// Records that were handed to a projector.
+    /// Records that were delivered to a projector.
     pub deliveries: u64,
     /// Requests of clients.
     pub connections: u64,
-    /// Changes that clients were shown.
+    /// Changes that clients got.
     pub shown: u64,
     /// Injected faults, by kind.
     pub faults: BTreeMap<&'static str, u64>,
@@ -63,20 +63,19 @@ impl Tally {
 pub struct World {
     start: Instant,
     epoch: Duration,
-    calm: AtomicBool,
+    faults_stopped: AtomicBool,
     trace: Option<Mutex<Vec<String>>>,
     tally: Mutex<Tally>,
     findings: Mutex<Vec<String>>,
 }
 
 impl World {
-    /// A world that begins now, at that date. It keeps a trace only if it is asked to, because a trace costs more than
-    /// the simulation.
+    /// A world that begins now, at this date. A trace is optional, because it costs more than the simulation.
     pub fn new(epoch: Duration, traced: bool) -> Self {
         Self {
             start: Instant::now(),
             epoch,
-            calm: AtomicBool::new(false),
+            faults_stopped: AtomicBool::new(false),
             trace: traced.then(Mutex::default),
             tally: Mutex::default(),
             findings: Mutex::default(),
@@ -88,25 +87,25 @@ impl World {
         self.start
     }
 
-    /// The true date, since the Unix epoch.
+    /// The true time since the Unix epoch.
     pub fn epoch(&self) -> Duration {
         self.epoch + self.start.elapsed()
     }
 
-    /// The true date, in milliseconds since the Unix epoch.
+    /// The true time in milliseconds since the Unix epoch.
     pub fn epoch_millis(&self) -> u64 {
         u64::try_from(self.epoch().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// From now on no faults are injected.
-    pub fn calm_down(&self) {
-        self.calm.store(true, Ordering::Relaxed);
+    pub fn stop_faults(&self) {
+        self.faults_stopped.store(true, Ordering::Relaxed);
         self.note(|| "world: no more faults".to_owned());
     }
 
     /// Whether faults have stopped.
-    pub fn is_calm(&self) -> bool {
-        self.calm.load(Ordering::Relaxed)
+    pub fn faults_have_stopped(&self) -> bool {
+        self.faults_stopped.load(Ordering::Relaxed)
     }
 
     /// Adds a line to the trace.
@@ -118,13 +117,13 @@ impl World {
         }
     }
 
-    /// Counts a fault that is injected.
+    /// Counts an injected fault.
     pub fn fault(&self, kind: &'static str, whom: &str) {
         *lock(&self.tally).faults.entry(kind).or_default() += 1;
         self.note(|| format!("{whom}: FAULT {kind}"));
     }
 
-    /// Counts something else.
+    /// Changes the counts.
     pub fn count(&self, count: impl FnOnce(&mut Tally)) {
         count(&mut lock(&self.tally));
     }
@@ -136,7 +135,7 @@ impl World {
         lock(&self.findings).push(text);
     }
 
-    /// What was counted, what was found, and the trace.
+    /// The counts, the findings, and the trace.
     pub fn results(&self) -> (Tally, Vec<String>, Vec<String>) {
         let trace = self.trace.as_ref().map(|trace| lock(trace).clone());
         (

@@ -1,19 +1,19 @@
-//! The whole system, from some thousands of seeds. `make simulate` runs more.
+//! The whole system, with some thousands of seeds. `make simulate` runs more.
 #![allow(clippy::print_stdout, reason = "the report")]
 
 use simulation::plan::FAULTS;
 use simulation::{run_many, simulate};
 
-/// Enough for each fault to meet each part of the system.
+/// With this number, each kind of fault happens in each part of the system.
 const SEEDS: u64 = 2000;
 
 #[test]
-fn nothing_is_lost_doubled_or_out_of_order_whatever_happens() {
+fn nothing_is_lost_doubled_or_out_of_order_under_any_fault() {
     let report = run_many(1, SEEDS).expect("a runtime");
     println!("{report}");
     assert_eq!(report.failures, 0, "{report}");
     assert_eq!(report.seeds, SEEDS);
-    // A world without faults would pass.
+    // Without faults, the test would pass and show nothing.
     let faults = &report.tally.faults;
     assert!(faults.keys().eq(&FAULTS), "{faults:?}");
     assert!(faults.values().all(|count| *count >= 100), "{faults:?}");
@@ -30,10 +30,10 @@ fn the_documentation_names_each_kind_of_fault() {
 }
 
 #[test]
-fn a_seed_replays_bit_for_bit() {
+fn a_seed_replays_identically() {
     for seed in 1..=40 {
         let first = simulate(seed, true).expect("a runtime");
-        // In another thread, whose hash maps have other keys.
+        // In another thread, hash maps have other keys.
         let again = std::thread::spawn(move || simulate(seed, true)).join();
         let again = again.expect("no panic").expect("a runtime");
         assert!(first.trace.len() > 100);

@@ -9,23 +9,26 @@ use tokio::{
 
 const BACKLOG: u32 = 1024;
 
-/// One port. It stays reserved if nothing listens on it.
+/// One port. No other process can take it, also while nothing listens on it.
 pub(crate) struct Port {
     pub(crate) address: SocketAddr,
     /// The task that accepts clients. A drop aborts it.
     acceptor: JoinSet<()>,
-    /// If there is no such task: a socket that is bound and does not listen, so it refuses connections.
-    reserved: Option<TcpSocket>,
+    /// A socket that is bound and never listens. It keeps the port while one listener is gone and the next is not bound yet.
+    _reservation: TcpSocket,
 }
 
 impl Port {
     /// Reserves any free port of 127.0.0.1, and refuses connections to it.
     pub(crate) fn new() -> io::Result<Self> {
-        let socket = bound(([127, 0, 0, 1], 0).into())?;
+        // Without SO_REUSEADDR: with it, a listener of another process could be bound beside this socket.
+        let reservation = TcpSocket::new_v4()?;
+        reservation.set_reuseport(true)?;
+        reservation.bind(([127, 0, 0, 1], 0).into())?;
         Ok(Self {
-            address: socket.local_addr()?,
+            address: reservation.local_addr()?,
             acceptor: JoinSet::new(),
-            reserved: Some(socket),
+            _reservation: reservation,
         })
     }
 
@@ -34,26 +37,61 @@ impl Port {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        if let Some(socket) = self.reserved.take() {
-            self.acceptor.spawn(listen(socket.listen(BACKLOG)?));
+        if self.acceptor.is_empty() {
+            let listener = self.bound()?.listen(BACKLOG)?;
+            self.acceptor.spawn(listen(listener));
         }
         Ok(())
     }
 
     /// Returns once connections are refused.
-    pub(crate) async fn close(&mut self) -> io::Result<()> {
+    pub(crate) async fn close(&mut self) {
         self.acceptor.shutdown().await;
-        if self.reserved.is_none() {
-            self.reserved = Some(bound(self.address)?);
-        }
-        Ok(())
+    }
+
+    fn bound(&self) -> io::Result<TcpSocket> {
+        let socket = TcpSocket::new_v4()?;
+        // Old connections keep the port in use for a minute.
+        socket.set_reuseaddr(true)?;
+        // The reservation keeps it in use, too.
+        socket.set_reuseport(true)?;
+        socket.bind(self.address)?;
+        Ok(socket)
     }
 }
 
-fn bound(address: SocketAddr) -> io::Result<TcpSocket> {
-    let socket = TcpSocket::new_v4()?;
-    // Old connections keep the port in use for a minute.
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    Ok(socket)
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::net::TcpListener;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use tokio::runtime::Builder;
+
+    use super::Port;
+
+    #[test]
+    fn no_other_socket_can_be_bound_while_the_port_opens_and_closes() {
+        let runtime = Builder::new_current_thread().enable_io().build().unwrap();
+        let mut port = Port::new().unwrap();
+        let (address, done) = (port.address, AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| {
+                let binds = std::iter::repeat_with(|| TcpListener::bind(address));
+                let mut binds = binds.take_while(|_| !done.load(Ordering::Relaxed));
+                binds.all(|bind| bind.is_err())
+            });
+            runtime.block_on(async {
+                for _ in 0..1000 {
+                    port.open(|listener| async move {
+                        let _accepted = listener.accept().await;
+                    })
+                    .unwrap();
+                    port.close().await;
+                }
+            });
+            done.store(true, Ordering::Relaxed);
+            assert!(other.join().unwrap());
+        });
+    }
 }

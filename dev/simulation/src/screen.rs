@@ -1,4 +1,4 @@
-//! What a page shows, and whether each thing that it is told may be told.
+//! What a client's page shows, and a check of each event: may the server send it now?
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,45 +12,45 @@ use crate::feed::Storage;
 use crate::platform::StreamProcess;
 use crate::world::{Kind, World};
 
-/// A change that the page was told.
+/// A change that the client got.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    /// Whose.
+    /// Its order.
     pub order: String,
     /// Its number.
     pub seq: u64,
-    /// When the page asked.
+    /// When the client sent the request.
     pub asked: Instant,
 }
 
 /// What the page shows of an order.
 #[derive(Clone, Debug, Default)]
 pub struct Shown {
-    /// The number of the change that was told last; 0 for nothing.
+    /// The number of the last change; 0 if there was none.
     pub seq: u64,
-    /// It was told to forget the order, and nothing since.
+    /// The last event of the order was `reset`.
     reset: bool,
 }
 
 /// See the module.
 #[derive(Debug)]
-pub struct Page {
-    /// For the findings.
+pub struct Screen {
+    /// The client's name, for the findings.
     pub name: String,
     world: Arc<World>,
     storage: Arc<Storage>,
-    /// In the order of the URL.
+    /// What the page shows, by order.
     pub orders: BTreeMap<String, Shown>,
-    /// Everything that it was told.
+    /// Every change that the client got.
     pub seen: Vec<Seen>,
-    /// The cursor cannot be read: a reset of everything is expected.
+    /// The cursor cannot be read, so a reset of every order is expected.
     pub has_bad_cursor: bool,
-    /// Processes' clocks differ by up to this.
+    /// The clocks of two processes differ by at most this.
     pub skew: Duration,
 }
 
-impl Page {
-    /// A page that shows nothing yet.
+impl Screen {
+    /// A screen that shows nothing yet.
     pub fn new(
         name: String,
         orders: &[String],
@@ -95,7 +95,7 @@ impl Page {
         let Some(shown) = self.orders.get(order).cloned() else {
             return self.finding(
                 Kind::Other,
-                format!("a change of {order:?}, which was not asked for"),
+                format!("a change of {order:?}, which was not requested"),
             );
         };
         let Some(line) = self.storage.journal.line(order, seq) else {
@@ -105,12 +105,12 @@ impl Page {
         match seq {
             _ if in_snapshot => {}
             _ if shown.seq == 0 => {
-                // All that there is begins with a change that has none before it, or the page is told that it does not.
+                // If earlier changes exist, `reset` must come first.
                 let whole = line.entry.previous.is_none() || shown.reset;
                 if !whole {
                     self.finding(Kind::Lost, format!("{order} begins with {seq}"));
                 }
-                // A page of the newest changes, as a replica that lags knows them.
+                // At most one page, of the newest changes that a lagging replica knows.
                 let lag = self.storage.lag() + Duration::from_millis(10);
                 let known = asked.checked_sub(lag).unwrap_or(asked);
                 let known = self.storage.journal.count_before(order, known);
@@ -145,7 +145,7 @@ impl Page {
             && change["previous"].as_str() == previous
             && change["at"].as_str() == Some(entry.at.as_str());
         if !same {
-            self.finding(Kind::Other, format!("{order} {seq} is told as {change}"));
+            self.finding(Kind::Other, format!("{order} {seq} is sent as {change}"));
         }
         let public = entry
             .view
@@ -154,25 +154,25 @@ impl Page {
         let public: serde_json::Map<_, _> = public
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
-        // Of a finished order that has expired, the state is known and the attributes are not.
+        // If a finished order has expired, its status is still known, and its attributes are not.
         let now = (self.world.epoch() + self.skew).as_secs();
         let expired = entry.expires_at.is_some_and(|at| at <= now);
         let forgotten = expired && entry.terminal && change["attributes"] == serde_json::json!({});
         if !forgotten && change["attributes"] != Value::Object(public) {
             self.finding(
                 Kind::Other,
-                format!("{order} {seq} is told with {}", change["attributes"]),
+                format!("{order} {seq} is sent with {}", change["attributes"]),
             );
         }
     }
 
-    /// The page forgets orders. It must not be made to without a reason.
+    /// The client must forget orders. The server needs a reason for that.
     pub fn reset(&mut self, orders: &[String], reason: &str) {
         for order in orders {
             let Some(shown) = self.orders.get(order).cloned() else {
                 self.finding(
                     Kind::Other,
-                    format!("reset of {order:?}, which was not asked for"),
+                    format!("reset of {order:?}, which was not requested"),
                 );
                 continue;
             };
@@ -180,7 +180,7 @@ impl Page {
                 self.finding(
                     Kind::Other,
                     format!(
-                        "reset ({reason}) of {order}, of which {} is in the log",
+                        "reset ({reason}) of {order}, but {} is in the log",
                         shown.seq
                     ),
                 );
@@ -196,7 +196,7 @@ impl Page {
         self.has_bad_cursor = false;
     }
 
-    /// Whether something after that change, or it itself, has expired, or belongs to an earlier life.
+    /// Whether this change or a later one has expired, or another life has begun.
     fn may_reset(&self, order: &str, seq: u64) -> bool {
         let now = (self.world.epoch() + self.skew).as_secs();
         let lines = self.storage.journal.lines(order);
@@ -206,7 +206,7 @@ impl Page {
         let Some((newest, before)) = after.split_last() else {
             return false;
         };
-        // A finished order's state stays known.
+        // The newest entry does not count, because the state of a finished order stays known.
         let trimmed = before.iter().any(|line| gone(&line.entry));
         let another_life = lines.len() > 1
             && after
@@ -216,7 +216,7 @@ impl Page {
         trimmed || another_life || (seq == 0 && gone(&newest.entry))
     }
 
-    /// Whether every order is finished, and the page shows its end. `asked`: what came later need not be known.
+    /// Every order must be finished, and its last change shown. Changes after `asked` may be unknown.
     pub fn check_end(&self, what: &str, asked: Instant) {
         for (order, shown) in &self.orders {
             let terminal = self.storage.journal.was_terminal(order, shown.seq, asked);
@@ -224,26 +224,26 @@ impl Page {
             if !terminal || next.is_some_and(|at| at < asked) {
                 self.finding(
                     Kind::Lost,
-                    format!("{what}, and {order} {} is not its end", shown.seq),
+                    format!("{what}, but {order} {} is not the last change", shown.seq),
                 );
             }
         }
     }
 
-    /// Nothing that came before that time is missing on a response that is held.
+    /// On a held response, every change before this time must have been sent.
     pub fn check_freshness(&self, before: Instant, ready: Instant) {
         for (order, shown) in &self.orders {
             let next = self.storage.journal.appended_at(order, shown.seq + 1);
             if next.is_some_and(|at| at.max(ready) < before) {
                 self.finding(
                     Kind::Other,
-                    format!("{order} {} is not told on a held response", shown.seq + 1),
+                    format!("{order} {} was not sent on a held response", shown.seq + 1),
                 );
             }
         }
     }
 
-    /// Whether every order was finished at some time from then on: the terminal statuses may have changed.
+    /// Whether every order was finished at some time after `since`. The terminal statuses may have changed meanwhile.
     pub fn is_terminal(&self, since: Instant) -> bool {
         let journal = &self.storage.journal;
         self.orders
@@ -251,7 +251,7 @@ impl Page {
             .all(|(order, shown)| journal.was_terminal(order, shown.seq, since))
     }
 
-    /// Whether it shows all that there is.
+    /// Whether it shows every change.
     pub fn is_current(&self) -> bool {
         self.orders
             .iter()

@@ -1,4 +1,4 @@
-//! Orders for clients to follow, one for each cut, and the functions that show them.
+//! Orders for clients to follow, one for each cut, and the stream functions that show them.
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub, reason = "tests")]
 
 use std::collections::HashMap;
@@ -16,36 +16,36 @@ use order_status_stream::feed::dynamodb::DynamoDbFeed;
 use order_status_stream::order::{OrderId, Status};
 use serde_json::{Value, json};
 
-/// A browser opens no more than six connections to one of them.
+/// Number of stream functions. A browser opens at most six connections to one of them.
 const FUNCTIONS: usize = 6;
 
-/// More than a client has at a time, with those that it was cut off from: they go on unread until their window ends.
+/// More than a client has open at a time, including those that were cut: they stay open, unread, until their window ends.
 const REQUESTS_PER_PROCESS: usize = 128;
 
-/// So long that a busy machine shows all there is in it. Only those that are cut in `rest` wait for it.
+/// Long enough to send everything on a busy machine. Only clients that are cut in `rest` wait for it.
 const WINDOW: &str = "8s";
 
-/// Characters of two bytes, of three and of four; one of them is a line's end to some, but not to Server-Sent Events.
+/// Characters of two, three and four bytes. U+2028 ends a line for some parsers, but not in Server-Sent Events.
 const NOTE: &str = "Käse\u{2028}🚚";
 
-/// The order that shows what a client is to be sent, before there are clients.
-const RULE: &str = "rule";
+/// The order with which the responses are measured, before there are clients.
+const SAMPLE: &str = "sample";
 
-/// A reset comes after each byte, the milder end by FIN after each of so many: not a divisor of a frame's length.
+/// A reset comes after every byte, a FIN only after every seventh: FIN is milder, and 7 is not a divisor of a frame's length.
 const FIN_EACH: usize = 7;
 
 /// Where a client is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cut {
-    /// Of which response: 1 is the first.
+    /// Which response is cut: 1 is the first.
     pub visit: usize,
     pub bytes: usize,
     pub reset: bool,
 }
 
 impl Cut {
-    /// What befalls a visit. Where the second response is to be cut, the first is too, lest each waits for its `rest`; but
-    /// for two, which see it end well.
+    /// The fault for a visit. If the second response is cut, the first is cut too, before `rest`, because waiting for `rest`
+    /// takes long. The two cuts at byte 0 are exceptions: their first response ends normally.
     fn at(self, visit: usize, rest_at: usize) -> Option<Fault> {
         let cut_after = |bytes: usize, reset| Fault::CutAfter {
             bytes: bytes as u64,
@@ -58,9 +58,9 @@ impl Cut {
     }
 }
 
-/// A feed that is written as clients come, and the functions that read it.
-pub struct Stage {
-    /// The order of each is its index, in four digits.
+/// A feed that changes when clients come, and the functions that read it.
+pub struct Harness {
+    /// A cut's order is named after its index, in four digits.
     cuts: Vec<Cut>,
     functions: Vec<Function>,
     visits: Visits,
@@ -70,7 +70,7 @@ pub struct Stage {
 /// How many visits each order has had.
 type Visits = Arc<Mutex<HashMap<String, usize>>>;
 
-impl Stage {
+impl Harness {
     pub async fn new() -> Self {
         let dynamo = Dynamo::start("127.0.0.1:0").await.unwrap();
         create_tables(&dynamo.client()).await.unwrap();
@@ -107,16 +107,16 @@ impl Stage {
         }
     }
 
-    /// What a client opens for each cut.
+    /// The URL that a client opens for each cut.
     pub fn urls(&self) -> Vec<String> {
         let functions = self.functions.iter().cycle();
         let urls = functions
             .zip(0..self.cuts.len())
-            .map(|(function, n)| url(function, &name(n)));
+            .map(|(function, n)| url(function, &order_name(n)));
         urls.collect()
     }
 
-    /// The client has what the order went through, each change once and in order, and nothing of what it had before.
+    /// Checks that the client has each change of the order once, in order, and nothing from before. Returns the cut's index.
     fn check(&self, report: &Value, may_give_up: fn(Cut) -> bool) -> usize {
         let order = order_of(report["url"].as_str().unwrap());
         let n = order.parse::<usize>().unwrap();
@@ -128,7 +128,7 @@ impl Stage {
         n
     }
 
-    /// Each order is reported once and as it should be.
+    /// Checks that each order is reported once, with the right changes.
     pub async fn check_all(
         &self,
         may_give_up: fn(Cut) -> bool,
@@ -162,10 +162,11 @@ async fn function(dynamo: &Dynamo) -> Function {
         .unwrap()
 }
 
-/// Every cut of the two responses, and where in the first `rest` begins. After the last byte the response's own end is missing.
+/// Every cut of the two responses, and where `rest` begins in the first. A cut after the last byte removes only the response's
+/// end.
 async fn cuts(function: &Function, client: &Client) -> (Vec<Cut>, usize) {
     let feed = DynamoDbFeed::new(client.clone(), "OrderFeed");
-    let (order, mut cuts) = (RULE, Vec::new());
+    let (order, mut cuts) = (SAMPLE, Vec::new());
     let (mut cursor, mut rest_at) = (None, 0);
     for visit in [1, 2] {
         before_visit(&feed, order, visit).await;
@@ -194,7 +195,7 @@ async fn cuts(function: &Function, client: &Client) -> (Vec<Cut>, usize) {
 }
 
 /// The order of a cut.
-fn name(cut: usize) -> String {
+fn order_name(cut: usize) -> String {
     format!("{cut:04}")
 }
 
@@ -205,7 +206,7 @@ fn url(function: &Function, order: &str) -> String {
     )
 }
 
-/// Of a URL or its path.
+/// The order in a URL or its path.
 fn order_of(url: &str) -> &str {
     let (_, rest) = url.split_once("/orders/").unwrap();
     rest.split_once('/').unwrap().0
@@ -218,7 +219,7 @@ fn count(visits: &Visits, order: &str) -> usize {
     *visit
 }
 
-/// Two changes are there when the client comes first, the last when it comes again.
+/// Appends two changes before the first visit, and the last one before the second.
 async fn before_visit(feed: &DynamoDbFeed, order: &str, visit: usize) {
     let statuses: &[_] = match visit {
         1 => &[(1, "PAID"), (2, "SHIPPED")],
@@ -244,25 +245,30 @@ async fn before_visit(feed: &DynamoDbFeed, order: &str, visit: usize) {
     }
 }
 
-/// An entry of the feed, as the table has it.
+/// An entry of the feed, as a DynamoDB item.
 type Item = HashMap<String, AttributeValue>;
 
-/// Copies the first two changes to an order for each cut, for a write through the feed is eight calls; returns the last one.
+/// Copies the sample's first two changes to an order for each cut, because an append to the feed takes eight calls. Returns
+/// the last change.
 async fn write_first_changes(client: &Client, orders: usize) -> Item {
-    let key = AttributeValue::S(RULE.to_owned());
-    let rule = client
+    let key = AttributeValue::S(SAMPLE.to_owned());
+    let sample = client
         .query()
         .table_name("OrderFeed")
-        // The tombstone, whose number is 0, would say that the order is finished before its last change is there.
-        .key_condition_expression("#order = :rule AND seq >= :first")
+        // Without the tombstone (number 0), because it would say that the order is finished before its last change exists.
+        .key_condition_expression("#order = :sample AND seq >= :first")
         .expression_attribute_names("#order", "order")
-        .expression_attribute_values(":rule", key)
+        .expression_attribute_values(":sample", key)
         .expression_attribute_values(":first", AttributeValue::N("1".to_owned()));
-    let mut changes = rule.send().await.unwrap().items.unwrap();
+    let mut changes = sample.send().await.unwrap().items.unwrap();
     let last = changes.pop().unwrap();
     let put = |item| PutRequest::builder().set_item(Some(item)).build().unwrap();
     let puts: Vec<_> = (0..orders)
-        .flat_map(|n| changes.iter().map(move |change| of_order(change, &name(n))))
+        .flat_map(|n| {
+            changes
+                .iter()
+                .map(move |change| of_order(change, &order_name(n)))
+        })
         .map(|item| WriteRequest::builder().put_request(put(item)).build())
         .collect();
     for puts in puts.chunks(25) {
@@ -279,7 +285,7 @@ fn of_order(change: &Item, order: &str) -> Item {
     change
 }
 
-/// All that an order went through, as the public gets it.
+/// All changes of an order, as clients receive them.
 fn changes(order: &str) -> Value {
     let change = |seq: u64, previous: Value, status: &str| {
         json!({
