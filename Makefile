@@ -142,8 +142,7 @@ fuzz: ## fuzzers of everything that comes from outside: make fuzz SECONDS=60
 .PHONY: mutants
 mutants: ## changes of the code that no test sees: make mutants [FILES='src/cursor.rs src/feed/*.rs'] [SHARD=0/4]
 	@$(call need,cargo-mutants,cargo install cargo-mutants --locked)
-	dev/tools/mutants.sh '$(abspath $(TARGET))/mutants' \
-		$(foreach file,$(FILES),--re '^$(subst *,[^:]*,$(file)):') $(if $(SHARD),--shard '$(SHARD)')
+	FILES='$(FILES)' dev/tools/mutants.sh '$(abspath $(TARGET))/mutants' $(if $(SHARD),--shard '$(SHARD)')
 
 .PHONY: build
 build: $(RUN_TOOLS) $(AWS_TOOLS) ## builds both functions for Lambda into .aws-sam/ (ARCH=arm64 or x86_64)

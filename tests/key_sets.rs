@@ -327,6 +327,24 @@ fn invalid_and_weak_numbers_are_refused() {
 }
 
 #[test]
+fn a_key_url_must_be_https_and_have_a_host() {
+    for url in [
+        "http://issuer.example/jwks.json",
+        "ftp://issuer.example/jwks.json",
+        "issuer.example",
+        "/jwks.json",
+        "https:///jwks.json",
+        "",
+    ] {
+        let error = KeySource::parse(url).unwrap_err().to_string();
+        assert_eq!(
+            error, "it is neither a JSON Web Key Set nor an https URL",
+            "{url}"
+        );
+    }
+}
+
+#[test]
 fn a_set_without_a_usable_key_gives_a_reason_for_each_key() {
     let rsa = Published::new(RS256);
     let set = keys(&[

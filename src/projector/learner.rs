@@ -100,3 +100,19 @@ impl Learner {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An order that generates a status for itself must leave nothing in memory.
+    #[test]
+    fn only_a_status_of_more_than_ten_orders_is_kept() {
+        let (learner, now) = (Learner::default(), 2.0);
+        let paid = Status::new("PAID").expect("a status");
+        for (orders, kept) in [(1.0, 0), (10.0, 0), (11.0, 1), (10.0, 0)] {
+            learner.wrote(paid.clone(), orders * now, now);
+            assert_eq!(learner.pending().len(), kept, "{orders} orders");
+        }
+    }
+}
