@@ -43,7 +43,7 @@ pub struct Client {
     cursor: String,
     retry: Duration,
     token: Option<(String, Duration)>,
-    /// Whether it requests a snapshot first.
+    /// Whether it requests a snapshot each time the page is opened.
     snapshot: bool,
     rests: Rests,
     /// It got `end`.
@@ -161,7 +161,7 @@ impl Client {
     async fn watch(&mut self, until: Instant, settling: bool) {
         let name = self.screen.name.clone();
         self.world.note(|| format!("{name}: opens its page"));
-        if std::mem::take(&mut self.snapshot) {
+        if self.snapshot {
             self.take_snapshot().await;
         }
         // The cursor is in the URL if the page is opened again, and in a header if the client reconnects.
@@ -611,6 +611,10 @@ impl Client {
         if status == 503 {
             return;
         }
+        // The new cursor does not say that the orders have ended, or how often nobody knew them.
+        self.ended = false;
+        self.rests.begin_again();
+        self.screen.render_again();
         for change in body["orders"].as_array().into_iter().flatten() {
             self.screen.change(change, &process, asked, true);
         }
