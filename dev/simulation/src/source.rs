@@ -1,7 +1,7 @@
 //! Lambda's event source mapping: it reads each shard of a stream in order, in batches, at least once.
 
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fastrand::Rng;
