@@ -68,7 +68,7 @@ impl Mapping {
         *lock(&self.paused_until) = Instant::now() + time;
     }
 
-    /// Reads no further.
+    /// Stops reading.
     pub fn close(&self, world: &World) {
         world.note(|| format!("source: no longer reads {}", self.stream.arn));
         self.closed.store(true, Ordering::Relaxed);
@@ -124,7 +124,7 @@ impl Reader {
         sleep(polled).await;
         let paused_until = *lock(&self.mapping.paused_until);
         sleep_until(paused_until).await;
-        if !self.world.is_calm() && self.random.chance(self.faults.stalls) {
+        if !self.world.faults_have_stopped() && self.random.chance(self.faults.stalls) {
             self.world.fault("stalls of the source", "source");
             // One of ten stalls takes up to two hours.
             let stall = if self.random.chance(0.1) {
