@@ -186,7 +186,8 @@ impl Client {
                 Outcome::Ended if self.ended && self.random.bool() => return,
                 Outcome::Ended | Outcome::Broken => self.retry,
             };
-            rested = outcome == Outcome::Ended;
+            // After `end`, nobody said when to come back.
+            rested = outcome == Outcome::Ended && !self.ended;
             reconnects = matches!(outcome, Outcome::Ended | Outcome::Broken);
             let _ = timeout_at(until, sleep(wait)).await;
         }
