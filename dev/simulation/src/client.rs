@@ -43,7 +43,7 @@ pub struct Client {
     cursor: String,
     retry: Duration,
     token: Option<(String, Duration)>,
-    /// Whether it requests a snapshot first.
+    /// Whether it requests a snapshot each time the page is opened.
     snapshot: bool,
     rests: Rests,
     /// It got `end`.
@@ -161,7 +161,7 @@ impl Client {
     async fn watch(&mut self, until: Instant, settling: bool) {
         let name = self.screen.name.clone();
         self.world.note(|| format!("{name}: opens its page"));
-        if std::mem::take(&mut self.snapshot) {
+        if self.snapshot {
             self.take_snapshot().await;
         }
         // The cursor is in the URL if the page is opened again, and in a header if the client reconnects.
@@ -186,7 +186,8 @@ impl Client {
                 Outcome::Ended if self.ended && self.random.bool() => return,
                 Outcome::Ended | Outcome::Broken => self.retry,
             };
-            rested = outcome == Outcome::Ended;
+            // After `end`, nobody said when to come back.
+            rested = outcome == Outcome::Ended && !self.ended;
             reconnects = matches!(outcome, Outcome::Ended | Outcome::Broken);
             let _ = timeout_at(until, sleep(wait)).await;
         }
@@ -611,6 +612,10 @@ impl Client {
         if status == 503 {
             return;
         }
+        // The new cursor does not say that the orders have ended, or how often nobody knew them.
+        self.ended = false;
+        self.rests.begin_again();
+        self.screen.render_again();
         for change in body["orders"].as_array().into_iter().flatten() {
             self.screen.change(change, &process, asked, true);
         }

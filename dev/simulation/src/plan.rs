@@ -64,6 +64,8 @@ pub struct Plan {
     pub chatty: bool,
     /// Ids may be used again after a deletion that makes no entry.
     pub silent_deletions: bool,
+    /// Most orders are returned soon after they were delivered.
+    pub returns: bool,
     /// If clients have tokens: how long these are valid.
     pub token_lifetime: Option<Duration>,
     /// The stream function's timeout.
@@ -101,7 +103,7 @@ impl Act {
 pub enum Switch {
     /// The items are copied to another table after the old stream is drained. Perhaps they are copied back later.
     Orderly,
-    /// The same, but the old stream lags and is still read.
+    /// The same, while the old stream stands still and is read later.
     Lagging,
     /// A replica of the table exists, and both streams are read.
     Replica,
@@ -169,7 +171,7 @@ impl Plan {
             .chance(0.3)
             .then_some(switch)
             .filter(|_| on_remove == "end");
-        let token_lifetime = random.chance(0.15).then(|| random.between(90.0, 300.0));
+        let token_lifetime = random.chance(0.2).then(|| token_lifetime(random));
         let skewed = token_lifetime.is_none() && random.chance(0.3);
         let variables = variables(random, on_remove);
         Self {
@@ -179,6 +181,7 @@ impl Plan {
             variables,
             orders: random.usize(2..8),
             chatty: random.chance(0.01),
+            returns: random.chance(0.1),
             silent_deletions: switch.is_none(),
             token_lifetime,
             timeout: Duration::from_secs(random.one(&[20, 70, 70, 900])),
@@ -197,6 +200,14 @@ impl Plan {
     /// When the last busy time ends.
     pub fn end(&self) -> Duration {
         self.acts.last().map_or(Duration::ZERO, Act::end)
+    }
+}
+
+/// Some tokens expire within a few rests, or during a response.
+fn token_lifetime(random: &mut Rng) -> Duration {
+    match random.bool() {
+        true => random.between(60.0, 180.0),
+        false => random.between(90.0, 300.0),
     }
 }
 

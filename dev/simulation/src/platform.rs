@@ -89,6 +89,8 @@ impl Platform {
         if plan.token_lifetime.is_some() {
             variables.insert("ACCESS", "jwt".to_owned());
             variables.insert("JWKS", issuer.key_set()?);
+            // Otherwise a client that comes back too late would be let in for some seconds more.
+            variables.insert("JWT_LEEWAY", "0s".to_owned());
         }
         let state = State {
             random,

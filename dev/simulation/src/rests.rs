@@ -20,6 +20,11 @@ pub struct Rests {
 }
 
 impl Rests {
+    /// The client has a new cursor, which counts no check-ins.
+    pub fn begin_again(&mut self) {
+        self.unknown_for = Duration::ZERO;
+    }
+
     /// Checks the `rest` of a response that was held for some time. Returns the promise that it breaks.
     pub fn rest(
         &mut self,

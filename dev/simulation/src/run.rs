@@ -331,6 +331,7 @@ impl Simulation {
         if kind == Switch::Orderly {
             self.exact &= self.drained(Duration::from_secs(10_000)).await;
         }
+        self.lag_behind();
         sleep(Shop::SECONDS_APART).await;
         let stream = self.shop.copy_table(kind);
         self.open(stream);
@@ -341,8 +342,19 @@ impl Simulation {
         if self.plan.switch == Some(Switch::Orderly) {
             self.exact &= self.drained(Duration::from_secs(10_000)).await;
         }
+        self.lag_behind();
         sleep(Shop::SECONDS_APART).await;
         self.shop.roll_back();
+    }
+
+    /// The stream that is written until now stands still, so that its last records come after the next stream's first ones.
+    fn lag_behind(&mut self) {
+        if self.plan.switch == Some(Switch::Lagging)
+            && self.random.bool()
+            && let Some(newest) = self.mappings.last()
+        {
+            newest.pause(self.random.magnitude(4.0, 600.0), &self.world);
+        }
     }
 
     async fn drained(&self, within: Duration) -> bool {

@@ -138,6 +138,13 @@ impl Screen {
             .insert(order.to_owned(), Shown { seq, reset: false });
     }
 
+    /// The page is loaded again, and shows nothing yet.
+    pub fn render_again(&mut self) {
+        for shown in self.orders.values_mut() {
+            *shown = Shown::default();
+        }
+    }
+
     fn compare(&self, change: &Value, entry: &Entry, process: &StreamProcess) {
         let (order, seq) = (&entry.order, entry.seq);
         let previous = entry.previous.as_ref().map(|status| status.as_str());

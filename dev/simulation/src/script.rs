@@ -34,7 +34,7 @@ pub fn script(plan: &Plan, number: usize, random: &mut Rng) -> Vec<(Duration, Wr
     script.at = act.start + act.length.mul_f64(random.f64() * 0.7);
     let chatty = plan.chatty && number == 0;
     loop {
-        script.life(random, chatty);
+        script.life(random, chatty, plan.returns);
         if !random.chance(0.25) {
             return script.writes;
         }
@@ -58,7 +58,7 @@ struct Script<'a> {
 }
 
 impl Script<'_> {
-    fn life(&mut self, random: &mut Rng, chatty: bool) {
+    fn life(&mut self, random: &mut Rng, chatty: bool, returns: bool) {
         let slowest = random.one(&[1.0, 10.0, 60.0]);
         for status in USUAL {
             self.add(Write::Status(status));
@@ -75,9 +75,14 @@ impl Script<'_> {
                 return;
             }
         }
-        if random.chance(0.3) {
+        let (returned, slowest) = if returns {
+            (0.9, 5.0)
+        } else {
+            (0.3, slowest * 3.0)
+        };
+        if random.chance(returned) {
             for status in RETURN {
-                self.step(random, slowest * 3.0);
+                self.step(random, slowest);
                 self.add(Write::Status(status));
             }
         }

@@ -110,7 +110,10 @@ impl Shop {
     /// Writes an existing item again, so that its stream gets a record of its state.
     pub fn touch(&mut self, order: &str) {
         if self.histories.get(order).is_some_and(History::exists) {
-            self.write(order, Write::Private);
+            // Perhaps only the replica's stream is still read.
+            if self.write(order, Write::Private) {
+                self.replicate();
+            }
         }
     }
 

@@ -1,17 +1,17 @@
 //! Lambda's event source mapping: it reads each shard of a stream in order, in batches, at least once.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fastrand::Rng;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::chance::Chance;
 use crate::plan::SourceFaults;
 use crate::platform::Platform;
 use crate::table::{Record, Shard, Stream};
-use crate::world::World;
+use crate::world::{World, lock};
 
 /// A mapping from a stream to the projector.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub struct Mapping {
     /// How many records of each shard are done.
     done: Vec<AtomicUsize>,
     closed: AtomicBool,
+    /// Nothing is read before this time.
+    paused_until: Mutex<Instant>,
 }
 
 impl Mapping {
@@ -37,6 +39,7 @@ impl Mapping {
             stream,
             done,
             closed: AtomicBool::new(false),
+            paused_until: Mutex::new(Instant::now()),
         });
         for shard in 0..mapping.stream.shards.len() {
             let reader = Reader {
@@ -57,6 +60,12 @@ impl Mapping {
         let shards = self.stream.shards.iter().zip(&self.done);
         let mut left = shards.map(|(shard, done)| shard.count() - done.load(Ordering::Relaxed));
         self.closed.load(Ordering::Relaxed) || left.all(|left| left == 0)
+    }
+
+    /// Reads nothing for some time, so that the stream lags.
+    pub fn pause(&self, time: Duration, world: &World) {
+        world.fault("stalls of the source", "source");
+        *lock(&self.paused_until) = Instant::now() + time;
     }
 
     /// Stops reading.
@@ -113,6 +122,8 @@ impl Reader {
     async fn wait(&mut self) {
         let polled = self.random.between(0.05, 0.4);
         sleep(polled).await;
+        let paused_until = *lock(&self.mapping.paused_until);
+        sleep_until(paused_until).await;
         if !self.world.faults_have_stopped() && self.random.chance(self.faults.stalls) {
             self.world.fault("stalls of the source", "source");
             // One of ten stalls takes up to two hours.
