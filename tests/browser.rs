@@ -1,6 +1,7 @@
 //! A native `EventSource` in real browsers, without `order-stream.js`.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+#[macro_use]
 #[path = "support/browser.rs"]
 mod browser_support;
 #[path = "support/http.rs"]
@@ -179,28 +180,8 @@ async fn the_browser_closes_the_stream_after_end(browser: Browser) {
     assert!(closed >= 2);
 }
 
-macro_rules! in_each_browser {
-    ($($test:ident),*) => {
-        $(mod $test {
-            #[tokio::test(flavor = "multi_thread")]
-            async fn chromium() {
-                super::within_limit(super::$test(super::Browser::Chromium)).await;
-            }
-
-            #[tokio::test(flavor = "multi_thread")]
-            async fn firefox() {
-                super::within_limit(super::$test(super::Browser::Firefox)).await;
-            }
-
-            #[tokio::test(flavor = "multi_thread")]
-            async fn webkit_gtk() {
-                super::within_limit(super::$test(super::Browser::WebKitGtk)).await;
-            }
-        })*
-    };
-}
-
 in_each_browser!(
+    webkit_gtk:
     every_change_once_and_in_order_over_twenty_connections,
     every_change_once_and_in_order_over_twenty_check_ins,
     the_browser_closes_the_stream_after_end

@@ -1,6 +1,7 @@
 //! `web/order-stream.js` in real browsers, with the failures after which a bare `EventSource` gives up.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+#[macro_use]
 #[path = "support/browser.rs"]
 mod browser_support;
 #[path = "support/cloud.rs"]
@@ -301,22 +302,6 @@ async fn a_hidden_page_makes_no_request(browser: Browser) {
         .await;
     page.until(is_change(2)).await;
     page.until(is_state("live")).await;
-}
-
-macro_rules! in_each_browser {
-    ($($test:ident),*) => {
-        $(mod $test {
-            #[tokio::test(flavor = "multi_thread")]
-            async fn chromium() {
-                super::within_limit(super::$test(super::Browser::Chromium)).await;
-            }
-
-            #[tokio::test(flavor = "multi_thread")]
-            async fn firefox() {
-                super::within_limit(super::$test(super::Browser::Firefox)).await;
-            }
-        })*
-    };
 }
 
 in_each_browser!(

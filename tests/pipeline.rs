@@ -5,6 +5,8 @@
 mod cloud;
 #[path = "support/http.rs"]
 mod http_support;
+#[path = "support/records.rs"]
+mod records;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -161,27 +163,18 @@ async fn an_unreachable_feed_ends_the_response_early_without_an_error() {
 }
 
 /// A batch as Lambda delivers it: several orders, whose changes alternate.
-fn batch(orders: &[&str], records: u64) -> Value {
+fn batch(orders: &[&str], count: u64) -> Value {
     let record = |n: u64| {
         let id = orders[usize::try_from(n).unwrap() % orders.len()];
-        json!({
-            "eventID": format!("{n:032x}"),
-            "eventName": "MODIFY",
-            "eventVersion": "1.1",
-            "eventSource": "aws:dynamodb",
-            "awsRegion": "us-east-1",
-            "eventSourceARN": "arn:aws:dynamodb:us-east-1:123456789012:table/Orders/stream/2026-11-22T00:00:00.000",
-            "dynamodb": {
-                "ApproximateCreationDateTime": 1_795_369_200,
-                "Keys": { "orderId": { "S": id } },
-                "NewImage": { "orderId": { "S": id }, "status": { "S": format!("S{n}") } },
-                "SequenceNumber": format!("7000000000000000{n:09}"),
-                "SizeBytes": 59,
-                "StreamViewType": "NEW_AND_OLD_IMAGES"
-            }
-        })
+        records::record_of(
+            "Orders/stream/2026",
+            id,
+            n,
+            records::START,
+            &format!("S{n}"),
+        )
     };
-    json!({ "Records": (0..records).map(record).collect::<Vec<_>>() })
+    json!({ "Records": (0..count).map(record).collect::<Vec<_>>() })
 }
 
 /// SIGKILL between any two calls to DynamoDB, before or after the last one took effect.

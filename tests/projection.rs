@@ -1,10 +1,11 @@
 //! The projector makes entries of stream records, also if records are repeated, split, unreadable or throttled.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+#[path = "support/records.rs"]
+mod records;
 mod support;
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::time::Duration;
 
 use aws_lambda_events::event::dynamodb::Event;
@@ -13,26 +14,13 @@ use order_status_stream::feed::memory::{Fault, MemoryFeed};
 use order_status_stream::feed::{Entry, Feed, append};
 use order_status_stream::order::Status;
 use order_status_stream::projector::Projector;
-use order_status_stream::settings::ProjectorSettings;
 use proptest::prelude::*;
+use records::{run, settings};
 use serde_json::{Value, json};
 use support::{NOW, RETENTION};
 
-fn settings(more: &[(&str, &str)]) -> ProjectorSettings {
-    let base = [
-        ("FEED_TABLE", "in memory"),
-        ("PUBLIC_ATTRIBUTES", "eta,carrier,trackingUrl"),
-    ];
-    let variable = |name: &str| {
-        let found = more.iter().chain(&base).find(|(known, _)| *known == name);
-        found.map(|(_, value)| (*value).to_owned())
-    };
-    ProjectorSettings::read(variable).unwrap()
-}
-
 fn projector(feed: &MemoryFeed) -> Projector<MemoryFeed> {
-    let settings = settings(&[]);
-    Projector::new(feed.clone(), settings.rules, settings.retention)
+    records::projector(feed, &[])
 }
 
 /// Projects a batch. Returns the sequence numbers that Lambda must deliver again.
@@ -54,24 +42,8 @@ fn event(name: &str) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// A record as Lambda delivers it. Its sequence number is as long as DynamoDB's.
 fn record(id: &str, n: u64, status: &str) -> Value {
-    json!({
-        "eventID": format!("{n:032x}"),
-        "eventName": "MODIFY",
-        "eventVersion": "1.1",
-        "eventSource": "aws:dynamodb",
-        "awsRegion": "us-east-1",
-        "eventSourceARN": "arn:aws:dynamodb:us-east-1:123456789012:table/Orders/stream/2026-11-22T00:00:00.000",
-        "dynamodb": {
-            "ApproximateCreationDateTime": 1_795_369_200.0,
-            "Keys": { "orderId": { "S": id } },
-            "NewImage": { "orderId": { "S": id }, "status": { "S": status } },
-            "SequenceNumber": format!("7000000000000000{n:09}"),
-            "SizeBytes": 59,
-            "StreamViewType": "NEW_AND_OLD_IMAGES"
-        }
-    })
+    records::record_of("Orders/stream/2026", id, n, records::START, status)
 }
 
 fn sequence_number(record: &Value) -> String {
@@ -420,14 +392,6 @@ async fn deliver(projector: Projector<MemoryFeed>, records: &[Value], batches: &
 
 fn any_fault() -> impl Strategy<Value = Option<Fault>> {
     prop_oneof![3 => Just(None), 1 => Just(Some(Fault::Throttled)), 1 => Just(Some(Fault::AnswerLost))]
-}
-
-fn run(test: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build();
-    runtime.unwrap().block_on(test);
 }
 
 proptest! {

@@ -1,6 +1,7 @@
 //! The recipes of docs/page.md, unchanged, in real browsers. `web/test/recipes.test.js` has the other cases.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+#[macro_use]
 #[path = "support/browser.rs"]
 mod browser_support;
 #[path = "support/cloud.rs"]
@@ -159,22 +160,6 @@ async fn react_continues_from_what_a_server_rendered(browser: Browser) {
         report["type"] == "error" || report["html"].as_str().unwrap().contains("Looking")
     };
     assert_eq!(reports.iter().find(wrong), None);
-}
-
-macro_rules! in_each_browser {
-    ($($test:ident),*) => {
-        $(mod $test {
-            #[tokio::test(flavor = "multi_thread")]
-            async fn chromium() {
-                super::within_limit(super::$test(super::Browser::Chromium)).await;
-            }
-
-            #[tokio::test(flavor = "multi_thread")]
-            async fn firefox() {
-                super::within_limit(super::$test(super::Browser::Firefox)).await;
-            }
-        })*
-    };
 }
 
 in_each_browser!(

@@ -9,7 +9,7 @@ use order_status_stream::feed::memory::{Fault, MemoryFeed};
 use order_status_stream::feed::{Entry, Feed, Put};
 use order_status_stream::order::Status;
 use proptest::prelude::*;
-use records::{Logs, insert, project, projector, record, remove, statuses, with, written};
+use records::{Logs, insert, project, projector, record, remove, run, statuses, with, written};
 use serde_json::{Value, json};
 
 const DROPPED: &str = "dropped a record of an older stream";
@@ -316,14 +316,6 @@ async fn entries_of_an_earlier_version_belong_to_the_stream_with_their_label() {
     project(&projector(&feed, &[]), &[record("New", "A", 4, "SHIPPED")]).await;
     project(&projector(&feed, &[]), &[record("Old", "A", 3, "PACKED")]).await;
     check(&feed, &["PLACED", "PAID", "PACKED", "SHIPPED"]);
-}
-
-fn run(test: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build();
-    runtime.unwrap().block_on(test);
 }
 
 proptest! {

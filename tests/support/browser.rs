@@ -8,6 +8,28 @@
     reason = "as in mod.rs"
 )]
 
+/// Runs each of these tests in Chromium and Firefox, and in WebKitGTK too if the list begins with `webkit_gtk:`.
+macro_rules! in_each_browser {
+    ($($test:ident),*) => {
+        $(mod $test { in_browser!($test, chromium Chromium, firefox Firefox); })*
+    };
+    (webkit_gtk: $($test:ident),*) => {
+        $(mod $test { in_browser!($test, chromium Chromium, firefox Firefox, webkit_gtk WebKitGtk); })*
+    };
+}
+
+macro_rules! in_browser {
+    ($test:ident, $first:ident $browser:ident $(, $name:ident $more:ident)*) => {
+        #[tokio::test(flavor = "multi_thread")]
+        async fn $first() {
+            super::within_limit(super::$test(super::Browser::$browser)).await;
+        }
+
+        in_browser!($test $(, $name $more)*);
+    };
+    ($test:ident) => {};
+}
+
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::Path;

@@ -44,15 +44,21 @@ pub fn projector<F: Feed>(feed: &F, more: &[(&str, &str)]) -> Projector<F> {
 /// later in the alphabet has a newer stream.
 pub fn record(table: &str, id: &str, n: u64, status: &str) -> Value {
     let year = 1900 + u32::from(table.as_bytes()[0]);
+    record_of(&format!("{table}/stream/{year}"), id, n, START + n, status)
+}
+
+/// A record of a stream `TABLE/stream/YEAR` as Lambda delivers it, which was written at a time in seconds since the Unix
+/// epoch. Its sequence number is as long as DynamoDB's.
+pub fn record_of(stream: &str, id: &str, n: u64, written_at: u64, status: &str) -> Value {
     json!({
         "eventID": format!("{n:032x}"),
         "eventName": "MODIFY",
         "eventVersion": "1.1",
         "eventSource": "aws:dynamodb",
         "awsRegion": "us-east-1",
-        "eventSourceARN": format!("arn:aws:dynamodb:us-east-1:123456789012:table/{table}/stream/{year}-11-22T00:00:00.000"),
+        "eventSourceARN": format!("arn:aws:dynamodb:us-east-1:123456789012:table/{stream}-11-22T00:00:00.000"),
         "dynamodb": {
-            "ApproximateCreationDateTime": START + n,
+            "ApproximateCreationDateTime": written_at,
             "Keys": { "orderId": { "S": id } },
             "NewImage": { "orderId": { "S": id }, "status": { "S": status } },
             "SequenceNumber": format!("7000000000000000{n:09}"),
@@ -186,4 +192,13 @@ impl Logs {
             .filter(|line: &Value| line["level"] == level && line["fields"]["message"] == message)
             .collect()
     }
+}
+
+/// Runs a test of a property on paused time.
+pub fn run(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build();
+    runtime.unwrap().block_on(test);
 }
