@@ -9,13 +9,15 @@
 //! begin by   3 s after the access check, or half of the time that is left then
 //! end        1 s before the deadline, or R/4
 //! drop       0.1 s after the end, or R/16
-//! give up    0.25 s before the deadline, or R/8           whichever is less
+//! give up    0.25 s before the deadline, or R/8
 //! ```
+//!
+//! In each row, the smaller of the two times counts.
 //!
 //! From `R` = 6 s on, the limits are constants. Below, they are parts of `R`, so that a function with a timeout of a few seconds
 //! still has most of it to show something.
 //!
-//! - *begin by*: what is read before the response begins, is read by now or given up.
+//! - *begin by*: reads that must end before the response begins have ended by then, or are given up.
 //! - *end*: the session says goodbye. The window or the token's expiry can bring it forward.
 //! - *drop*: a client that still has not read everything gets the goodbye in its place.
 //! - *give up*: a response that nobody has read to its end is abandoned, so that its worker is free.
@@ -58,14 +60,14 @@ pub struct Limits {
 }
 
 impl Deadline {
-    /// The deadline of an invocation that starts at a time, and has so much time left. `None` is no deadline.
+    /// The deadline of an invocation that starts at a time, and has this much time left. `None` means no deadline.
     pub const fn new(start: Instant, remaining: Option<Duration>) -> Self {
         Self { start, remaining }
     }
 
     /// The deadline of an invocation that starts now, in milliseconds since the Unix epoch, as Lambda gives it.
     ///
-    /// A deadline that has passed is none: see [`Clock::remaining`].
+    /// A deadline that has passed counts as no deadline: see [`Clock::remaining`].
     pub fn at(epoch_millis: u64, clock: &Clock) -> Self {
         Self::new(clock.now(), clock.remaining(epoch_millis))
     }
@@ -80,7 +82,7 @@ impl Deadline {
         self.end(latest.min(now + left / 2))
     }
 
-    /// The end of a response, or of a batch, that is to end at a time: then, or as long before the deadline as a goodbye takes.
+    /// The end of a response or a batch: the wanted time, or earlier if the goodbye would not fit before the deadline.
     pub fn end(&self, wanted: Instant) -> Instant {
         let latest = self.before_deadline(GOODBYE, 4);
         latest.map_or(wanted, |latest| latest.min(wanted))

@@ -147,7 +147,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// A status that orders leave with the same chance at any time: every thousandth part of them, when it leaves.
+    /// The dwell times of a thousand orders in a status that orders leave with the same chance at any time.
     fn memoryless(mean: f64) -> Dwells {
         let mut dwells = Dwells::default();
         for part in 0..1000 {

@@ -137,7 +137,7 @@ impl<F: Feed> Endpoint<F> {
         Session::new(feed, shared, asked.orders, asked.cursor, timing, invocation)
     }
 
-    /// The newest change of each order, and the cursor from which a stream goes on.
+    /// The newest change of each order, and the cursor from which a stream continues.
     async fn snapshot(&self, orders: &[OrderId], invocation: &Invocation) -> Response<Body> {
         let public = &self.settings.public_attributes;
         let newest = newest_of_each(&self.feed, orders, public, &invocation.clock);

@@ -55,7 +55,7 @@ pub struct Policy {
     pub poll_interval: Duration,
 }
 
-/// Whether a response that has sent everything goes on.
+/// Whether a response that has sent everything is held.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Decision {
     /// It is held until the next poll.
@@ -175,7 +175,7 @@ mod tests {
         }
     }
 
-    /// A status that takes about so long, however long it has taken.
+    /// A status without a memory: the time until it changes is `mean` on average, no matter how long it has lasted.
     fn memoryless(mean: f64) -> Hazard {
         let mut dwells = crate::dwell::Dwells::default();
         for part in 0..2000 {
@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn no_check_in_skips_a_rise() {
-        // All orders stay for 30 to 31 s: nothing is due before, and a rest of a minute would be a change half a minute late.
+        // All orders stay for 30 to 31 s: no change is due before. A rest of a minute would show it half a minute late.
         let mut dwells = crate::dwell::Dwells::default();
         for hundredth in 0..100 {
             dwells.add(Duration::from_millis(30_000 + hundredth * 10), 1.0);
@@ -274,7 +274,7 @@ mod tests {
             let between_looks = look_millis as f64 / 1000.0;
             let looks = rest / between_looks * watched as f64;
             let price = rest * SECOND + looks * POLL - CHECK_IN;
-            // With one change expected: on average it comes in the middle of what a hold saves.
+            // One change is expected. On average it comes in the middle of the time that a hold saves.
             let delay = (rest - between_looks) / 2.0;
             let worth = delay * CHECK_IN * 300.0 / (freshness * freshness);
             let enough = price / worth;

@@ -15,7 +15,7 @@ pub struct Invocation {
 }
 
 impl Invocation {
-    /// An invocation that starts now. Its deadline is in milliseconds since the Unix epoch; 0 is none.
+    /// An invocation that starts now. Its deadline is in milliseconds since the Unix epoch; 0 means no deadline.
     pub fn new(clock: Clock, deadline: u64, random: fastrand::Rng) -> Self {
         Self {
             clock,

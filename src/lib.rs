@@ -7,7 +7,7 @@
 //! The modules, in the order in which a change passes them:
 //!
 //! - [`order`]: what the public may know of an order.
-//! - [`change`]: a change of that, and the record that it comes from. Pure.
+//! - [`change`]: a change of what the public may know, and the record that it comes from. Pure.
 //! - [`number`], [`timestamp`]: what shops write as numbers and times. Pure.
 //! - [`projector`]: turns a batch of records into entries of the feed, and says which records must come again.
 //! - [`feed`]: a log for each order, in DynamoDB or in memory.

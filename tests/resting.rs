@@ -207,7 +207,7 @@ async fn an_unknown_order_is_requested_less_and_less_often() {
     }
     assert!(rests[0] < Duration::from_secs(2), "{rests:?}");
     assert!(rests[59] > Duration::from_secs(50), "{rests:?}");
-    // The mark `0` starts from no check-ins. A change is sent at the next check-in.
+    // With the mark `0`, the count of check-ins begins at zero. A change is sent at the next check-in.
     let (events, _) = watch(&harness, "0").await;
     assert!(rest(&events) < Duration::from_secs(2));
     harness.change("A", "SHIPPED").await;

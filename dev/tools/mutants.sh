@@ -16,8 +16,8 @@ rm -rf "$tree"
 mkdir -p "$tree"
 git ls-files -z --cached --others --exclude-standard | tar --create --null --files-from=- | tar --extract --directory="$tree"
 
-# In the copy's configuration: --file would add to the list that is there, and --re (27.1.0) lets the mutants of struct fields
-# pass, whatever their file.
+# Changes the copy's configuration, because --file would add to the list that is there, and --re (27.1.0) also selects the
+# mutants of struct fields in all other files.
 if [[ ${FILES:-} ]]; then
 	# shellcheck disable=SC2086 # one pattern for each word
 	files=$(printf '"%s", ' $FILES)
@@ -37,8 +37,8 @@ done >"$tree/src/in_process.rs"
 
 # tests/attacks.rs has one test that starts a function. It is skipped, see .cargo/mutants.toml.
 export CARGO_BIN_EXE_stream=none
-# A target directory of its own: to cargo, the copy's library is the same as the original's, and newer. It would take a mutant
-# for what it built last.
+# A separate target directory. Otherwise cargo could use a mutant of the copy as the original's library, because the mutant is
+# newer.
 export CARGO_TARGET_DIR=$folder/target
 # Few cases of each property: a mutant that only the hundredth case catches is caught by luck.
 export PROPTEST_CASES=32 PROPTEST_MAX_SHRINK_ITERS=0 RUST_BACKTRACE=0

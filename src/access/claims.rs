@@ -129,7 +129,7 @@ fn date(claims: &Map<String, Value>, name: &'static str) -> Result<Option<Durati
     };
     let seconds = value.as_f64().filter(|seconds| *seconds >= 0.0);
     let seconds = seconds.ok_or(TokenError::Claim(name))?;
-    // No clock reaches a time that does not fit in a `Duration`.
+    // A time that does not fit in a `Duration` is never reached, so the largest one can replace it.
     Ok(Some(
         Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX),
     ))

@@ -1,4 +1,4 @@
-//! Tokens whose header calls EdDSA over Ed25519 `Ed25519`. This name is from RFC 9864, and `jose` writes it. The JWT library
+//! Tokens whose header names the algorithm `Ed25519`. This name is from RFC 9864, and `jose` writes it. The JWT library
 //! only knows the older name `EdDSA`, and refuses such a header.
 
 use base64::Engine;

@@ -26,7 +26,7 @@ impl Reading {
     /// From the entries that [`Feed::read`](super::Feed::read) returned.
     ///
     /// If entries in the middle are missing, the entries before the gap are left out. If a new life of the order begins, the
-    /// entries before it are left out too: whoever watches the order now must not see a previous life.
+    /// entries before it are left out too, because a client must not see a previous life of the order.
     pub fn new(mut entries: Vec<Entry>, clock: &Clock) -> Self {
         let tombstone = entries.iter().find(|entry| entry.tombstone).cloned();
         entries.retain(|entry| !entry.tombstone && !entry.is_expired(clock));

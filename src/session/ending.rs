@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::hold::SHORTEST_REST;
 
-/// A client must be back so long before its token expires, because the request takes some time and clocks differ.
+/// A client must come back this long before its token expires, because the request takes some time and clocks differ.
 const BACK_BEFORE_EXPIRY: Duration = Duration::from_secs(3);
 
 /// How a response ends.

@@ -37,7 +37,7 @@ impl Cause {
         )
     }
 
-    /// What was not sent is dropped. The client goes on from what it was sent.
+    /// What was not sent is dropped. The client continues after the last frame that it was sent.
     fn drops_unsent(self) -> bool {
         matches!(self, Self::SlowReader | Self::Panicked)
     }

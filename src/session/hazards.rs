@@ -106,7 +106,7 @@ mod tests {
         assert_eq!(cache.known(&clock(0)), None);
         assert_eq!(cache.known(&clock(0)), Some(Hazards::default()));
         assert_eq!(cache.known(&clock(59)), Some(Hazards::default()));
-        // The one that was to read is gone.
+        // The session that had to read has ended without a result.
         assert_eq!(cache.known(&clock(60)), None);
     }
 

@@ -154,7 +154,8 @@ impl<F: Feed> Session<F> {
                 let news = self.watched[order].take(query, page, &mark, &self.clock);
                 self.send(order, news);
             }
-            // The DynamoDB client gives up after some seconds, even if it was not polled meanwhile.
+            // This reading waited while the client was slow, and may have failed only because of that: the DynamoDB client
+            // gives up after some seconds, even if it was not polled. So it is repeated.
             Outcome::Page {
                 order,
                 query,
@@ -176,7 +177,7 @@ impl<F: Feed> Session<F> {
 
     fn send(&mut self, order: usize, news: News) {
         if let Some(reason) = news.reset {
-            // A page goes on showing the old changes until `ready` says that the new ones are complete.
+            // A page shows the old changes until `ready` says that the new ones are complete.
             self.caught_up = false;
             self.push_reset(order..order + 1, reason);
         }

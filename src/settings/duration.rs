@@ -34,7 +34,8 @@ impl Limits {
         Self { units, range }
     }
 
-    /// `None` if the text is not a whole number and one of the units. A number that is too large becomes the largest duration.
+    /// `None` unless the text is a whole number followed by one of the units. A number that is too large becomes the largest
+    /// duration.
     pub(super) fn parse(&self, text: &str) -> Option<Duration> {
         let digits = text.find(|char: char| !char.is_ascii_digit())?;
         let (number, name) = text.split_at(digits);

@@ -46,7 +46,7 @@ export class Connection {
   /** @type {State} */
   #state = "connecting";
   /**
-   * The attempt that runs or waits for its time. There is none while the page is hidden.
+   * The attempt that is running or scheduled. `undefined` while the page is hidden.
    *
    * @type {AbortController | undefined}
    */

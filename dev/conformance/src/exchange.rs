@@ -8,7 +8,7 @@ use reqwest::{Client, RequestBuilder, Response, Url};
 /// The most redirects that a client follows: <https://fetch.spec.whatwg.org/#http-redirect-fetch>.
 const REDIRECTS: usize = 20;
 
-/// A response without a byte for so long is held: a later byte does not push the earlier ones through buffers in time.
+/// If no byte comes for this time, the response is held: a later byte does not push the earlier ones through buffers in time.
 pub(crate) const PAUSE: Duration = Duration::from_millis(500);
 
 /// How a response ended.

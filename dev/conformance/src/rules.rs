@@ -1,4 +1,5 @@
-//! The rules of `docs/protocol.md` that can be checked from outside, a verdict each. The document gives the reasons for the numbers.
+//! Checks the rules of `docs/protocol.md` that can be checked from outside, and gives a verdict on each. The reasons for the
+//! numbers are in the document.
 
 mod cursor;
 mod ending;
@@ -31,7 +32,7 @@ pub enum Remark {
     Skip(String),
 }
 
-/// A request without a response breaks the rule that sent it.
+/// If a request gets no response, the rule that sent it fails.
 impl From<String> for Remark {
     fn from(error: String) -> Self {
         Self::Fail(error)
@@ -155,7 +156,7 @@ pub async fn check_with(client: ClientBuilder, options: Options) -> reqwest::Res
     Ok(findings.collect())
 }
 
-/// A failure of a server of this contract is a note to any other server.
+/// Turns a failure into a note if the server may be any server: only servers of this contract fail.
 fn advice(any_server: bool, verdict: Verdict) -> Verdict {
     match verdict {
         Err(Remark::Fail(seen)) if any_server => Err(Remark::Note(seen)),

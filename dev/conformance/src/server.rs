@@ -89,7 +89,7 @@ impl Server {
         seen.map_err(|error| Remark::Fail(error.clone()))
     }
 
-    /// The same stream, from the id of one of its first events on, and that id. `None` if there is no such event.
+    /// The same stream, resumed from the id of one of its first events, and that id. `None` if there is no such event.
     pub(crate) async fn resumed(&self) -> Option<&(String, Seen)> {
         let ask = || async {
             let read = Transcript::read(&self.held().await.ok()?.body);

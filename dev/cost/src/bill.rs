@@ -59,7 +59,7 @@ impl Bill {
         self.requests + self.held + self.reads + self.writes + self.other
     }
 
-    /// Scales the bill of so many watched minutes to a million of them.
+    /// Scales the bill of this number of watched minutes to a million minutes.
     #[must_use]
     pub fn per_million(&self, minutes: f64) -> Self {
         let scale = 1e6 / minutes;

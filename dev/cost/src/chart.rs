@@ -1,4 +1,4 @@
-//! Draws what each setting costs against how late it is.
+//! Draws the cost of each setting over its mean delay.
 
 use std::error::Error;
 use std::path::Path;

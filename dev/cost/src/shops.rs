@@ -22,13 +22,13 @@ struct Shop {
     orders: usize,
     /// How long new orders come in.
     open: Seconds,
-    /// In the order that an order passes through them. The last one ends with DELIVERED.
+    /// In the sequence in which an order passes through them. DELIVERED follows the last one.
     statuses: Vec<(String, Dwell)>,
-    /// How long a visit takes on average. `None` is to the order's end.
+    /// How long a visit takes on average. `None` means until the order's end.
     visit: Option<Seconds>,
-    /// Visits at any time in an order's life, besides those that follow its placing and its changes.
+    /// The number of visits at random times, in addition to those that follow the order's placing and its changes.
     extra_visits: usize,
-    /// One in this many orders is watched. The others only teach dwell times.
+    /// One order in this number is watched. From the others, only dwell times are learned.
     watched_every: usize,
 }
 
@@ -48,7 +48,7 @@ enum Dwell {
     WorkingHours(Box<Self>),
     /// The first, or the second from six in the evening to midnight.
     ByTimeOfDay(Box<Self>, Box<Self>),
-    /// Orders leave in the order that they came, so long apart.
+    /// Orders leave one by one, in the sequence in which they came, with this time between them.
     Queue(Seconds),
     /// The order never changes again.
     Never,

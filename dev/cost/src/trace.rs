@@ -30,7 +30,7 @@ pub struct Visit {
     pub closes: Duration,
 }
 
-/// The number of groups that orders are split into. Each fold runs with what was learned from the other folds.
+/// The number of groups (folds) that orders are split into. Each fold runs with what was learned from the other folds.
 pub const FOLDS: usize = 4;
 
 impl Trace {

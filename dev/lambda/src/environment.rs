@@ -93,7 +93,7 @@ impl Environment {
                 Some(_) = connections.join_next() => {}
             }
         };
-        // Both at once: whoever sees one sees the other.
+        // Both change at once, so a task that sees one change sees the other too.
         self.context.stats.send_modify(|stats| {
             stats.processes -= 1;
             self.exited.send_replace(Some(status));

@@ -41,7 +41,7 @@ impl Function {
         format!("http://{}", self.address)
     }
 
-    /// Invokes the function as `Invoke` does, and returns the whole response. Of a streamed response, it is the body without the
+    /// Invokes the function as `Invoke` does, and returns the whole response: for a streamed response, the body without the
     /// prelude.
     ///
     /// # Errors

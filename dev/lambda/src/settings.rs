@@ -9,7 +9,7 @@ pub(crate) struct Settings {
     pub(crate) name: String,
     pub(crate) variables: Vec<(String, String)>,
     pub(crate) timeout: Duration,
-    /// Requests at a time in one process. `None` is one, on a platform that never sends more.
+    /// Requests at a time in one process. `None` means one, on a platform that never sends more.
     pub(crate) max_concurrency: Option<usize>,
     /// Whether the process's connection breaks if its client leaves.
     pub(crate) propagate_disconnect: bool,

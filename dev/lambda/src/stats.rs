@@ -22,7 +22,7 @@ pub struct Stats {
     pub billed_ms: u64,
     /// Processes that are alive.
     pub processes: usize,
-    /// Calls of `/next` that wait for an invocation. So many requests can be taken at once.
+    /// Calls of `/next` that wait for an invocation. This number of requests can be taken at once.
     pub idle: usize,
 }
 

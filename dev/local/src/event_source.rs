@@ -110,7 +110,7 @@ impl<I: Invoke> EventSource<I> {
     ///
     /// # Errors
     ///
-    /// The stream cannot be read. An error of the function is none: its batch is retried.
+    /// The stream cannot be read. An error of the function is not returned: its batch is retried.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), EventSourceError> {
         tokio::select! {
             ended = self.follow_all() => ended,

@@ -612,7 +612,7 @@ impl Client {
         if status == 503 {
             return;
         }
-        // The new cursor does not say that the orders have ended, or how often nobody knew them.
+        // The new cursor does not say that the orders have ended, or how many check-ins found no change.
         self.ended = false;
         self.rests.begin_again();
         self.screen.render_again();

@@ -103,7 +103,7 @@ impl Act {
 pub enum Switch {
     /// The items are copied to another table after the old stream is drained. Perhaps they are copied back later.
     Orderly,
-    /// The same, while the old stream stands still and is read later.
+    /// The same, but the old stream is not drained: its last records may be delivered after the switch.
     Lagging,
     /// A replica of the table exists, and both streams are read.
     Replica,

@@ -347,7 +347,7 @@ impl Simulation {
         self.shop.roll_back();
     }
 
-    /// The stream that is written until now stands still, so that its last records come after the next stream's first ones.
+    /// Pauses the stream that was written until now, so that its last records come after the next stream's first ones.
     fn lag_behind(&mut self) {
         if self.plan.switch == Some(Switch::Lagging)
             && self.random.bool()

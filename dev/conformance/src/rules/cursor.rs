@@ -1,4 +1,4 @@
-//! Where a client goes on: its cursor, or the latest changes.
+//! Where a client continues: at its cursor, or with the latest changes.
 
 use super::Check::Requests;
 use super::wire::{NAME_AN_ORDER, is_mark, is_zero, known, outline_is};

@@ -157,7 +157,7 @@ fn is_told_once(seen: &Exchange) -> Verdict {
 /// Whether a comment or the end of the response pushes a frame through buffers.
 fn is_pushed(seen: &Exchange, read: &Transcript, at: usize) -> bool {
     match read.frames.get(at + 1) {
-        // The end of a response pushes what came before it.
+        // The end of a response pushes what came before it through buffers.
         Some(next) if next.event() == "rest" && !pauses_after(seen, at) => true,
         Some(next) => next.after_comment,
         None => read.ends_with_comment,

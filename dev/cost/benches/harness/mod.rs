@@ -24,7 +24,7 @@ use order_status_stream::feed::dynamodb::DynamoDbFeed;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
-/// A DynamoDB with the project's tables, and a proxy before it that counts.
+/// A DynamoDB with the project's tables, and a proxy in front of it that counts what the calls consume.
 pub struct Harness {
     dynamo: Dynamo,
     pub watching: Arc<Mutex<Usage>>,

@@ -1,4 +1,4 @@
-//! A function behind Lambda's Invoke API, such as `cargo lambda watch` serves it.
+//! A function behind Lambda's Invoke API, as `cargo lambda watch` serves it.
 
 use bytes::Bytes;
 

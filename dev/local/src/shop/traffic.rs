@@ -10,7 +10,7 @@ use super::{Order, Shop, ShopError, Status};
 /// Orders that are not finished, at a time.
 const OPEN: usize = 4;
 
-/// One step in so many is a cancellation, and one is a note that customers must not see.
+/// One step in this number is a cancellation, and another one is a note that customers must not see.
 const RARE: usize = 12;
 
 /// Changes its own orders only, not those that others place, for example with the buttons of the page.
