@@ -1,6 +1,7 @@
 //! Browsers that tests open on a page, and the server that the page reports to.
 #![allow(
     dead_code,
+    unused_macros,
     clippy::unwrap_used,
     clippy::panic,
     missing_docs,
