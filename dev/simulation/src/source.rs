@@ -55,11 +55,13 @@ impl Mapping {
         mapping
     }
 
-    /// Whether all records were read.
+    /// Whether all records of orders were read. An item that is no order may wait for good: if nothing of a new stream was read
+    /// before it, the projector cannot know whether the settings are wrong, and there is no record behind it.
     pub fn is_drained(&self) -> bool {
         let shards = self.stream.shards.iter().zip(&self.done);
-        let mut left = shards.map(|(shard, done)| shard.count() - done.load(Ordering::Relaxed));
-        self.closed.load(Ordering::Relaxed) || left.all(|left| left == 0)
+        let mut left = shards
+            .flat_map(|(shard, done)| shard.records(done.load(Ordering::Relaxed)..shard.count()));
+        self.closed.load(Ordering::Relaxed) || left.all(|record| record.item == "draft")
     }
 
     /// Reads nothing for some time, so that the stream lags.

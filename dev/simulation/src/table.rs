@@ -26,6 +26,8 @@ pub struct Record {
     pub event: EventRecord,
     /// Its sequence number.
     pub number: String,
+    /// The item's key.
+    pub item: String,
     /// For the trace.
     pub about: String,
 }
@@ -163,6 +165,7 @@ impl Table {
             Ok(event) => lock(&shard.records).push(Record {
                 event,
                 number,
+                item: order.to_owned(),
                 about,
             }),
             Err(error) => world.finding(
