@@ -76,5 +76,5 @@ fn lasts(token: &str) -> Option<Duration> {
     let orders = [OrderId::try_from("A").unwrap()];
     let clock = Clock::starting_at(NOW);
     let checked = ACCESS.check(&request, &orders, &clock).now_or_never().unwrap();
-    checked.ok().map(|pass| pass.lasts.unwrap())
+    checked.ok().map(|grant| grant.expires_in.unwrap())
 }
