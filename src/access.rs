@@ -85,7 +85,7 @@ pub enum AccessError {
 const MAX_TOKEN_BYTES: usize = 16 * 1024;
 
 impl Access {
-    /// Access with these settings. Logs a warning for each invalid key of `JWKS`.
+    /// Access with these settings. Logs one warning that lists the invalid keys of `JWKS`.
     pub fn new(settings: AccessSettings) -> Self {
         Self(match settings {
             AccessSettings::Open => None,

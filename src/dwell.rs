@@ -26,7 +26,7 @@ const LANDMARK_SECONDS: f64 = 1_767_225_600.0;
 /// The weight of an observation at a time in seconds since the Unix epoch.
 ///
 /// Old observations count less because new ones weigh more (forward decay, Cormode et al. 2009). So weights are only ever added.
-/// A double can hold them until 2104. DynamoDB's numbers cannot, see `feed/dynamodb.rs`.
+/// A double can hold them until 2104. DynamoDB's numbers cannot, see `feed/dynamodb/dwells.rs`.
 pub fn weight(epoch_seconds: u64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "seconds fit a double")]
     let age = epoch_seconds as f64 - LANDMARK_SECONDS;

@@ -261,21 +261,21 @@ mod tests {
 
     #[test]
     fn a_hold_pays_from_the_changes_on_that_are_worth_its_price() {
-        for (freshness, look_millis, watched, rest) in [
+        for (freshness, poll_millis, watched, rest) in [
             (1.0, 500, 1, 5.0),
             (1.0, 500, 10, 20.0),
             (3.0, 2000, 10, 20.0),
             (0.5, 250, 3, 2.0),
         ] {
             let policy = Policy {
-                poll_interval: Duration::from_millis(look_millis),
+                poll_interval: Duration::from_millis(poll_millis),
                 ..policy(freshness)
             };
-            let between_looks = look_millis as f64 / 1000.0;
-            let looks = rest / between_looks * watched as f64;
-            let price = rest * SECOND + looks * POLL - CHECK_IN;
+            let poll_interval = poll_millis as f64 / 1000.0;
+            let polls = rest / poll_interval * watched as f64;
+            let price = rest * SECOND + polls * POLL - CHECK_IN;
             // One change is expected. On average it comes in the middle of the time that a hold saves.
-            let delay = (rest - between_looks) / 2.0;
+            let delay = (rest - poll_interval) / 2.0;
             let worth = delay * CHECK_IN * 300.0 / (freshness * freshness);
             let enough = price / worth;
             assert!(policy.hold_pays(watched, rest, enough * 1.0005));

@@ -371,7 +371,7 @@ async fn a_denial_does_not_show_whether_an_order_exists() {
     let guarded = GuardedHarness::new();
     guarded.harness.change("A", "PLACED").await;
     let token = guarded.token(json!(["B"]), HOUR);
-    // If the endpoint read the feed, it would never respond.
+    // If the endpoint read the feed, time would pass.
     guarded.harness.feed.inject([Some(Fault::Hangs)]);
     let existing = guarded.respond(&bearer(A, &token)).await;
     let missing = guarded
@@ -386,6 +386,11 @@ async fn a_denial_does_not_show_whether_an_order_exists() {
     assert_eq!(json, existing);
     let ended = format!("{A}?lastEventId=4-77aa~");
     assert_eq!(guarded.respond(&bearer(&ended, &token)).await, existing);
+    assert_eq!(
+        guarded.harness.age(),
+        Duration::ZERO,
+        "the feed was not read"
+    );
 }
 
 #[tokio::test(start_paused = true)]

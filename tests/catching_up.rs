@@ -314,6 +314,19 @@ async fn comments_are_sent_while_dwell_times_are_read() {
     assert_eq!(harness.age(), Duration::from_millis(6280));
 }
 
+/// After `RETENTION` was shortened, later entries expire before earlier ones.
+#[tokio::test(start_paused = true)]
+async fn a_page_whose_entries_after_the_cursor_have_expired_causes_a_reset() {
+    let harness = Harness::new();
+    history(&harness, "A", 250).await;
+    for seq in 2..=240 {
+        harness.feed.expire(&order("A"), Seq(seq), 1).await.unwrap();
+    }
+    let events = harness.get(A, "1").await.until("ready").await;
+    let expected = [vec!["reset".to_owned()], statuses(241, 250)];
+    assert_eq!(sent(&events), expected.concat());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_finished_order_is_polled_while_another_one_is_held() {
     let harness = Harness::new();

@@ -104,7 +104,7 @@ async fn check_end(kind: End, expires: Duration, window: u64, deadline: Duration
     let request = with_token(expires);
     let response = harness.respond_with(&request, deadline_after(deadline), seed);
     let mut connection = Connection::new(response.await);
-    // A token that has expired already is told so before any change.
+    // If the token has expired already, the response says so before any change.
     if matches!(kind, End::SlowReader) && expires > ms(1) {
         connection.until("message").await;
         sleep(ms(seed % 60_000)).await;

@@ -208,8 +208,8 @@ async fn expired_entries_are_not_shown_even_if_they_still_exist() {
     let now = harness.clock().epoch_seconds();
     harness.feed.delete(&order("A"), Seq(1));
     // A new visitor learns that there were earlier changes.
-    let connection = harness.get(A, "").await.until("ready").await;
-    check_reset(&connection, "trimmed");
+    let events = harness.get(A, "").await.until("ready").await;
+    check_reset(&events, "trimmed");
     tokio::time::advance(support::RETENTION).await;
     assert!(harness.clock().epoch_seconds() > now);
     let later = harness.get(A, "").await.until("ready").await;
@@ -223,8 +223,8 @@ async fn entries_before_a_gap_are_not_shown() {
         harness.change("A", status).await;
     }
     harness.feed.delete(&order("A"), Seq(2));
-    let connection = harness.get(A, "").await.until("ready").await;
-    assert_eq!(outline(&connection), ["hello", "reset", "C", "D", "ready"]);
+    let events = harness.get(A, "").await.until("ready").await;
+    assert_eq!(outline(&events), ["hello", "reset", "C", "D", "ready"]);
     let resumed = harness.get(A, "1").await.until("ready").await;
     assert_eq!(outline(&resumed), ["hello", "reset", "C", "D", "ready"]);
 }

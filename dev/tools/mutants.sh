@@ -2,7 +2,7 @@
 # mutants.sh FOLDER [OPTION]...: runs cargo-mutants in a copy of the working tree, with these options of its own.
 # If FILES is set, only these files are changed, and not all of .cargo/mutants.toml.
 #
-# A mutant costs a build. With each file of tests/ as a crate of its own, that is eighteen crates to compile and to link,
+# A mutant costs a build. With each file of tests/ as a crate of its own, that is nineteen crates to compile and to link,
 # and both functions. In the copy, the tests that need no other process are modules of the library: one crate.
 set -euo pipefail
 

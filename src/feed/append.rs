@@ -163,18 +163,29 @@ impl<F: Feed> Appender<'_, F> {
             true => self.clock.epoch_seconds(),
             false => expiry(self.clock, self.retention),
         };
-        let superseded = self.feed.expire(&entry.order, Seq(before), at).await?;
+        let superseded = self.expire(&entry.order, Seq(before), at).await?;
         if let Some(superseded) = &superseded
-            && superseded.position.source() != entry.position.source()
+            && !superseded.position.is_of_source(&entry.position)
             && before > 1
         {
             // The other source's projector may have died before it did this. Its record may come again, but then it is no
             // longer the record of the newest entry.
-            self.feed.expire(&entry.order, Seq(before - 1), at).await?;
+            self.expire(&entry.order, Seq(before - 1), at).await?;
         }
         Ok(superseded
             .filter(|_| !entry.begins)
             .and_then(|superseded| missed_change(&superseded, entry)))
+    }
+
+    /// Gives an entry an expiry. An entry of the maximum size has no room for one: it remains, and its order must continue.
+    async fn expire(&self, order: &OrderId, seq: Seq, at: u64) -> Result<Option<Entry>, FeedError> {
+        match self.feed.expire(order, seq, at).await {
+            Err(reason @ FeedError::Refused { .. }) => {
+                tracing::warn!(%order, seq = seq.0, %reason, "an entry has no room for its expiry");
+                Ok(None)
+            }
+            expired => expired,
+        }
     }
 
     /// Before a new life begins, all entries before the newest one expire. The newest one remains until the new life's first
@@ -199,7 +210,7 @@ impl<F: Feed> Appender<'_, F> {
                 .map(|entry| (entry.order.clone(), entry.seq))
                 .collect();
             stream::iter(older)
-                .map(|(order, seq)| async move { self.feed.expire(&order, seq, now).await.map(|_| ()) })
+                .map(|(order, seq)| async move { self.expire(&order, seq, now).await.map(|_| ()) })
                 .buffer_unordered(CONCURRENT_EXPIRIES)
                 .try_collect::<()>()
                 .await?;

@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn where_there_are_none_they_are_read_again_after_a_minute() {
+    async fn if_there_are_none_they_are_read_again_after_a_minute() {
         let cache = HazardCache::default();
         let read = cache.clone().read(MemoryFeed::default(), clock(0)).await;
         assert_eq!(read.len(), 0);

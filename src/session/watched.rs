@@ -86,9 +86,13 @@ impl Watched {
             false => Reading::new(page.entries, clock),
         };
         // An entry expires because another one followed it. If that one is gone, only the end of the log says what became of
-        // the order.
-        let is_superseded = reading.newest().is_some_and(Entry::is_superseded);
-        let after = match is_superseded && !page.more && !is_latest {
+        // the order. If the table still has it, there is another page, but every entry after the mark on this one has
+        // expired: a page has room for at least two entries.
+        let is_cut = reading.newest().is_some_and(|newest| match page.more {
+            true => newest.seq <= mark.seq,
+            false => newest.is_superseded(),
+        });
+        let after = match is_cut && !is_latest {
             true => Err(Discontinuity::Trimmed),
             false => reading.after(mark),
         };

@@ -1,4 +1,4 @@
-//! A deployed function, for a test or another program.
+//! A deployed function that tests and other programs use.
 
 use std::io;
 use std::net::SocketAddr;

@@ -117,7 +117,7 @@ pub(crate) fn stream_url(port: u16) -> String {
     format!("http://localhost:{port}/lambda-url/stream")
 }
 
-/// The function `projector`, for the event source.
+/// The function `projector`, which the event source invokes.
 pub(crate) fn projector(port: u16) -> Result<HttpFunction, BoxError> {
     let url = format!("http://localhost:{port}/2015-03-31/functions/projector/invocations");
     Ok(HttpFunction::new(url)?)

@@ -67,7 +67,7 @@ impl Issuer {
         Ok(json!(jwk))
     }
 
-    /// The key set, for the setting `JWKS`.
+    /// The key set: the value of the setting `JWKS`.
     pub fn jwks(&self) -> Result<String, IssuerError> {
         Ok(json!({ "keys": [self.jwk()?] }).to_string())
     }

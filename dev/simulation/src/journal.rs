@@ -1,4 +1,4 @@
-//! Every entry that was ever appended to the feed, for the checks. The code under test cannot read it.
+//! Every entry that was ever appended to the feed. The checks read it. The code under test cannot.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

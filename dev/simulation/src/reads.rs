@@ -1,4 +1,4 @@
-//! What a response has read from the feed, for the checks of the client that reads the response.
+//! What a response has read from the feed. The client that reads the response checks it.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};

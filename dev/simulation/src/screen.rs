@@ -35,7 +35,7 @@ pub struct Shown {
 /// See the module.
 #[derive(Debug)]
 pub struct Screen {
-    /// The client's name, for the findings.
+    /// The client's name. Findings contain it.
     pub name: String,
     world: Arc<World>,
     storage: Arc<Storage>,

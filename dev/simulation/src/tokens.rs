@@ -23,13 +23,9 @@ impl std::fmt::Debug for Issuer {
 
 impl Issuer {
     /// The issuer.
-    ///
-    /// # Errors
-    ///
-    /// There are none, because the key is a constant.
-    pub fn new() -> Result<Self, String> {
+    pub fn new() -> Self {
         let key = [&PKCS8_HEAD[..], &[7; 32]].concat();
-        Ok(Self(EncodingKey::from_ed_der(&key)))
+        Self(EncodingKey::from_ed_der(&key))
     }
 
     /// The public key, in the format of the setting `JWKS`.

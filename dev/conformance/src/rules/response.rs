@@ -78,7 +78,7 @@ fn encoding(seen: &Exchange) -> Verdict {
         "" | "identity" => Ok(()),
         // It switches off compression in some frameworks, and clients ignore it.
         "none" => Err(Remark::Note(
-            "content-encoding is none, which is no encoding".to_owned(),
+            "content-encoding is `none`, which clients ignore".to_owned(),
         )),
         _ => fail(format!(
             "content-encoding is {encoding}, which the request did not accept"
