@@ -314,6 +314,25 @@ async fn comments_are_sent_while_dwell_times_are_read() {
     assert_eq!(harness.age(), Duration::from_millis(6280));
 }
 
+/// The client did not read until the response was over. What waits is dropped, but not `hello`.
+#[tokio::test(start_paused = true)]
+async fn a_first_read_after_the_window_gets_hello_and_rest() {
+    for cursor in ["", "1", "rubbish"] {
+        let harness = Harness::new();
+        history(&harness, "A", 3).await;
+        let connection = harness.get(A, cursor).await;
+        sleep(s(120)).await;
+        let events = connection.finish().await;
+        assert_eq!(outline(&events), ["hello", "rest"], "{cursor}");
+        let id = if cursor == "rubbish" {
+            "?"
+        } else {
+            &*events[0].id
+        };
+        assert!(events.iter().all(|event| event.id == id), "{cursor}");
+    }
+}
+
 /// After `RETENTION` was shortened, later entries expire before earlier ones.
 #[tokio::test(start_paused = true)]
 async fn a_page_whose_entries_after_the_cursor_have_expired_causes_a_reset() {

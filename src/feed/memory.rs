@@ -88,6 +88,11 @@ impl MemoryFeed {
         self.state().learnings
     }
 
+    /// How many settings were confirmed.
+    pub fn confirmed_settings(&self) -> usize {
+        self.state().confirmed_settings.len()
+    }
+
     /// When the dwell times that were added last are forgotten, in seconds since the Unix epoch.
     pub fn forgotten_at(&self) -> Option<u64> {
         self.state().forgotten_at

@@ -80,10 +80,11 @@ impl Outbox {
         self.messages.len()
     }
 
-    /// Drops what waits. Returns whether `hello` was taken: without it, no other frame is sent.
+    /// Drops what waits, except `hello`: without it, no other frame is sent. Returns whether `hello` was taken or waits.
     pub(super) fn clear(&mut self) -> bool {
-        self.messages.clear();
-        self.opened
+        self.messages
+            .retain(|message| matches!(message, Message::Hello(_)));
+        self.opened || !self.messages.is_empty()
     }
 
     /// The bytes of the next message; `None` if none waits.

@@ -466,8 +466,6 @@ impl Client {
         match connection.last.as_str() {
             "rest" | "end" => Outcome::Ended,
             "expired" => Outcome::Expired,
-            // A client that read nothing until the response was over gets an empty one.
-            "" if connection.faults.slowest.is_some() && connection.received == 0 => Outcome::Ended,
             last => {
                 self.screen
                     .finding(Kind::Other, format!("a response ended after {last:?}"));

@@ -184,6 +184,11 @@ impl Storage {
         immediately(self.leader.learned()).unwrap_or_default()
     }
 
+    /// The number of streams of which the projector has read an order.
+    pub fn confirmed_streams(&self) -> usize {
+        self.leader.confirmed_settings()
+    }
+
     fn read_copy<T>(
         &self,
         order: &OrderId,

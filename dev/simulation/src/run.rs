@@ -359,7 +359,12 @@ impl Simulation {
 
     async fn drained(&self, within: Duration) -> bool {
         let until = Instant::now() + within;
-        while !self.mappings.iter().all(|mapping| mapping.is_drained()) {
+        let is_drained = || {
+            let all_confirmed = self.storage.confirmed_streams() == self.mappings.len();
+            let mut mappings = self.mappings.iter();
+            mappings.all(|mapping| mapping.is_drained(all_confirmed))
+        };
+        while !is_drained() {
             if Instant::now() > until {
                 return false;
             }

@@ -55,13 +55,14 @@ impl Mapping {
         mapping
     }
 
-    /// Whether all records of orders were read. An item that is no order may wait for good: if nothing of a new stream was read
-    /// before it, the projector cannot know whether the settings are wrong, and there is no record behind it.
-    pub fn is_drained(&self) -> bool {
+    /// Whether all records were read. If the projector has not yet read an order of every stream, an item that is no order may
+    /// wait for ever, because the settings may be wrong.
+    pub fn is_drained(&self, all_confirmed: bool) -> bool {
         let shards = self.stream.shards.iter().zip(&self.done);
         let mut left = shards
             .flat_map(|(shard, done)| shard.records(done.load(Ordering::Relaxed)..shard.count()));
-        self.closed.load(Ordering::Relaxed) || left.all(|record| record.item == "draft")
+        self.closed.load(Ordering::Relaxed)
+            || left.all(|record| !all_confirmed && record.item == "draft")
     }
 
     /// Reads nothing for some time, so that the stream lags.

@@ -77,7 +77,8 @@ async fn watch(
     url: &str,
     seen_so_far: &AtomicUsize,
 ) -> Result<Vec<String>, Remark> {
-    let give_up = Instant::now() + server.options.patience;
+    // The time for the first response does not count: other rules may be using the server.
+    let mut give_up = None;
     let (mut statuses, mut cursor) = (Vec::new(), None::<String>);
     loop {
         let enough = |bytes: &[u8]| {
@@ -90,6 +91,7 @@ async fn watch(
         };
         let seen = server.stream(url, cursor.as_deref(), enough).await?;
         let read = events(&seen)?;
+        let give_up = *give_up.get_or_insert_with(|| Instant::now() + server.options.patience);
         let changes = read.of("message").filter_map(Frame::json);
         statuses.extend(changes.map(|change| status(&change)));
         let rest = read.frames.last().filter(|last| last.event() == "rest");
