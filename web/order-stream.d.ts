@@ -113,7 +113,7 @@ export interface OrderStream {
   close(): void;
 }
 
-/** A safe integer means the same as its decimal digits. */
+/** A safe integer or a bigint means the same as its decimal digits. */
 export type OrderId = string | number | bigint;
 
 /**
@@ -123,6 +123,6 @@ export type OrderId = string | number | bigint;
  * @param url the URL of the stream function, or a path of the page's origin that leads to it; its
  * query is kept
  * @throws RangeError if no order or more than ten orders are named
- * @throws TypeError if an id is neither a string nor a safe integer
+ * @throws TypeError if an id is neither a string nor a bigint nor a safe integer
  */
 export function watchOrders(url: string | URL, orderIds: Iterable<OrderId>, options?: Options): OrderStream;

@@ -94,6 +94,8 @@ class OrderStream {
     const { event } = frame;
     const data = event === "message" || event === "reset" ? JSON.parse(frame.data) : undefined;
     this.#emit("frame", frame);
+    // `Connection` then keeps the cursor before this frame, because its change was not delivered.
+    if (this.#isClosed) throw new Error("closed");
     if (event === "hello" || event === "reset") this.#caughtUp = false;
     if (event === "message") this.#handleChange(data);
     if (event === "reset") this.#handleReset(data);

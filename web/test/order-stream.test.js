@@ -518,6 +518,14 @@ for (const [type, isTrigger] of Object.entries(CLOSERS)) {
   });
 }
 
+test("if a listener to frame closes the stream at a change, the cursor does not pass that change", async (t) => {
+  const harness = createHarness(t);
+  const { orders, log } = await watch(harness);
+  orders.on("frame", ({ event }) => event === "message" && orders.close());
+  await harness.last.open(hello() + change(1) + ready("1-0000"));
+  assert.deepEqual([log, orders.cursor], [[], "0"]);
+});
+
 test("if a stream is closed at live, its cursor is that of the last delivered change", async (t) => {
   const harness = createHarness(t);
   const { orders, log } = await watch(harness);
