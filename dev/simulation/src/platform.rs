@@ -84,7 +84,7 @@ impl Platform {
         plan: Arc<Plan>,
         random: Rng,
     ) -> Result<Self, String> {
-        let issuer = Issuer::new();
+        let issuer = Issuer::with_constant_key();
         let mut variables = plan.variables.clone();
         if plan.token_lifetime.is_some() {
             variables.insert("ACCESS", "jwt".to_owned());

@@ -22,8 +22,8 @@ impl std::fmt::Debug for Issuer {
 }
 
 impl Issuer {
-    /// The issuer.
-    pub fn new() -> Self {
+    /// The issuer of every simulation.
+    pub fn with_constant_key() -> Self {
         let key = [&PKCS8_HEAD[..], &[7; 32]].concat();
         Self(EncodingKey::from_ed_der(&key))
     }
