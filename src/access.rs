@@ -102,6 +102,17 @@ impl Access {
         })
     }
 
+    /// Fetches the key set, if it has a URL, before a token needs it.
+    pub async fn prepare(&self, clock: &Clock) {
+        if let Some(Verifier {
+            keys: Keys::Fetched(cache),
+            ..
+        }) = &self.0
+        {
+            cache.prepare(clock).await;
+        }
+    }
+
     /// Checks whether the request may watch these orders.
     ///
     /// # Errors

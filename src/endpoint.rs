@@ -6,11 +6,13 @@ mod response;
 
 use std::time::Duration;
 
+use futures_util::future::join;
 use http::{Method, Response, StatusCode};
 use serde_json::json;
 use tokio::time::Instant;
 
 use crate::access::{Access, AccessError};
+use crate::clock::Clock;
 use crate::cursor::{Cursor, Mark};
 use crate::feed::{Entry, Feed};
 use crate::invocation::Invocation;
@@ -22,6 +24,9 @@ use crate::settings::StreamSettings;
 use reading::{newest_of_each, nothing_since, within_limit};
 use request::{EventsRequest, EventsRequestError};
 pub use response::Body;
+
+/// Lambda starts a function again if its Init takes more than 10 s. An event may be waiting already.
+const PREPARE_LIMIT: Duration = Duration::from_secs(2);
 
 /// Serves `GET /orders/{orderId}/events` and `GET /orders/events?order=A&order=B`.
 #[derive(Debug)]
@@ -41,6 +46,17 @@ impl<F: Feed> Endpoint<F> {
             shared: Shared::new(settings.public_attributes.clone()),
             settings,
         }
+    }
+
+    /// Reads what the first request needs before it arrives: the dwell times, and the key set if it has a URL. This also makes
+    /// the first connection to DynamoDB, which costs more than a hundred check-ins.
+    ///
+    /// What fails is logged. A request then tries again.
+    pub async fn prepare(&self, clock: &Clock) {
+        let dwells = self
+            .shared
+            .prepare(self.feed.clone(), PREPARE_LIMIT, *clock);
+        join(dwells, self.access.prepare(clock)).await;
     }
 
     /// Responds to a Lambda event. If the event is not an HTTP request, the response is a 400: a function error would raise an

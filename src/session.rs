@@ -80,6 +80,11 @@ impl Shared {
             ..Self::default()
         }
     }
+
+    /// Reads the dwell times before a session needs them.
+    pub(crate) async fn prepare(&self, feed: impl Feed, limit: Duration, clock: Clock) {
+        self.hazards.clone().read(feed, limit, clock).await;
+    }
 }
 
 /// One response to one client.

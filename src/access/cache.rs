@@ -93,6 +93,12 @@ impl<F: Fetch> Cache<F> {
         })
     }
 
+    /// Fetches the key set before a token needs it. If this fails, the first token causes another attempt.
+    pub(super) async fn prepare(&self, clock: &Clock) {
+        let _fetching = self.fetching.lock().await;
+        self.fetch(clock).await;
+    }
+
     async fn fetch(&self, clock: &Clock) {
         let fetched = self.source.fetch().await;
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);

@@ -26,6 +26,7 @@ async fn main() -> ExitCode {
 async fn run(variable: impl Fn(&str) -> Option<String>) -> Result<(), Error> {
     let settings = ProjectorSettings::read(variable)?;
     let feed = DynamoDbFeed::connect(settings.feed_table).await;
+    feed.prepare().await;
     let projector = &Projector::new(feed, settings.rules, settings.retention);
     lambda_runtime::run(service_fn(|event: LambdaEvent<Event>| async move {
         let clock = Clock::system();

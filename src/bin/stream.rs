@@ -26,6 +26,7 @@ async fn run(variable: impl Fn(&str) -> Option<String>) -> Result<(), Error> {
     let runtime_api = runtime_api.as_deref().and_then(nodelay::address);
     let feed = DynamoDbFeed::connect(settings.feed_table.clone()).await;
     let endpoint = Arc::new(Endpoint::new(feed, settings));
+    endpoint.prepare(&Clock::system()).await;
     let service = service_fn(move |event: LambdaEvent<String>| {
         let endpoint = Arc::clone(&endpoint);
         async move {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 
 use super::finish::Cause;
-use super::hazards::Hazards;
+use super::hazards::{Hazards, READ_LIMIT};
 use super::outbox::Message;
 use super::round::Outcome;
 use super::watched::Watched;
@@ -24,7 +24,7 @@ impl<F: Feed> Session<F> {
             return self.hold_or_rest(&hazards);
         }
         let hazards = self.shared.hazards.clone();
-        let hazards = hazards.read(self.feed.clone(), self.clock);
+        let hazards = hazards.read(self.feed.clone(), READ_LIMIT, self.clock);
         self.round.push(hazards.map(Outcome::Hazards).boxed());
         self.phase = Phase::Learning;
     }

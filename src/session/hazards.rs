@@ -19,7 +19,7 @@ const REFRESH_SECONDS: u64 = 10 * 60;
 const RETRY_SECONDS: u64 = 60;
 
 /// A longer reading is given up, because the client waits for it.
-const READ_LIMIT: Duration = Duration::from_millis(500);
+pub(super) const READ_LIMIT: Duration = Duration::from_millis(500);
 
 /// The hazard of each status of which dwell times were learned.
 pub(super) type Hazards = Arc<BTreeMap<Status, Hazard>>;
@@ -48,9 +48,9 @@ impl HazardCache {
         None
     }
 
-    /// Reads the dwell times. If this fails, the known hazards stay.
-    pub(super) async fn read(self, feed: impl Feed, clock: Clock) -> Hazards {
-        match timeout(READ_LIMIT, feed.learned()).await {
+    /// Reads the dwell times. If this fails, or takes longer than the limit, the known hazards stay.
+    pub(super) async fn read(self, feed: impl Feed, limit: Duration, clock: Clock) -> Hazards {
+        match timeout(limit, feed.learned()).await {
             Ok(Ok(dwells)) => self.replace(dwells, clock.epoch_seconds()),
             Ok(Err(error)) => self.unchanged(&error.to_string()),
             Err(_) => self.unchanged("the read took too long"),
@@ -113,7 +113,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn they_are_read_again_after_ten_minutes() {
         let (cache, feed) = (HazardCache::default(), feed().await);
-        let read = cache.clone().read(feed, clock(0)).await;
+        let read = cache.clone().read(feed, READ_LIMIT, clock(0)).await;
         assert_eq!(read.len(), 1);
         assert_eq!(cache.known(&clock(599)), Some(read));
         assert_eq!(cache.known(&clock(600)), None);
@@ -122,7 +122,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn if_there_are_none_they_are_read_again_after_a_minute() {
         let cache = HazardCache::default();
-        let read = cache.clone().read(MemoryFeed::default(), clock(0)).await;
+        let read = cache
+            .clone()
+            .read(MemoryFeed::default(), READ_LIMIT, clock(0))
+            .await;
         assert_eq!(read.len(), 0);
         assert_eq!(cache.known(&clock(59)), Some(read));
         assert_eq!(cache.known(&clock(60)), None);
@@ -131,11 +134,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_was_known_outlives_a_reading_that_fails() {
         let (cache, feed) = (HazardCache::default(), feed().await);
-        let known = cache.clone().read(feed.clone(), clock(0)).await;
+        let known = cache.clone().read(feed.clone(), READ_LIMIT, clock(0)).await;
         assert_eq!(known.len(), 1);
         for fault in [Fault::Throttled, Fault::Hangs] {
             feed.inject([Some(fault)]);
-            let read = cache.clone().read(feed.clone(), clock(700)).await;
+            let read = cache
+                .clone()
+                .read(feed.clone(), READ_LIMIT, clock(700))
+                .await;
             assert_eq!(read, known, "{fault:?}");
         }
     }
