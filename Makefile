@@ -152,6 +152,9 @@ build: $(RUN_TOOLS) $(AWS_TOOLS) ## builds both functions for Lambda into .aws-s
 	@# With ARCH=x86_64, sam builds for this machine's architecture.
 	@od -An -tx1 -j18 -N1 .aws-sam/build/StreamFunction/bootstrap | grep -q $(ELF_MACHINE_$(ARCH)) || \
 		{ echo 'sam build did not build for $(ARCH): build on a machine with that architecture'; exit 1; }
+	@# See .cargo/config.toml and tests/cold_start.rs.
+	@! cat .aws-sam/build/*Function/bootstrap | od -An -v -tx1 | tr -d ' \n' | grep -q f16e66c04372b4a3 || \
+		{ echo 'built with CPU jitter entropy, which slows a cold start: run it in the folder of .cargo/config.toml'; exit 1; }
 
 .PHONY: deploy
 deploy: build ## deploys the stack into your AWS account; asks for its parameters
