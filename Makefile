@@ -67,7 +67,9 @@ $(NPM_CLIENTS): tests/clients/package-lock.json
 
 CLIENTS := .tools/requirements-clients.installed $(NPM_CLIENTS)
 
+# The slowest tests wait for browsers and for retries, not for a processor. On two cores, six at a time take a third of the time.
 .PHONY: test
+test: export RUST_TEST_THREADS ?= 6
 test: $(CLIENTS) ## every test
 	@$(call need,node,install Node.js 18 or later)
 	cargo test --workspace --locked
