@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::clock::Clock;
 use crate::feed::{self, Appended, Feed, FeedError};
 use crate::order::Status;
+use crate::telemetry::with_causes;
 use batch::{Batch, Delivery, lowest_sequence_number};
 use learner::Learner;
 pub use record::{OnRemove, Poison, Rules};
@@ -148,15 +149,11 @@ impl<F: Feed> Projector<F> {
 
     /// Logs only the order id, because other attributes of the key may be private.
     fn log_poison(&self, record: &EventRecord, reason: &dyn std::error::Error) {
-        let cause = reason
-            .source()
-            .map(|source| format!(": {source}"))
-            .unwrap_or_default();
         tracing::error!(
             event_id = record.event_id,
             sequence_number = record.change.sequence_number,
             order = ?record.change.keys.get(&self.rules.order_id_attribute),
-            reason = format!("{reason}{cause}"),
+            reason = with_causes(reason),
             "poison record"
         );
     }
