@@ -20,6 +20,7 @@ use crate::order::OrderId;
 use crate::request::Request;
 use crate::session::{PublicChange, Session, Shared, Timing};
 use crate::settings::StreamSettings;
+use crate::wake::Wake;
 
 use reading::{newest_of_each, nothing_since, within_limit};
 use request::{EventsRequest, EventsRequestError};
@@ -46,6 +47,15 @@ impl<F: Feed> Endpoint<F> {
             shared: Shared::new(settings.public_attributes.clone()),
             settings,
         }
+    }
+
+    /// Wakes held responses at once when an order of theirs has changed.
+    #[must_use]
+    pub fn with_wake(mut self, wake: Option<Wake>) -> Self {
+        if let Some(wake) = wake {
+            self.shared.set_wake(wake);
+        }
+        self
     }
 
     /// Reads what the first request needs before it arrives: the dwell times, and the key set if it has a URL. This also makes

@@ -19,12 +19,12 @@ use thiserror::Error;
 use crate::dwell::Dwells;
 use crate::order::{OrderId, Seq, Status};
 
-pub use append::{Appended, append};
+pub use append::{Appended, append, append_and_tell};
 pub use entry::{Entry, Step, TOMBSTONE};
 pub use reading::{Discontinuity, Reading};
 
 /// Whether a read may miss the last writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Consistency {
     /// The read may miss the last writes. It costs half as much.
     Eventual,

@@ -17,7 +17,7 @@
 //!     max_rest: Duration::from_secs(60),
 //!     poll_interval: Duration::from_millis(500),
 //! };
-//! let rest_after = |seconds| match policy.decide(&[Forecast::Unlearned(seconds)], 1, 0.5) {
+//! let rest_after = |seconds| match policy.decide(&[Forecast::Unlearned(seconds)], 1, None, 0.5) {
 //!     Decision::Rest(rest) => rest,
 //!     Decision::Hold => Duration::ZERO,
 //! };
@@ -101,11 +101,17 @@ impl Forecast<'_> {
 }
 
 impl Policy {
-    /// Hold or rest, for a client that watches a number of orders. The forecasts are those of the unfinished ones. `random` is in
-    /// 0..1 and is for the jitter.
-    pub fn decide(&self, unfinished: &[Forecast<'_>], watched: usize, random: f64) -> Decision {
+    /// Hold or rest, for a client that watches a number of orders. The forecasts are those of the unfinished ones. `wake` is the
+    /// time between two polls if a held response is told of a change at once. `random` is in 0..1 and is for the jitter.
+    pub fn decide(
+        &self,
+        unfinished: &[Forecast<'_>],
+        watched: usize,
+        wake: Option<Duration>,
+        random: f64,
+    ) -> Decision {
         let (rest, changes) = self.rest(unfinished);
-        if self.hold_pays(watched, rest, changes) {
+        if self.hold_pays(watched, wake, rest, changes) {
             return Decision::Hold;
         }
         // Clients that were told to rest together must not come back together, so the rest is up to a tenth longer or shorter.
@@ -149,10 +155,12 @@ impl Policy {
     ///
     /// A hold saves delay. The price of a second of delay is the one at which `R` is the cheapest interval:
     /// `CHECK_IN · FRESHNESS_AT / 2 / FRESHNESS²`.
-    fn hold_pays(&self, watched: usize, rest: f64, changes: f64) -> bool {
+    fn hold_pays(&self, watched: usize, wake: Option<Duration>, rest: f64, changes: f64) -> bool {
         let price_of_delay = CHECK_IN * FRESHNESS_AT / 2.0 / self.freshness.as_secs_f64().powi(2);
-        let poll_interval = self.poll_interval.as_secs_f64();
-        let saved = changes * (rest - poll_interval) / 2.0 * price_of_delay;
+        let poll_interval = wake.unwrap_or(self.poll_interval).as_secs_f64();
+        // With a wake, a change does not wait for a poll.
+        let until_poll = wake.map_or(poll_interval, |_| 0.0);
+        let saved = changes * (rest - until_poll) / 2.0 * price_of_delay;
         let held = rest * (SECOND + POLL * watched as f64 / poll_interval);
         saved > held - CHECK_IN
     }
@@ -198,7 +206,7 @@ mod tests {
         let hazard = memoryless(600.0);
         for freshness in [0.7, 1.0, 2.0, 5.0] {
             let rest =
-                rests(policy(freshness).decide(&[Forecast::Learned(&hazard, 300.0)], 1, 0.5));
+                rests(policy(freshness).decide(&[Forecast::Learned(&hazard, 300.0)], 1, None, 0.5));
             let mean_delay = rest / 2.0;
             assert!(
                 (mean_delay / freshness - 1.0).abs() < 0.15,
@@ -211,10 +219,10 @@ mod tests {
     fn the_response_is_held_if_a_change_is_due_within_seconds() {
         let hazard = memoryless(4.0);
         assert_eq!(
-            policy(1.0).decide(&[Forecast::Learned(&hazard, 3.0)], 1, 0.5),
+            policy(1.0).decide(&[Forecast::Learned(&hazard, 3.0)], 1, None, 0.5),
             Decision::Hold
         );
-        let thrifty = policy(10.0).decide(&[Forecast::Learned(&hazard, 3.0)], 1, 0.5);
+        let thrifty = policy(10.0).decide(&[Forecast::Learned(&hazard, 3.0)], 1, None, 0.5);
         assert!(rests(thrifty) < 2.0);
     }
 
@@ -227,7 +235,8 @@ mod tests {
         }
         let hazard = dwells.hazard(1.0);
         for quiet in [1.0, 3.0, 10.0, 20.0] {
-            let rest = rests(policy(5.0).decide(&[Forecast::Learned(&hazard, quiet)], 1, 0.5));
+            let rest =
+                rests(policy(5.0).decide(&[Forecast::Learned(&hazard, quiet)], 1, None, 0.5));
             assert!(
                 (12.0..36.0).contains(&(quiet + rest)),
                 "{rest} after {quiet}"
@@ -278,9 +287,22 @@ mod tests {
             let delay = (rest - poll_interval) / 2.0;
             let worth = delay * CHECK_IN * 300.0 / (freshness * freshness);
             let enough = price / worth;
-            assert!(policy.hold_pays(watched, rest, enough * 1.0005));
-            assert!(!policy.hold_pays(watched, rest, enough * 0.9995));
+            assert!(policy.hold_pays(watched, None, rest, enough * 1.0005));
+            assert!(!policy.hold_pays(watched, None, rest, enough * 0.9995));
         }
+    }
+
+    /// The delay that a hold saves is the whole one of a rest, and it costs few polls.
+    #[test]
+    fn with_a_wake_a_hold_pays_from_fewer_changes_on() {
+        let (watched, rest, slow) = (10, 20.0, s(30));
+        let policy = policy(1.0);
+        let price = rest * SECOND + rest / 30.0 * 10.0 * POLL - CHECK_IN;
+        let worth = rest / 2.0 * CHECK_IN * 300.0;
+        let enough = price / worth;
+        assert!(policy.hold_pays(watched, Some(slow), rest, enough * 1.0005));
+        assert!(!policy.hold_pays(watched, Some(slow), rest, enough * 0.9995));
+        assert!(!policy.hold_pays(watched, None, rest, enough * 1.0005));
     }
 
     #[test]
@@ -289,7 +311,8 @@ mod tests {
         let mut millis = std::collections::BTreeSet::new();
         for part in 0..1000 {
             let random = f64::from(part) / 1000.0;
-            let rest = rests(policy(10.0).decide(&[Forecast::Learned(&hazard, 3.0)], 1, random));
+            let rest =
+                rests(policy(10.0).decide(&[Forecast::Learned(&hazard, 3.0)], 1, None, random));
             millis.insert((rest * 1000.0) as u64);
         }
         assert!(millis.first() >= Some(&1000), "{millis:?}");
@@ -299,7 +322,8 @@ mod tests {
 
     #[test]
     fn the_rest_for_an_order_without_entries_is_a_tenth_of_the_time_so_far() {
-        let rest = |check_ins| rests(policy(0.9).decide(&[Forecast::Unknown(check_ins)], 1, 0.5));
+        let rest =
+            |check_ins| rests(policy(0.9).decide(&[Forecast::Unknown(check_ins)], 1, None, 0.5));
         let mut so_far = 0.0;
         for check_ins in 0..10 {
             assert!((rest(check_ins) - 1.8).abs() < 0.1, "{}", rest(check_ins));
@@ -324,7 +348,7 @@ mod tests {
             let hazard = memoryless(mean);
             let policy = Policy { max_rest: s(longest), ..policy(freshness) };
             for orders in [&[Forecast::Learned(&hazard, quiet)][..], &[Forecast::Unlearned(quiet)], &[Forecast::Unknown(check_ins)]] {
-                if let Decision::Rest(rest) = policy.decide(orders, 1, random) {
+                if let Decision::Rest(rest) = policy.decide(orders, 1, None, random) {
                     prop_assert!(rest >= SHORTEST_REST && rest <= s(longest).mul_f64(1.1), "{rest:?}");
                 }
             }
@@ -334,7 +358,7 @@ mod tests {
         fn intervals_fall_as_the_hazard_rises_and_as_orders_are_added(quiet in 0.0..1e6, mean in 100.0..1e6, random in 0.0..1.0) {
             let (slow, fast) = (memoryless(mean * 4.0), memoryless(mean));
             let (slow, fast) = (Forecast::Learned(&slow, mean), Forecast::Learned(&fast, mean));
-            let rest = |orders: &[Forecast<'_>]| match policy(2.0).decide(orders, orders.len(), random) {
+            let rest = |orders: &[Forecast<'_>]| match policy(2.0).decide(orders, orders.len(), None, random) {
                 Decision::Rest(rest) => rest,
                 Decision::Hold => Duration::ZERO,
             };

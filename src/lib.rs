@@ -14,6 +14,7 @@
 //! - [`cursor`]: how far a client has seen. Pure.
 //! - [`dwell`]: how long orders stay in a status. Pure.
 //! - [`hold`]: hold or rest, and for how long. Pure.
+//! - [`wake`]: tells held responses at once which order has changed, if a server for that is there.
 //! - [`session`]: one response, from a cursor, through the feed, to a clean end.
 //! - [`frame`]: from Server-Sent Events to bytes. Pure.
 //! - [`access`]: which orders a token opens.
@@ -50,3 +51,4 @@ pub mod session;
 pub mod settings;
 pub mod telemetry;
 pub mod timestamp;
+pub mod wake;

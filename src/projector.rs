@@ -10,13 +10,15 @@ use std::time::Duration;
 
 use aws_lambda_events::event::dynamodb::{Event, EventRecord};
 use aws_lambda_events::event::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
+use futures_util::future::join;
 use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, timeout_at};
 
 use crate::clock::Clock;
-use crate::feed::{self, Appended, Feed, FeedError};
+use crate::feed::{self, Appended, Entry, Feed, FeedError};
 use crate::order::Status;
 use crate::telemetry::with_causes;
+use crate::wake::Publisher;
 use batch::{Batch, Delivery, lowest_sequence_number};
 use learner::Learner;
 pub use record::{OnRemove, Poison, Rules};
@@ -37,6 +39,7 @@ pub struct Projector<F> {
     retention: Duration,
     settings_check: SettingsCheck,
     learner: Learner,
+    publisher: Option<Publisher>,
 }
 
 /// The result for an order's records.
@@ -57,7 +60,15 @@ impl<F: Feed> Projector<F> {
             retention,
             settings_check: SettingsCheck::default(),
             learner: Learner::default(),
+            publisher: None,
         }
+    }
+
+    /// Publishes each new entry, so that held responses read it at once.
+    #[must_use]
+    pub fn with_publisher(mut self, publisher: Option<Publisher>) -> Self {
+        self.publisher = publisher;
+        self
     }
 
     /// Projects a batch. Returns at `end` at the latest.
@@ -99,7 +110,13 @@ impl<F: Feed> Projector<F> {
                 .remember(&read, &self.rules, &self.feed)
                 .await;
         };
-        if timeout_at(end, store).await.is_err() {
+        let published = async {
+            if let Some(publisher) = &self.publisher {
+                publisher.flush().await;
+            }
+        };
+        let (stored, _) = join(timeout_at(end, store), timeout_at(end, published)).await;
+        if stored.is_err() {
             tracing::warn!("no time left to store dwell times");
         }
         response
@@ -121,9 +138,15 @@ impl<F: Feed> Projector<F> {
     /// later changes must not be appended before it.
     async fn append_all(&self, deliveries: Vec<Delivery>, clock: &Clock, end: Instant) -> Outcome {
         let mut outcome = Outcome::default();
+        let tell = |entry: &Entry| {
+            if let Some(publisher) = &self.publisher {
+                publisher.announce(&entry.order, entry.seq);
+            }
+        };
         for (change, sequence_number) in deliveries {
             let order = &change.order;
-            let append = feed::append(&self.feed, &change, clock, self.retention);
+            let (feed, retention) = (&self.feed, self.retention);
+            let append = feed::append_and_tell(feed, &change, clock, retention, &tell);
             let reason = match timeout_at(end, append).await {
                 Ok(Ok(appended)) => {
                     let seq = appended.as_ref().map(|appended| appended.entry.seq.0);

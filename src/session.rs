@@ -18,7 +18,9 @@ mod ending;
 mod finish;
 mod frames;
 mod hazards;
+mod held;
 mod outbox;
+mod reads;
 mod round;
 mod watched;
 
@@ -39,13 +41,16 @@ use crate::feed::{Consistency, Discontinuity, Feed};
 use crate::hold::{Policy, SHORTEST_REST};
 use crate::invocation::Invocation;
 use crate::order::OrderId;
+use crate::wake::Wake;
 
 use backoff::Backoff;
 use finish::Cause;
 pub use frames::PublicChange;
 pub(crate) use frames::show_only;
 use hazards::HazardCache;
+use held::Waking;
 use outbox::{Message, Outbox};
+use reads::Reads;
 use round::Round;
 use watched::Watched;
 
@@ -70,6 +75,8 @@ pub struct Shared {
     backoff: Backoff,
     hazards: HazardCache,
     public_attributes: Arc<BTreeSet<String>>,
+    wake: Option<Wake>,
+    reads: Reads,
 }
 
 impl Shared {
@@ -79,6 +86,12 @@ impl Shared {
             public_attributes: Arc::new(public_attributes),
             ..Self::default()
         }
+    }
+
+    /// Wakes the sessions. Then many of them read at the same moment, so their reads are joined.
+    pub(crate) fn set_wake(&mut self, wake: Wake) {
+        self.wake = Some(wake);
+        self.reads = Reads::joined();
     }
 
     /// Reads the dwell times before a session needs them.
@@ -99,6 +112,7 @@ pub struct Session<F> {
     watched: Vec<Watched>,
     round: Round,
     next_poll: Instant,
+    waking: Waking,
     outbox: Outbox,
     next_heartbeat: Instant,
     /// `ready` was sent, and no `reset` after it.
@@ -141,6 +155,7 @@ impl<F: Feed> Session<F> {
             timing,
             phase: Phase::Opening,
             outbox: Outbox::new(cursor, orders.len()),
+            waking: Waking::new(orders.len(), start),
             watched: orders.into_iter().map(Watched::new).collect(),
             round: Round::new(start),
             next_poll: start,
@@ -229,18 +244,8 @@ impl<F: Feed> Session<F> {
         }
         let until = self.timing.limits.end.min(self.next_heartbeat);
         match self.phase {
-            Phase::Held if now >= self.next_poll => self.begin_round(Consistency::Eventual),
-            Phase::Held => sleep_until(until.min(self.next_poll)).await,
-            Phase::Reading | Phase::Learning => {
-                self.round.resume(now);
-                let until = self.poll_again(now).map_or(until, |at| until.min(at));
-                self.begin_readings();
-                match self.round.next(until, &self.clock).await {
-                    Ok(Some(outcome)) => self.take(outcome),
-                    Ok(None) => self.end_round(),
-                    Err(_) => {}
-                }
-            }
+            Phase::Held => self.stay_held(now, until).await,
+            Phase::Reading | Phase::Learning => self.read(now, until).await,
             _ => sleep_until(until).await,
         }
     }

@@ -4,6 +4,7 @@
 mod access;
 mod duration;
 mod reader;
+mod wake;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,8 +14,10 @@ use crate::access::AccessSettings;
 use crate::hold::{Policy, SHORTEST_REST};
 use crate::order::Status;
 use crate::projector::{OnRemove, Rules};
+use crate::wake::WakeUrl;
 use duration::{DAY, Limits, days, seconds};
 use reader::Reader;
+use wake::WAKE_POLL_INTERVAL;
 
 /// The settings of the function `projector`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +29,8 @@ pub struct ProjectorSettings {
     pub rules: Rules,
     /// `RETENTION`
     pub retention: Duration,
+    /// `WAKE_URL`: where new entries are published.
+    pub wake_url: Option<WakeUrl>,
 }
 
 /// The settings of the function `stream`.
@@ -49,6 +54,10 @@ pub struct StreamSettings {
     pub access: AccessSettings,
     /// `BASE_PATH`: the part of a path before `/orders/`. Empty, or begins with `/` and does not end with `/`.
     pub base_path: String,
+    /// `WAKE_URL`: where new entries are published, so that held responses show them at once.
+    pub wake_url: Option<WakeUrl>,
+    /// `WAKE_POLL_INTERVAL`: the time between two polls of an order while its messages arrive.
+    pub wake_poll_interval: Duration,
 }
 
 /// What is wrong with the environment, a sentence for each variable.
@@ -111,6 +120,7 @@ impl ProjectorSettings {
                 ),
             },
             retention: reader.duration("RETENTION", "30d", RETENTION),
+            wake_url: reader.wake_url(),
         };
         reader.done(settings)
     }
@@ -143,6 +153,8 @@ impl StreamSettings {
             policy: (!holds).then_some(policy),
             access: reader.access(),
             base_path: reader.base_path(),
+            wake_url: reader.wake_url(),
+            wake_poll_interval: reader.duration("WAKE_POLL_INTERVAL", "30s", WAKE_POLL_INTERVAL),
         };
         reader.done(settings)
     }
@@ -190,6 +202,8 @@ mod tests {
             poll_interval: stream.poll_interval,
         };
         assert_eq!(stream.policy, Some(policy));
+        assert_eq!(stream.wake_poll_interval, Duration::from_secs(30));
+        assert_eq!((stream.wake_url, projector.wake_url), (None, None));
     }
 
     #[test]

@@ -25,9 +25,11 @@ async fn main() -> ExitCode {
 
 async fn run(variable: impl Fn(&str) -> Option<String>) -> Result<(), Error> {
     let settings = ProjectorSettings::read(variable)?;
+    let publisher = settings.publisher()?;
     let feed = DynamoDbFeed::connect(settings.feed_table).await;
     feed.prepare().await;
-    let projector = &Projector::new(feed, settings.rules, settings.retention);
+    let projector =
+        &Projector::new(feed, settings.rules, settings.retention).with_publisher(publisher);
     lambda_runtime::run(service_fn(|event: LambdaEvent<Event>| async move {
         let clock = Clock::system();
         let deadline = Deadline::at(event.context.deadline, &clock);

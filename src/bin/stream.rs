@@ -25,7 +25,8 @@ async fn run(variable: impl Fn(&str) -> Option<String>) -> Result<(), Error> {
     let runtime_api = variable("AWS_LAMBDA_RUNTIME_API");
     let runtime_api = runtime_api.as_deref().and_then(nodelay::address);
     let feed = DynamoDbFeed::connect(settings.feed_table.clone()).await;
-    let endpoint = Arc::new(Endpoint::new(feed, settings));
+    let wake = settings.wake()?;
+    let endpoint = Arc::new(Endpoint::new(feed, settings).with_wake(wake));
     endpoint.prepare(&Clock::system()).await;
     let service = service_fn(move |event: LambdaEvent<String>| {
         let endpoint = Arc::clone(&endpoint);

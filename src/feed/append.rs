@@ -57,10 +57,26 @@ pub async fn append(
     clock: &Clock,
     retention: Duration,
 ) -> Result<Option<Appended>, FeedError> {
+    append_and_tell(feed, change, clock, retention, &|_| {}).await
+}
+
+/// As [`append`]. Calls `tell` as soon as an entry is in the log, before the writes that follow it.
+///
+/// # Errors
+///
+/// As [`append`].
+pub async fn append_and_tell(
+    feed: &impl Feed,
+    change: &Change,
+    clock: &Clock,
+    retention: Duration,
+    tell: &(dyn Fn(&Entry) + Sync),
+) -> Result<Option<Appended>, FeedError> {
     let appender = Appender {
         feed,
         clock,
         retention,
+        tell,
     };
     let mut appended = None;
     let mut change = change.clone();
@@ -87,6 +103,7 @@ struct Appender<'a, F> {
     feed: &'a F,
     clock: &'a Clock,
     retention: Duration,
+    tell: &'a (dyn Fn(&Entry) + Sync),
 }
 
 impl<F: Feed> Appender<'_, F> {
@@ -105,6 +122,7 @@ impl<F: Feed> Appender<'_, F> {
                 if self.feed.put(&entry).await? == Put::Taken {
                     return Ok(Next::Retry);
                 }
+                (self.tell)(&entry);
                 let missed = self.finish(&entry).await?;
                 appended.get_or_insert(Appended {
                     entry: *entry,

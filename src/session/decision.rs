@@ -12,6 +12,7 @@ use super::watched::Watched;
 use super::{Phase, Session};
 use crate::feed::Feed;
 use crate::hold::{Decision, FIRST_HOLD, Forecast};
+use crate::wake::Wake;
 
 impl<F: Feed> Session<F> {
     /// Holds the response until the next poll, or ends it. If the dwell times must be read first, begins that reading.
@@ -54,7 +55,11 @@ impl<F: Feed> Session<F> {
             }
         };
         let forecasts: Vec<_> = unfinished.map(forecast).collect();
-        match policy.decide(&forecasts, self.watched.len(), self.random.f64()) {
+        let wake = self.shared.wake.as_ref();
+        let wake = wake
+            .filter(|wake| wake.is_connected())
+            .map(Wake::poll_interval);
+        match policy.decide(&forecasts, self.watched.len(), wake, self.random.f64()) {
             Decision::Rest(rest) if self.rest(Cause::NothingDue(rest)) => {}
             _ => self.hold(),
         }
@@ -65,6 +70,8 @@ impl<F: Feed> Session<F> {
         if self.round.has_news {
             // Clients on Node were reported to keep a small chunk until the next one comes.
             self.outbox.push(Message::Comment);
+            self.round.has_news = false;
         }
+        self.watch_wake();
     }
 }

@@ -40,6 +40,8 @@ pub(super) struct Round {
     failed: bool,
     /// The readings are consistent: the round verifies that every order is finished.
     verifying: bool,
+    /// Only the orders that a message named are read.
+    woken: bool,
     /// The round found something to send.
     pub(super) has_news: bool,
     /// When the readings were last polled.
@@ -54,6 +56,7 @@ impl Round {
             readings: FuturesUnordered::new(),
             failed: false,
             verifying: false,
+            woken: false,
             has_news: false,
             polled: start,
             stalled: start,
@@ -62,6 +65,7 @@ impl Round {
 
     fn begin(&mut self, consistency: Consistency) {
         self.verifying = consistency == Consistency::Strong;
+        self.woken = false;
         // A verification belongs to the round before it.
         self.has_news &= self.verifying;
     }
@@ -100,6 +104,34 @@ impl<F: Feed> Session<F> {
         self.phase = Phase::Reading;
     }
 
+    /// Reads the orders whose reads are due because of a message, and no others.
+    pub(super) fn begin_woken_round(&mut self) {
+        for watched in &mut self.watched {
+            watched.again = false;
+        }
+        self.round.begin(Consistency::Eventual);
+        self.round.woken = true;
+        self.phase = Phase::Reading;
+    }
+
+    /// Waits for the reading that ends first, and takes its outcome.
+    pub(super) async fn read(&mut self, now: Instant, until: Instant) {
+        self.round.resume(now);
+        let again = self.poll_again(now);
+        let until = again.map_or(until, |at| until.min(at));
+        self.begin_readings();
+        tokio::select! {
+            biased;
+            outcome = self.round.next(until, &self.clock) => match outcome {
+                Ok(Some(outcome)) => self.take(outcome),
+                Ok(None) => self.end_round(),
+                Err(_) => {}
+            },
+            // The readings were polled until now.
+            () = self.waking.changed(now), if again.is_some() => self.round.polled = self.clock.now(),
+        }
+    }
+
     /// Polls the other orders again if a response is held and an order is read slowly. Returns when this is due next.
     ///
     /// `None` if every order was read in this round: otherwise the round would never end, because polls overlap.
@@ -109,15 +141,20 @@ impl<F: Feed> Session<F> {
         if !held || self.round.failed || !self.watched.iter().any(is_slow) {
             return None;
         }
+        let is_idle = |it: &Watched| !it.is_read && it.due.is_none();
         if now >= self.next_poll {
             self.next_poll = now + self.timing.poll_interval;
-            let is_idle = |it: &&mut Watched| !it.is_read && it.due.is_none();
-            for watched in self.watched.iter_mut().filter(is_idle) {
+            for watched in self.watched.iter_mut().filter(|it| is_idle(it)) {
                 watched.due = Some(Query::Next(Consistency::Eventual));
                 watched.again = true;
             }
         }
-        Some(self.next_poll)
+        self.read_woken(now, is_idle);
+        for watched in self.watched.iter_mut() {
+            watched.again |= watched.heard.is_some();
+        }
+        let woken = self.next_woken_read(now);
+        Some(woken.map_or(self.next_poll, |at| at.min(self.next_poll)))
     }
 
     /// Begins each query that is due.
@@ -128,7 +165,9 @@ impl<F: Feed> Session<F> {
                 continue;
             };
             watched.is_read = true;
-            let page = query.run(&self.feed, &watched.order, self.outbox.mark(order));
+            let mark = self.outbox.mark(order);
+            let heard = watched.heard.take();
+            let page = query.run(&self.feed, &self.shared.reads, &watched.order, mark, heard);
             let outcome = page.map(move |page| Outcome::Page {
                 order,
                 query,
@@ -210,7 +249,10 @@ impl<F: Feed> Session<F> {
             self.caught_up = true;
             self.round.has_news = true;
         }
-        self.next_poll = self.clock.now() + self.timing.poll_interval;
+        // An order with many messages must not put off the poll of the others.
+        if !self.round.woken {
+            self.next_poll = self.clock.now() + self.until_next_poll();
+        }
         self.phase = Phase::Deciding;
     }
 }

@@ -3,13 +3,14 @@
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
+use super::reads::{Key, Reads};
 use crate::clock::Clock;
 use crate::cursor::Mark;
 use crate::feed::{Consistency, Discontinuity, Entry, Feed, FeedError, Page, Reading};
 use crate::order::{OrderId, Seq, Status};
 
 /// What to read of an order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Query {
     /// The page that begins at the client's mark. If the client has seen nothing, it is the latest page.
     Next(Consistency),
@@ -18,24 +19,41 @@ pub(super) enum Query {
 }
 
 impl Query {
-    /// Makes the query.
+    /// Whether the page may miss the last writes.
+    pub(super) fn may_lag(self) -> bool {
+        self == Self::Next(Consistency::Eventual)
+    }
+
+    /// Makes the query, or joins the same query of another session. `heard` is the number that was heard of the order, if the
+    /// query is made because of it.
     pub(super) fn run(
         self,
         feed: &impl Feed,
+        reads: &Reads,
         order: &OrderId,
         mark: Mark,
+        heard: Option<Seq>,
     ) -> BoxFuture<'static, Result<Page, FeedError>> {
-        let (feed, order) = (feed.clone(), order.clone());
-        let page = async move {
-            match self {
-                Self::Next(consistency) if mark.seq == Seq::ZERO => {
-                    feed.latest(&order, consistency).await
-                }
-                Self::Next(consistency) => feed.read(&order, mark.seq, consistency).await,
-                Self::Latest => feed.latest(&order, Consistency::Strong).await,
-            }
+        let key = Key {
+            order: order.clone(),
+            query: self,
+            from: mark.seq,
+            heard,
         };
-        page.boxed()
+        let (feed, order) = (feed.clone(), order.clone());
+        reads.read(key, move || {
+            let (feed, order) = (feed.clone(), order.clone());
+            let page = async move {
+                match self {
+                    Self::Next(consistency) if mark.seq == Seq::ZERO => {
+                        feed.latest(&order, consistency).await
+                    }
+                    Self::Next(consistency) => feed.read(&order, mark.seq, consistency).await,
+                    Self::Latest => feed.latest(&order, Consistency::Strong).await,
+                }
+            };
+            page.boxed()
+        })
     }
 }
 
@@ -45,6 +63,8 @@ pub(super) struct Watched {
     pub(super) order: OrderId,
     /// The query that must be made before everything of the order is sent.
     pub(super) due: Option<Query>,
+    /// The number that a message named, if the query is due because of it.
+    pub(super) heard: Option<Seq>,
     /// A query is being made.
     pub(super) is_read: bool,
     /// It was read in this round, and is read again because another order is read slowly.
@@ -70,6 +90,7 @@ impl Watched {
         Self {
             order,
             due: None,
+            heard: None,
             is_read: false,
             again: false,
             newest: None,
