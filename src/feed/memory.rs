@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 use super::{Consistency, Entry, Feed, FeedError, Page, Put};
 use crate::dwell::Dwells;
 use crate::order::{OrderId, Seq, Status};
-use limits::{check_size, page, refused, stored};
+use limits::{check_size, page, refused, stored, unavailable};
 
 /// A tombstone has the key 0.
 type Log = BTreeMap<(OrderId, Seq), Entry>;
@@ -33,6 +33,7 @@ struct State {
     forgotten_at: Option<u64>,
     confirmed_settings: BTreeSet<u64>,
     faults: VecDeque<Option<Fault>>,
+    calls: usize,
 }
 
 /// How a call fails.
@@ -83,6 +84,11 @@ impl MemoryFeed {
         tombstones.cloned().collect()
     }
 
+    /// How many calls were made, reads and writes.
+    pub fn calls(&self) -> usize {
+        self.state().calls
+    }
+
     /// How many times dwell times were added.
     pub fn learnings(&self) -> usize {
         self.state().learnings
@@ -109,7 +115,7 @@ impl MemoryFeed {
     }
 
     async fn call<T>(&self, effect: impl FnOnce(&mut State) -> T) -> Result<T, FeedError> {
-        let fault = self.state().faults.pop_front().flatten();
+        let fault = self.state().begin();
         if fault == Some(Fault::Hangs) {
             return std::future::pending().await;
         }
@@ -141,18 +147,16 @@ impl MemoryFeed {
 }
 
 impl State {
+    fn begin(&mut self) -> Option<Fault> {
+        self.calls += 1;
+        self.faults.pop_front().flatten()
+    }
+
     fn log(&self, consistency: Consistency) -> &Log {
         match (consistency, &self.replica) {
             (Consistency::Eventual, Some(replica)) => replica,
             _ => &self.log,
         }
-    }
-}
-
-fn unavailable(message: &str) -> FeedError {
-    FeedError::Unavailable {
-        message: message.to_owned(),
-        source: message.into(),
     }
 }
 

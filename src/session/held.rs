@@ -6,16 +6,16 @@ use futures_util::future::pending;
 use tokio::time::{Instant, sleep_until};
 
 use super::outbox::Outbox;
-use super::watched::{Query, Watched};
+use super::watched::Query;
 use super::{Phase, Session};
 use crate::feed::{Consistency, Feed};
 use crate::hold::SHORTEST_REST;
 use crate::order::{OrderId, Seq};
 use crate::wake::{Subscription, Wake};
 
-/// The time between two reads of an order that is woken again and again. The first read is made at once. Ten reads a second of
-/// one order cost about as much as the response itself.
-const WOKEN_AGAIN: Duration = Duration::from_millis(50);
+/// The time between two reads of an order that is woken again and again. The first read is made at once. At most fifty reads a
+/// second follow, and they cost less than the writes of fifty changes.
+const WOKEN_AGAIN: Duration = Duration::from_millis(20);
 
 /// What a session knows of the wake. Without a wake, nothing.
 #[derive(Debug)]
@@ -73,22 +73,20 @@ impl Waking {
     }
 
     /// When an order may be read again that was read a moment ago.
-    fn next_read(&self, now: Instant) -> Option<Instant> {
+    pub(super) fn next_read(&self, now: Instant) -> Option<Instant> {
         let times = self.orders.iter().map(|(_, at)| *at);
         times.filter(|at| *at > now).min()
     }
 
-    /// Waits for news of the orders that may be read. So an order with thousands of messages wakes its sessions seldom.
-    pub(super) async fn changed(&mut self, now: Instant) {
-        let Self {
-            subscription,
-            orders,
-            ..
-        } = self;
-        match subscription {
-            Some(subscription) => subscription.changed(|order| now >= orders[order].1).await,
-            None => pending().await,
-        }
+    /// Waits for news of the orders that are wanted and may be read. So an order with thousands of messages wakes its sessions
+    /// seldom.
+    pub(super) async fn changed(&mut self, now: Instant, wanted: impl Fn(usize) -> bool) {
+        let Some(subscription) = &mut self.subscription else {
+            return pending().await;
+        };
+        let may_read = |order: usize| now >= self.orders[order].1;
+        let news = subscription.changed(|order| may_read(order) && wanted(order));
+        news.await;
     }
 }
 
@@ -104,7 +102,7 @@ impl<F: Feed> Session<F> {
             self.phase = Phase::Deciding;
             return;
         }
-        if self.read_woken(now, |_| true) {
+        if self.read_woken(now, false) {
             return self.begin_woken_round();
         }
         let mut until = until.min(self.next_poll);
@@ -114,7 +112,7 @@ impl<F: Feed> Session<F> {
         let until = self.waking.next_read(now).map_or(until, |at| until.min(at));
         tokio::select! {
             () = sleep_until(until) => {}
-            () = self.waking.changed(now) => {}
+            () = self.waking.changed(now, |_| true) => {}
         }
     }
 
@@ -136,10 +134,10 @@ impl<F: Feed> Session<F> {
     /// Reads every order. The first time in a connection, a replica that lags must not hide what had no message.
     fn poll(&mut self) {
         let connection = self.waking.connection();
-        let consistency = match connection == self.waking.covered {
-            true => Consistency::Eventual,
-            false if connection.is_none() => Consistency::Eventual,
-            false => Consistency::Strong,
+        let is_first = connection.is_some() && connection != self.waking.covered;
+        let consistency = match is_first {
+            true => Consistency::Strong,
+            false => Consistency::Eventual,
         };
         self.waking.covered = connection;
         self.waking.uncovered_so_far &= connection.is_none();
@@ -161,29 +159,28 @@ impl<F: Feed> Session<F> {
 
     /// Makes the read due of each order that has a new number. A number comes after its entry was written, so a consistent read
     /// finds it. If not, the message is wrong, and the order is not read for it again.
-    pub(super) fn read_woken(&mut self, now: Instant, wanted: impl Fn(&Watched) -> bool) -> bool {
+    ///
+    /// `again` says that a round goes on, and only the orders that are not being read can be read.
+    pub(super) fn read_woken(&mut self, now: Instant, again: bool) -> bool {
         let mut any = false;
         for (order, watched) in self.watched.iter_mut().enumerate() {
             let heard = self.waking.heard(order, &self.outbox);
             let Some(heard) = heard.filter(|_| self.waking.may_read(order, now)) else {
                 continue;
             };
-            if wanted(watched) {
-                self.waking.orders[order] = (heard, now + WOKEN_AGAIN);
-                watched.due = Some(Query::Next(Consistency::Strong));
-                watched.heard = Some(heard);
-                any = true;
+            if again && !watched.is_idle() {
+                continue;
             }
+            self.waking.orders[order] = (heard, now + WOKEN_AGAIN);
+            watched.due = Some(Query::Next(Consistency::Strong));
+            watched.heard = Some(heard);
+            watched.again = again;
+            any = true;
         }
         any
     }
 
-    /// When an order may be read for a message that came too soon after another.
-    pub(super) fn next_woken_read(&self, now: Instant) -> Option<Instant> {
-        self.waking.next_read(now)
-    }
-
-    /// After a poll, or after a message.
+    /// Subscribes when the response is held for the first time, and sets when that is decided again.
     pub(super) fn watch_wake(&mut self) {
         if let Some(wake) = &self.shared.wake {
             let orders = self.watched.iter().map(|watched| &watched.order);

@@ -156,3 +156,6 @@ fn own(error: Arc<FeedError>) -> FeedError {
         source: Box::new(shared),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -120,6 +120,8 @@ impl<F: Feed> Session<F> {
         let again = self.poll_again(now);
         let until = again.map_or(until, |at| until.min(at));
         self.begin_readings();
+        let watched = &self.watched;
+        let idle = |order: usize| watched[order].is_idle();
         tokio::select! {
             biased;
             outcome = self.round.next(until, &self.clock) => match outcome {
@@ -128,7 +130,9 @@ impl<F: Feed> Session<F> {
                 Err(_) => {}
             },
             // The readings were polled until now.
-            () = self.waking.changed(now), if again.is_some() => self.round.polled = self.clock.now(),
+            () = self.waking.changed(now, idle), if again.is_some() => {
+                self.round.polled = self.clock.now();
+            }
         }
     }
 
@@ -141,19 +145,15 @@ impl<F: Feed> Session<F> {
         if !held || self.round.failed || !self.watched.iter().any(is_slow) {
             return None;
         }
-        let is_idle = |it: &Watched| !it.is_read && it.due.is_none();
         if now >= self.next_poll {
             self.next_poll = now + self.timing.poll_interval;
-            for watched in self.watched.iter_mut().filter(|it| is_idle(it)) {
+            for watched in self.watched.iter_mut().filter(|it| it.is_idle()) {
                 watched.due = Some(Query::Next(Consistency::Eventual));
                 watched.again = true;
             }
         }
-        self.read_woken(now, is_idle);
-        for watched in self.watched.iter_mut() {
-            watched.again |= watched.heard.is_some();
-        }
-        let woken = self.next_woken_read(now);
+        self.read_woken(now, true);
+        let woken = self.waking.next_read(now);
         Some(woken.map_or(self.next_poll, |at| at.min(self.next_poll)))
     }
 

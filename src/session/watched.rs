@@ -99,6 +99,11 @@ impl Watched {
         }
     }
 
+    /// It is not read, and no read is due.
+    pub(super) fn is_idle(&self) -> bool {
+        !self.is_read && self.due.is_none()
+    }
+
     /// Takes the page that a query gave. `mark` is where the query began.
     pub(super) fn take(&mut self, query: Query, page: Page, mark: &Mark, clock: &Clock) -> News {
         let is_latest = query == Query::Latest || mark.seq == Seq::ZERO;

@@ -24,6 +24,7 @@ use order_status_stream::invocation::Invocation;
 use order_status_stream::order::{OrderId, PublicView, Status};
 use order_status_stream::request::Request;
 use order_status_stream::settings::StreamSettings;
+use order_status_stream::wake::Wake;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -82,6 +83,12 @@ impl Harness {
             start: Instant::now(),
             records: Default::default(),
         }
+    }
+
+    /// Its held responses are woken.
+    pub fn woken_by(mut self, wake: &Wake) -> Self {
+        self.endpoint = self.endpoint.with_wake(Some(wake.clone()));
+        self
     }
 
     pub fn clock(&self) -> Clock {

@@ -78,6 +78,12 @@ pub(super) fn page(mut entries: impl Iterator<Item = Entry>) -> Page {
     page.more = entries.next().is_some();
     page
 }
+pub(super) fn unavailable(message: &str) -> FeedError {
+    FeedError::Unavailable {
+        message: message.to_owned(),
+        source: message.into(),
+    }
+}
 
 pub(super) fn refused(message: &str) -> FeedError {
     FeedError::Refused {
