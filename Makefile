@@ -146,8 +146,15 @@ mutants: ## changes of the code that no test sees: make mutants [FILES='src/curs
 	@$(call need,cargo-mutants,cargo install cargo-mutants --locked)
 	FILES='$(FILES)' dev/tools/mutants.sh '$(abspath $(TARGET))/mutants' $(if $(SHARD),--shard '$(SHARD)')
 
+BUILD_SETTINGS := $(abspath $(TARGET))/cargo-lambda.toml
+
 .PHONY: build
-build: $(RUN_TOOLS) $(AWS_TOOLS) ## builds both functions for Lambda into .aws-sam/ (ARCH=arm64 or x86_64)
+build: export CARGO_LAMBDA_GLOBAL := $(BUILD_SETTINGS)
+build: $(RUN_TOOLS) $(AWS_TOOLS) ## builds both functions for Lambda into .aws-sam/ (ARCH=arm64 or x86_64, FEATURES=wake)
+	@# sam build passes no features that are chosen at the time, but cargo lambda reads this file.
+	@mkdir -p $(TARGET)
+	@echo '[build]' >$(BUILD_SETTINGS)
+	@$(if $(FEATURES),echo 'features = ["$(FEATURES)"]' >>$(BUILD_SETTINGS))
 	@# sam build shows no progress and has no --locked. After this command it has nothing left to compile.
 	cargo lambda build --release --locked --$(subst x86_64,x86-64,$(ARCH))
 	sam build --parameter-overrides Architecture=$(ARCH)

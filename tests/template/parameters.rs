@@ -93,6 +93,47 @@ const VALUES: &[&str] = &[
     "/api//orders",
     "/../x",
     "/ü",
+    "redis://cache",
+    "redis://cache:6379",
+    "redis://10.0.0.7:6379/0",
+    "rediss://my-cache.abc123.use1.cache.amazonaws.com:6379",
+    "rediss://user:pass@cache:6379/15",
+    "rediss://:p%40ss@cache",
+    "rediss://:p%4@cache",
+    "rediss://:p%4g@cache",
+    "rediss://:p s@cache",
+    "rediss://:a!b$c&'()*+,;=~_-.d@cache/",
+    "rediss://a@b@cache",
+    "rediss://@cache",
+    "rediss://cache:0",
+    "rediss://cache:06379",
+    "rediss://cache:9999",
+    "rediss://cache:59999",
+    "rediss://cache:64999",
+    "rediss://cache:65499",
+    "rediss://cache:65529",
+    "rediss://cache:65535",
+    "rediss://cache:65536",
+    "rediss://cache:65540",
+    "rediss://cache:65600",
+    "rediss://cache:66000",
+    "rediss://cache:70000",
+    "rediss://cache:100000",
+    "rediss://cache:",
+    "rediss://cache:6379/12345",
+    "rediss://cache/a",
+    "rediss://cache/#insecure",
+    "rediss://cache?protocol=resp2",
+    "rediss://[::1]:6379",
+    "rediss://",
+    "rediss:///",
+    "rediss://cäche",
+    "rediss://cache ",
+    " rediss://cache",
+    "rediss://cache\n",
+    "cache:6379",
+    "valkey://cache",
+    "redis+unix:///run/valkey",
 ];
 
 /// Durations near every limit, and those that a pattern easily treats wrongly.
@@ -343,6 +384,40 @@ fn rules_compare_parameters_before_anything_is_created() {
         &[open, ("AllowCredentials", "yes")],
         &["AllowCredentials is"],
     );
+}
+
+#[test]
+fn a_vpc_needs_subnets_and_security_groups() {
+    let open = ("Access", "open");
+    let subnets = ("SubnetIds", "subnet-0a1b,subnet-2c3d");
+    let groups = ("SecurityGroupIds", "sg-0a1b");
+    check(&[open, subnets, groups], &[]);
+    check(&[open, subnets], &["SecurityGroupIds is needed"]);
+    check(&[open, groups], &["SubnetIds is needed"]);
+    check(
+        &[open, ("SubnetIds", "subnet-0a1b, subnet-2c3d"), groups],
+        &["SubnetIds is \"subnet-0a1b, "],
+    );
+    check(
+        &[open, subnets, ("SecurityGroupIds", "default")],
+        &["SecurityGroupIds is \"default\""],
+    );
+    let template = Template::read();
+    let vpc = template.at("Globals/Function/VpcConfig");
+    let connected = template.value(vpc, &template.with_defaults(&[subnets, groups]));
+    assert_eq!(
+        connected,
+        json!({ "SubnetIds": ["subnet-0a1b", "subnet-2c3d"], "SecurityGroupIds": ["sg-0a1b"] })
+    );
+    let not_connected = template.value(vpc, &template.with_defaults(&[]));
+    assert_eq!(not_connected, json!("AWS::NoValue"));
+}
+
+/// A deployment shows the values of other parameters to everybody who may read the stack.
+#[test]
+fn the_url_with_the_password_is_not_echoed() {
+    let template = Template::read();
+    assert_eq!(template.at("Parameters/WakeUrl/NoEcho"), &json!(true));
 }
 
 #[test]

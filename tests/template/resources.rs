@@ -267,12 +267,10 @@ fn statements(role: &str) -> Vec<(String, Vec<String>, Value)> {
 #[track_caller]
 fn check_role(role: &str, expected: &[(&str, &[&str], Value)]) {
     let template = Template::read();
-    assert_eq!(
-        template
-            .at(&format!("Resources/{role}/Properties"))
-            .get("ManagedPolicyArns"),
-        None
-    );
+    let role_properties = template.at(&format!("Resources/{role}/Properties"));
+    let network =
+        json!({ "Fn::If": ["HasVpc", [{ "Ref": "NetworkPolicy" }], { "Ref": "AWS::NoValue" }] });
+    assert_eq!(role_properties["ManagedPolicyArns"], network, "{role}");
     let found = statements(role);
     assert_eq!(
         found.len(),
@@ -345,6 +343,60 @@ fn a_role_allows_exactly_what_its_function_does() {
             ),
         ],
     );
+}
+
+/// The policy that the roles have in a VPC only.
+#[test]
+fn lambda_may_connect_the_functions_to_a_vpc_but_their_code_may_not() {
+    let policy = "Resources/NetworkPolicy";
+    check(
+        policy,
+        &[("Condition", json!("HasVpc"), "no VPC, no permission")],
+    );
+    let template = Template::read();
+    let statements = template.at(&format!("{policy}/Properties/PolicyDocument/Statement"));
+    let statements = statements.as_array().unwrap();
+    let of_effect = |effect: &str| {
+        let statements = statements.iter().filter(|it| it["Effect"] == effect);
+        let mut actions: Vec<_> = statements
+            .flat_map(|it| it["Action"].as_array().unwrap())
+            .collect();
+        actions.sort_by_key(|action| action.to_string());
+        actions
+    };
+    let allowed = [
+        "ec2:AssignPrivateIpAddresses",
+        "ec2:CreateNetworkInterface",
+        "ec2:DeleteNetworkInterface",
+        "ec2:DescribeNetworkInterfaces",
+        "ec2:DescribeSubnets",
+        "ec2:UnassignPrivateIpAddresses",
+    ];
+    assert_eq!(
+        of_effect("Allow"),
+        allowed,
+        "those of AWSLambdaVPCAccessExecutionRole, without its logs"
+    );
+    assert_eq!(of_effect("Deny"), allowed, "the code needs none of them");
+    let of_code = json!({ "Null": { "lambda:SourceFunctionArn": "false" } });
+    let denied: Vec<_> = statements
+        .iter()
+        .filter(|it| it["Effect"] == "Deny")
+        .collect();
+    assert_eq!(denied.len(), 1);
+    assert_eq!(
+        denied[0]["Condition"], of_code,
+        "without it, Lambda is refused too"
+    );
+    let own =
+        json!({ "Fn::Sub": "arn:${AWS::Partition}:ec2:${AWS::Region}:${AWS::AccountId}:*/*" });
+    for (sid, resource) in [
+        ("FindNetworkInterfaces", json!("*")),
+        ("ManageNetworkInterfaces", own),
+    ] {
+        let statement = statements.iter().find(|it| it["Sid"] == sid).unwrap();
+        assert_eq!(statement["Resource"], resource, "{sid}");
+    }
 }
 
 /// Checks an alarm: its metric, its threshold, and whether it rings without data.
