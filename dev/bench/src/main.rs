@@ -1,0 +1,30 @@
+//! `bench report OUTPUT ROWS…` makes one table of files of rows, prints it, and writes it to a document.
+#![allow(clippy::print_stdout, reason = "a command")]
+
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use bench::{report, rows};
+
+const USAGE: &str = "usage: bench report OUTPUT ROWS…";
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.split_first() {
+        Some((command, files)) if command == "report" => write_report(files),
+        _ => Err(USAGE.into()),
+    }
+}
+
+fn write_report(files: &[String]) -> Result<(), Box<dyn Error>> {
+    let (output, files) = files.split_first().ok_or(USAGE)?;
+    let mut all = Vec::new();
+    for file in files.iter().map(PathBuf::from) {
+        all.extend(rows::read(&file)?);
+    }
+    let table = report::table(&all);
+    println!("{table}");
+    fs::write(Path::new(output), report::document(&table))?;
+    Ok(())
+}
