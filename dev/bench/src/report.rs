@@ -5,6 +5,9 @@ use std::time::SystemTime;
 
 use crate::rows::Row;
 
+/// What a reader must know to judge the numbers.
+const METHOD: &str = include_str!("method.md");
+
 const HEADER: [&str; 5] = ["", "order-status-stream", "other", "ratio", ""];
 
 /// The table of these rows. The rows of a group stand together, in the order in which the groups first appear.
@@ -36,13 +39,17 @@ pub fn document(table: &str) -> String {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     format!(
         "# Performance\n\nWritten by `make bench` on {date}, on a machine with {cores} cores that ran everything. Not \
-         measured on AWS.\n\n{table}"
+         measured on AWS.\n\nThe ratio is ours to theirs, so less is better for us. Where it is above one, the table says \
+         that we lose.\n\n{table}\n{METHOD}"
     )
 }
 
 /// The lines of a row: one for each of the others, or one.
 fn cells(row: &Row) -> Vec<[String; 5]> {
-    let what = format!("{}, {}", row.what, row.unit);
+    let what = match row.unit.is_empty() {
+        true => row.what.clone(),
+        false => format!("{}, {}", row.what, row.unit),
+    };
     let ours = row.ours.map(number).unwrap_or_default();
     let skipped = row
         .skipped
@@ -158,6 +165,7 @@ mod tests {
                 .other("axum", 5.0)
                 .other("nchan", 14.0),
             Row::new("cold", "at 7 %", "ms").skipped("no cgroup"),
+            Row::new("cold", "Node.js", "").skipped("no npm"),
         ];
         let expected = "\
 |                  | order-status-stream | other         | ratio              |                         |
@@ -165,6 +173,7 @@ mod tests {
 | **cold**         |                     |               |                    |                         |
 | first change, ms | 231                 | Node.js: 5123 | 1/22               | TLS                     |
 | at 7 %, ms       |                     |               |                    | not measured: no cgroup |
+| Node.js          |                     |               |                    | not measured: no npm    |
 | **fan-out**      |                     |               |                    |                         |
 | receipt, p99, ms | 7.0                 | axum: 5.0     | 1.4 times, we lose |                         |
 |                  |                     | nchan: 14.0   | 1/2                |                         |
