@@ -144,7 +144,7 @@ bench-tools:
 .PHONY: bench-cold
 bench-cold: bench-tools
 	@$(MAKE) --no-print-directory $(MEASURED)/node/stream.mjs || echo 'the function on Node.js was not built: NOT MEASURED' >&2
-	@BENCH_ROWS=$(MEASURED)/cold.rows NODE_RUNTIME='$(abspath $(NODE_RUNTIME))' NODE_BUNDLE=$(MEASURED)/node \
+	@BENCH_ROWS=$(MEASURED)/cold.rows NODE_RUNTIME='$(abspath $(NODE_RUNTIME))' NODE_BUNDLE=$(MEASURED)/node/stream.mjs \
 		$(TARGET)/simulation/bench cold
 
 # The runtime compiles an addon, for which it downloads Node's headers if they are not installed.

@@ -2,5 +2,6 @@
 //!
 //! Each benchmark appends its results to a file of [`rows`]. The [`report`] makes one table of them.
 
+pub mod cold;
 pub mod report;
 pub mod rows;
