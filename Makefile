@@ -118,12 +118,49 @@ simulate: ## the whole system from SEEDS=10000 seeds, with faults in every part;
 	@SEED='$(SEED)' SEEDS='$(SEEDS)' FIRST='$(FIRST)' \
 		cargo run --quiet --package simulation --profile simulation --locked --target-dir $(TARGET)
 
+# Each is a target bench-… below. Those that compare with others write rows, of which one table is made.
+PART ?= cost cold
+MEASURED := $(abspath $(TARGET))/performance
+bench-cost bench-cold: export FUNCTIONS := $(abspath $(TARGET))/release
+
 .PHONY: bench
-bench: ## the numbers in the docs: what a check-in takes, whether the simulated bill is true, memory, what watching costs
+bench: ## the numbers in the docs, beside others; writes docs/performance.md. PART=cold measures one part and writes nothing
 	cargo build --release --bins --locked --target-dir $(TARGET)
-	@FUNCTIONS='$(abspath $(TARGET))/release' \
-		cargo bench --quiet --profile dev --package cost --locked --target-dir $(TARGET)
+	@mkdir -p $(MEASURED)
+	@rm -f $(MEASURED)/*.rows
+	@for part in $(PART); do $(MAKE) --no-print-directory "bench-$$part"; done
+	@[ -z "$$(ls $(MEASURED)/*.rows 2>/dev/null)" ] || $(TARGET)/simulation/bench report \
+		'$(if $(filter file,$(origin PART)),docs,$(MEASURED))/performance.md' $(MEASURED)/*.rows
+
+.PHONY: bench-cost
+bench-cost:
+	@cargo bench --quiet --profile dev --package cost --locked --target-dir $(TARGET)
 	@$(MAKE) --no-print-directory cost
+
+.PHONY: bench-tools
+bench-tools:
+	@cargo build --quiet --profile simulation --package bench --bins --locked --target-dir $(TARGET)
+
+.PHONY: bench-cold
+bench-cold: bench-tools
+	@$(MAKE) --no-print-directory $(MEASURED)/node/stream.mjs || echo 'the function on Node.js was not built: NOT MEASURED' >&2
+	@BENCH_ROWS=$(MEASURED)/cold.rows NODE_RUNTIME='$(abspath $(NODE_RUNTIME))' NODE_BUNDLE=$(MEASURED)/node/stream.mjs \
+		$(TARGET)/simulation/bench cold
+
+# The runtime compiles an addon, for which it downloads Node's headers if they are not installed.
+NODE_RUNTIME := dev/bench/node/node_modules/aws-lambda-ric/index.mjs
+NODE_ADDON := $(dir $(NODE_RUNTIME))rapid-client.node
+$(NODE_ADDON): dev/bench/node/package-lock.json
+	@$(call need,npm,install Node.js 18 or later)
+	@$(call need,cmake,install cmake and a C++ compiler)
+	@echo "installing the packages of $<, and compiling the addon of aws-lambda-ric"
+	@prefix=$$(dirname "$$(dirname "$$(command -v node)")"); \
+		if [ -f "$$prefix/include/node/node.h" ]; then export npm_config_nodedir="$$prefix"; fi; \
+		npm ci --prefix dev/bench/node --no-audit --no-fund --loglevel=error >/dev/null
+	@touch $@
+
+$(MEASURED)/node/stream.mjs: dev/bench/node/stream.mjs $(NODE_ADDON)
+	@npm run --silent --prefix dev/bench/node build -- --outfile=$@
 
 # Coverage-guided fuzzing of everything that takes bytes from outside. It needs cargo-fuzz and a separate build with
 # libFuzzer's instrumentation, which takes minutes. So it is not a part of `make test`. Sanitizers would need a nightly
