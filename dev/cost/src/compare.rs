@@ -6,18 +6,15 @@ use order_status_stream::prices::{CHECK_IN, POLL, READ_UNIT, REQUEST, SECOND};
 
 use crate::bill::{Bill, Delays, Usage};
 use crate::browser::ONE_WAY;
+use crate::instances::Load;
 use crate::meter::CALL;
 use crate::prices::{
-    APPSYNC_MINUTE, APPSYNC_OPERATION, FEWEST_INSTANCES, INSTANCE_FEE, INSTANCE_HOUR,
-    INSTANCE_STREAMS, WEBSOCKET_MESSAGE, WEBSOCKET_MINUTE, WRITE_UNIT,
+    APPSYNC_MINUTE, APPSYNC_OPERATION, WEBSOCKET_MESSAGE, WEBSOCKET_MINUTE, WRITE_UNIT,
 };
 use crate::trace::{Trace, Visit};
 
 /// The number of offsets between changes and fixed check-ins that are tried, so that the result does not depend on one.
 const OFFSETS: u32 = 16;
-
-/// How often a held stream polls the feed by default.
-const POLLS_A_SECOND: f64 = 2.0;
 
 /// A page that requests the status from a plain endpoint each `interval`, until the order is finished.
 pub fn fixed(trace: &Trace, interval: Duration) -> (Bill, Delays) {
@@ -101,7 +98,7 @@ pub struct Alternative {
     pub bill: Bill,
 }
 
-/// Push by other services. Each page first requests the order's status from a plain endpoint.
+/// Push by other services, and by this one on Managed Instances. Each page first requests the order's status from a plain endpoint.
 pub fn alternatives(trace: &Trace) -> Vec<Alternative> {
     let visits = trace.visits.len() as f64;
     let minutes = trace.watch_minutes();
@@ -131,28 +128,17 @@ pub fn alternatives(trace: &Trace) -> Vec<Alternative> {
         other: minutes * APPSYNC_MINUTE + operations * APPSYNC_OPERATION,
         ..snapshot
     };
-    let instance_second = INSTANCE_HOUR * (1.0 + INSTANCE_FEE) / 3600.0;
-    let streams = Bill {
-        requests: (visits + minutes) * REQUEST,
-        reads: minutes * 60.0 * POLLS_A_SECOND * POLL,
-        ..Bill::default()
-    };
-    let full = Bill {
-        other: minutes * 60.0 * instance_second / INSTANCE_STREAMS,
-        ..streams
-    };
-    let instances = (peak_visits(trace) / INSTANCE_STREAMS)
-        .ceil()
-        .max(FEWEST_INSTANCES);
-    let for_trace = Bill {
-        other: trace.span().as_secs_f64() * instance_second * instances,
-        ..streams
-    };
+    let load = Load::of(trace);
+    let span = trace.span().as_secs_f64() / 60.0;
     [
         ("API Gateway WebSocket", websocket),
         ("AppSync Events", appsync),
-        ("Managed Instances, always full", full),
-        ("Managed Instances, for this trace", for_trace),
+        ("Managed Instances, full", load.polled(1.0)),
+        ("Managed Instances, wake, full", load.woken(1.0)),
+        (
+            "Managed Instances, wake, this trace",
+            load.woken_for(span, peak_visits(trace)),
+        ),
     ]
     .map(|(name, bill)| Alternative { name, bill })
     .into()

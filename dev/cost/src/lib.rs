@@ -9,6 +9,7 @@
 //! - [`bill`]: what was used, and what that costs.
 //! - [`prices`]: prices of the alternatives.
 //! - [`compare`]: the cost of the alternatives for the same trace.
+//! - [`instances`]: the cost of Managed Instances.
 //! - [`report`]: prints the results.
 //! - [`chart`]: draws the results.
 #![allow(
@@ -24,6 +25,7 @@ pub mod bill;
 pub mod browser;
 pub mod chart;
 pub mod compare;
+pub mod instances;
 pub mod meter;
 pub mod prices;
 pub mod report;
