@@ -58,13 +58,11 @@ impl Publisher {
                 Ok(Published { begun, appended })
             }
             Self::Http { client, url, seq } => {
-                let change = json!({
-                    "orderId": order, "seq": seq, "status": "SHIPPED", "previous": null,
-                    "at": AT, "attributes": { "n": "x" },
-                });
-                let request = client
-                    .post(format!("{url}{order}"))
-                    .body(change.to_string());
+                // The same bytes as `stream` sends.
+                let change = format!(
+                    r#"{{"orderId":"{order}","seq":{seq},"status":"SHIPPED","previous":null,"at":"{AT}","attributes":{{"n":"x"}}}}"#
+                );
+                let request = client.post(format!("{url}{order}")).body(change);
                 let response = request.send().await?.error_for_status()?;
                 response.bytes().await?;
                 Ok(Published {
