@@ -9,7 +9,6 @@ mod delivery;
 mod event_text;
 pub mod nodelay;
 
-use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use http::Response;
@@ -20,6 +19,7 @@ pub use delivery::{Delivery, DeliveryLayer};
 pub use event_text::{EventText, EventTextLayer};
 
 use crate::endpoint::Body;
+use nodelay::NoDelay;
 
 /// The exit code of a function, and a log line if it stopped because of an error.
 pub fn exit_code(result: Result<(), Error>) -> ExitCode {
@@ -32,17 +32,17 @@ pub fn exit_code(result: Result<(), Error>) -> ExitCode {
     }
 }
 
-/// A response as the runtime streams it. If the Runtime API's address is known, the connection that the response takes is
-/// set to send small chunks without delay.
+/// A response as the runtime streams it. With `nodelay`, the connection that the response takes is set to send small chunks
+/// without delay.
 pub fn streamed(
     response: Response<Body>,
-    mut runtime_api: Option<SocketAddr>,
+    mut nodelay: Option<NoDelay>,
 ) -> StreamResponse<BodyDataStream<Body>> {
     let (parts, body) = response.into_parts();
     // When the first chunk is taken, the connection exists.
     let body = body.map_frame(move |frame| {
-        if let Some(runtime_api) = runtime_api.take() {
-            nodelay::set_on_connections_to(runtime_api);
+        if let Some(nodelay) = nodelay.take() {
+            nodelay.begin();
         }
         frame
     });

@@ -9,7 +9,8 @@ use order_status_stream::clock::Clock;
 use order_status_stream::endpoint::Endpoint;
 use order_status_stream::feed::dynamodb::DynamoDbFeed;
 use order_status_stream::invocation::Invocation;
-use order_status_stream::lambda::{self, DeliveryLayer, EventTextLayer, nodelay};
+use order_status_stream::lambda::nodelay::{self, NoDelay};
+use order_status_stream::lambda::{self, DeliveryLayer, EventTextLayer};
 use order_status_stream::settings::StreamSettings;
 use order_status_stream::telemetry;
 
@@ -23,19 +24,21 @@ async fn main() -> ExitCode {
 async fn run(variable: impl Fn(&str) -> Option<String>) -> Result<(), Error> {
     let settings = StreamSettings::read(&variable)?;
     let runtime_api = variable("AWS_LAMBDA_RUNTIME_API");
-    let runtime_api = runtime_api.as_deref().and_then(nodelay::address);
+    let address = runtime_api.as_deref().and_then(nodelay::address);
+    let nodelay = address.map(NoDelay::new);
     let feed = DynamoDbFeed::connect(settings.feed_table.clone()).await;
     let wake = settings.wake()?;
     let endpoint = Arc::new(Endpoint::new(feed, settings).with_wake(wake));
     endpoint.prepare(&Clock::system()).await;
     let service = service_fn(move |event: LambdaEvent<String>| {
         let endpoint = Arc::clone(&endpoint);
+        let nodelay = nodelay.clone();
         async move {
             let deadline = event.context.deadline;
             let invocation = Invocation::new(Clock::system(), deadline, fastrand::Rng::new());
             // Boxed, because its type is nested deeper than the compiler allows.
             let response = Box::pin(endpoint.respond_to_event(&event.payload, invocation)).await;
-            Ok::<_, Error>(lambda::streamed(response, runtime_api))
+            Ok::<_, Error>(lambda::streamed(response, nodelay))
         }
     });
     Runtime::new(service)

@@ -4,5 +4,6 @@
 #[path = "../support/cloud.rs"]
 mod cloud_support;
 mod document;
+mod managed;
 mod parameters;
 mod resources;

@@ -463,6 +463,7 @@ fn an_alarm_rings_if_a_function_breaks() {
     for (name, function) in [
         ("ProjectorBrokenAlarm", "ProjectorFunction"),
         ("StreamBrokenAlarm", "StreamFunction"),
+        ("ManagedBrokenAlarm", "ManagedStreamFunction"),
     ] {
         check_alarm(
             name,
@@ -473,14 +474,19 @@ fn an_alarm_rings_if_a_function_breaks() {
             "a function reports failures in its response, so an error is a crash, a wrong setting or a timeout",
         );
     }
-    check_alarm(
-        "StreamThrottledAlarm",
-        ["AWS/Lambda", "Throttles"],
-        Some(["FunctionName", "StreamFunction"]),
-        AT_LEAST_ONE,
-        "notBreaching",
-        "an EventSource gives up after 429",
-    );
+    for (name, function) in [
+        ("StreamThrottledAlarm", "StreamFunction"),
+        ("ManagedThrottledAlarm", "ManagedStreamFunction"),
+    ] {
+        check_alarm(
+            name,
+            ["AWS/Lambda", "Throttles"],
+            Some(["FunctionName", function]),
+            AT_LEAST_ONE,
+            "notBreaching",
+            "an EventSource gives up after 429",
+        );
+    }
 }
 
 #[test]

@@ -6,10 +6,10 @@ use order_status_stream::prices::{CHECK_IN_BYTES, EGRESS, POLL, READ_UNIT, REQUE
 
 use crate::bill::{Bill, Delays, Usage};
 use crate::browser::ONE_WAY;
+use crate::instances::Load;
 use crate::meter::CALL;
 use crate::prices::{
-    APPSYNC_MINUTE, APPSYNC_OPERATION, FEWEST_INSTANCES, INSTANCE_FEE, INSTANCE_HOUR,
-    INSTANCE_STREAMS, WEBSOCKET_MESSAGE, WEBSOCKET_MINUTE, WRITE_UNIT,
+    APPSYNC_MINUTE, APPSYNC_OPERATION, WEBSOCKET_MESSAGE, WEBSOCKET_MINUTE, WRITE_UNIT,
 };
 use crate::trace::{Trace, Visit};
 
@@ -17,13 +17,10 @@ use crate::trace::{Trace, Visit};
 const OFFSETS: u32 = 16;
 
 /// The bytes of a change that is pushed, in its frame. Assumed.
-const MESSAGE_BYTES: f64 = 200.0;
+pub(crate) const MESSAGE_BYTES: f64 = 200.0;
 
 /// The bytes of the response that opens a WebSocket. Assumed.
 const HANDSHAKE_BYTES: f64 = 300.0;
-
-/// How often a held stream polls the feed by default.
-const POLLS_A_SECOND: f64 = 2.0;
 
 /// A page that requests the status from a plain endpoint each `interval`, until the order is finished. A change can be read `lag`
 /// after its write. Cold starts are not counted.
@@ -112,7 +109,7 @@ pub struct Alternative {
     pub bill: Bill,
 }
 
-/// Push by other services. Each page first requests the order's status from a plain endpoint.
+/// Push by other services, and by this one on Managed Instances. Each page first requests the order's status from a plain endpoint.
 pub fn alternatives(trace: &Trace) -> Vec<Alternative> {
     let visits = trace.visits.len() as f64;
     let minutes = trace.watch_minutes();
@@ -146,29 +143,17 @@ pub fn alternatives(trace: &Trace) -> Vec<Alternative> {
         other: minutes * APPSYNC_MINUTE + operations * APPSYNC_OPERATION,
         ..snapshot
     };
-    let instance_second = INSTANCE_HOUR * (1.0 + INSTANCE_FEE) / 3600.0;
-    let streams = Bill {
-        requests: (visits + minutes) * REQUEST,
-        reads: minutes * 60.0 * POLLS_A_SECOND * POLL,
-        egress: ((visits + minutes) * CHECK_IN_BYTES + live * MESSAGE_BYTES) * EGRESS,
-        ..Bill::default()
-    };
-    let full = Bill {
-        other: minutes * 60.0 * instance_second / INSTANCE_STREAMS,
-        ..streams
-    };
-    let instances = (peak_visits(trace) / INSTANCE_STREAMS)
-        .ceil()
-        .max(FEWEST_INSTANCES);
-    let for_trace = Bill {
-        other: trace.span().as_secs_f64() * instance_second * instances,
-        ..streams
-    };
+    let load = Load::of(trace);
+    let span = trace.span().as_secs_f64() / 60.0;
     [
         ("API Gateway WebSocket", websocket),
         ("AppSync Events", appsync),
-        ("Managed Instances, always full", full),
-        ("Managed Instances, for this trace", for_trace),
+        ("Managed Instances, full", load.polled(1.0)),
+        ("Managed Instances, wake, full", load.woken(1.0)),
+        (
+            "Managed Instances, wake, this trace",
+            load.woken_for(span, peak_visits(trace)),
+        ),
     ]
     .map(|(name, bill)| Alternative { name, bill })
     .into()

@@ -12,6 +12,7 @@
 //! - [`bill`]: what was used, and what that costs.
 //! - [`prices`]: prices of the alternatives.
 //! - [`compare`]: the cost of the alternatives for the same trace.
+//! - [`instances`]: the cost of Managed Instances.
 //! - [`report`]: prints the results.
 //! - [`chart`]: draws the results.
 //! - [`herd`]: fifty thousand watchers through an outage, a throttle, a deployment and a sale.
@@ -32,6 +33,7 @@ pub mod environments;
 pub mod herd;
 pub mod journey;
 pub mod lambda;
+pub mod instances;
 pub mod meter;
 pub mod prices;
 pub mod report;

@@ -15,14 +15,18 @@ pub const APPSYNC_OPERATION: f64 = 1.00e-6;
 /// AppSync Events: a minute of a connection.
 pub const APPSYNC_MINUTE: f64 = 0.08e-6;
 
-/// Lambda Managed Instances: an hour of an m7g.large (2 vCPU).
-pub const INSTANCE_HOUR: f64 = 0.0816;
+/// Lambda Managed Instances: an hour of a c7g.large, the smallest instance on which an environment of 2 GB fits.
+pub const INSTANCE_HOUR: f64 = 0.0725;
 
 /// Lambda Managed Instances: the management fee, as a part of the instance's price.
 pub const INSTANCE_FEE: f64 = 0.15;
 
-/// Lambda Managed Instances: the most concurrent requests on 2 vCPU (64 each), and so the most streams.
-pub const INSTANCE_STREAMS: f64 = 128.0;
+/// Lambda Managed Instances: the most concurrent requests of an environment, and so the most streams. One environment an
+/// instance is assumed.
+pub const STREAMS: f64 = 1600.0;
 
 /// Lambda Managed Instances: the fewest instances, one in each of three availability zones.
 pub const FEWEST_INSTANCES: f64 = 3.0;
+
+/// ElastiCache for Valkey: an hour of a cache.t4g.micro.
+pub const WAKE_HOUR: f64 = 0.0128;
