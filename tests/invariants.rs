@@ -63,6 +63,7 @@ fn pure_modules_name_neither_tokio_nor_the_sdk() {
         "prices.rs",
         "request.rs",
         "session/ending.rs",
+        "wake/url.rs",
         "access/claims.rs",
         "access/key.rs",
         "access/keys.rs",
@@ -80,6 +81,11 @@ fn one_module_names_the_sdk() {
     }
     // The SDK's HTTP client also fetches keys.
     assert_eq!(files_with(&["aws_smithy"]), ["access/https.rs"]);
+}
+
+#[test]
+fn one_module_names_the_library_of_the_wake() {
+    assert_eq!(files_with(&["use redis", "redis::aio"]), ["wake/redis.rs"]);
 }
 
 #[test]

@@ -231,17 +231,20 @@ async fn a_wrong_password_is_logged_without_it_and_changes_are_polled() {
         .start()
         .await
         .unwrap();
-    for function in [&stream, &projector] {
+    let projector = std::sync::Arc::new(projector);
+    let event_source = tokio::spawn(cloud.event_source(&projector).run(std::future::pending()));
+    cloud.write("A", "PLACED").await;
+    let url = format!("{}/orders/A/events", stream.url());
+    let reading = tokio::spawn(soon(reqwest::get(url)).await.unwrap().text());
+    for function in [&stream, &*projector] {
         let line = soon(function.wait_for_log("no connection to the server of WAKE_URL")).await;
         assert!(line.contains("uthentication"), "{line}");
     }
-    cloud.append("A", "PLACED").await;
-    let url = format!("{}/orders/A/events", stream.url());
-    let response = reqwest::get(url).await.unwrap();
-    cloud.append("A", "DELIVERED").await;
-    let text = soon(response.text()).await.unwrap();
+    cloud.write("A", "DELIVERED").await;
+    let text = soon(reading).await.unwrap().unwrap();
     assert!(text.contains("event: end"), "{text}");
-    for function in [&stream, &projector] {
+    event_source.abort();
+    for function in [&stream, &*projector] {
         let log = function.logs().join("\n");
         assert!(!log.contains(SECRET), "{log}");
     }

@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 
 use futures_util::FutureExt;
-use futures_util::channel::oneshot;
+
 use proptest::prelude::*;
 use serde_json::json;
+use tokio::sync::oneshot;
 
 use super::*;
 use crate::feed::Consistency;
