@@ -110,9 +110,9 @@ check: $(CHECK_TOOLS) ## formatting, clippy, rustdoc, the template, the sources 
 	RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps --document-private-items --locked
 
 .PHONY: cost
-cost: ## cost and delay, on two traces (CHANGES=a.csv VISITS=b.csv takes yours, SHAPES=1, HERD=1, JSON=1, SVG=a.svg)
+cost: ## cost and delay, on two traces (CHANGES=a.csv VISITS=b.csv takes yours, SHAPES=1, JSON=1, SVG=a.svg)
 	@cargo run --quiet --package cost --locked --target-dir $(TARGET) -- $(if $(CHANGES),--changes '$(CHANGES)') \
-		$(if $(VISITS),--visits '$(VISITS)') $(if $(SHAPES),--shapes) $(if $(HERD),--herd) $(if $(JSON),--json) $(if $(SVG),--svg '$(SVG)')
+		$(if $(VISITS),--visits '$(VISITS)') $(if $(SHAPES),--shapes) $(if $(JSON),--json) $(if $(SVG),--svg '$(SVG)')
 
 SEEDS ?= 10000
 

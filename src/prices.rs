@@ -10,14 +10,8 @@ pub const SECOND: f64 = 0.128 / 1.024 * 13.3334e-6;
 /// DynamoDB on demand: a read request unit. An eventually consistent reading of up to 4 KB costs half of one.
 pub const READ_UNIT: f64 = 0.125e-6;
 
-/// Data transfer to the internet: a byte.
-pub const EGRESS: f64 = 0.09e-9;
-
-/// The response of a check-in that finds nothing: 124 bytes of body, the rest is its head.
-pub const CHECK_IN_BYTES: f64 = 600.0;
-
-/// A check-in that finds nothing: an invocation, a reading, 5 ms, and its response.
-pub const CHECK_IN: f64 = REQUEST + POLL + 0.005 * SECOND + CHECK_IN_BYTES * EGRESS;
+/// A check-in that finds nothing: an invocation, a reading, and 5 ms.
+pub const CHECK_IN: f64 = REQUEST + POLL + 0.005 * SECOND;
 
 /// One poll of one order.
 pub const POLL: f64 = READ_UNIT / 2.0;

@@ -13,7 +13,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use aws_config::BehaviorVersion;
-use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
@@ -55,10 +54,7 @@ impl DynamoDbFeed {
             .operation_attempt_timeout(Duration::from_secs(2))
             .operation_timeout(Duration::from_secs(5))
             .build();
-        // The caller repeats: a client comes back, and Lambda delivers a batch again. The SDK would hold each request for 1.5 s of
-        // an outage, and 5,700 requests a second would then need 8,500 concurrent executions. See docs/cost.md, Herds.
         let config = aws_config::defaults(BehaviorVersion::latest())
-            .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts)
             .load()
             .await;

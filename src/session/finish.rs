@@ -97,9 +97,8 @@ impl<F: Feed> Session<F> {
             Cause::NothingDue(rest) => rest,
             Cause::WindowOver | Cause::SlowReader => self.jittered(SHORTEST_REST),
             Cause::FeedFailed | Cause::KeysUnavailable | Cause::Panicked => {
-                let retry = self.shared.backoff.failed(self.clock.epoch_millis());
-                // Up to twice as long: a herd that failed together must not come back together.
-                retry.mul_f64(1.0 + self.random.f64())
+                let retry = self.shared.backoff.failed();
+                self.jittered(retry)
             }
         }
     }

@@ -490,67 +490,6 @@ fn an_alarm_rings_if_a_function_breaks() {
 }
 
 #[test]
-fn an_alarm_rings_before_lambda_answers_429() {
-    let alarm = "Resources/StreamNearLimitAlarm/Properties";
-    let limit = json!({ "Fn::If": [
-        "HasStreamConcurrency", { "Ref": "StreamReservedConcurrency" }, { "Ref": "ConcurrencyLimit" },
-    ] });
-    let percent = "100 * IF(executions > requests / 600, executions, requests / 600) / ${Limit}";
-    let function = json!([{ "Name": "FunctionName", "Value": { "Ref": "StreamFunction" } }]);
-    let topic = json!([{ "Fn::If": ["HasAlarmTopic", { "Ref": "AlarmTopicArn" }, { "Ref": "AWS::NoValue" }] }]);
-    let metric = "MetricStat/Metric";
-    check(
-        alarm,
-        &[
-            ("Threshold", json!(80), "before the limit, not at it"),
-            (
-                "ComparisonOperator",
-                json!("GreaterThanOrEqualToThreshold"),
-                "at 80 % already",
-            ),
-            (
-                "TreatMissingData",
-                json!("notBreaching"),
-                "without requests there is no data",
-            ),
-            ("AlarmActions", topic, "it must notify"),
-            (
-                "Metrics/0/Expression",
-                json!({ "Fn::Sub": [percent, { "Limit": limit }] }),
-                "a minute's requests divided by 60, and by ten for each execution",
-            ),
-            (
-                &format!("Metrics/1/{metric}/MetricName"),
-                json!({ "Fn::If": [
-                    "HasStreamConcurrency", "ConcurrentExecutions", "UnreservedConcurrentExecutions",
-                ] }),
-                "other functions take from a limit that is not reserved",
-            ),
-            (
-                &format!("Metrics/1/{metric}/Dimensions"),
-                json!({ "Fn::If": ["HasStreamConcurrency", function, { "Ref": "AWS::NoValue" }] }),
-                "the account's metric has no dimension",
-            ),
-            (
-                "Metrics/1/MetricStat/Stat",
-                json!("Maximum"),
-                "an average hides a peak",
-            ),
-            (
-                &format!("Metrics/2/{metric}/MetricName"),
-                json!("Invocations"),
-                "check-ins reach the limit of requests first",
-            ),
-            (
-                "Metrics/2/MetricStat/Stat",
-                json!("Sum"),
-                "the expression divides it by the seconds",
-            ),
-        ],
-    );
-}
-
-#[test]
 fn an_alarm_rings_if_records_are_late_or_given_up() {
     check_alarm(
         "ProjectorLateAlarm",

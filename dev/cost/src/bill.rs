@@ -3,25 +3,20 @@
 use std::ops::{Add, AddAssign};
 use std::time::Duration;
 
-use order_status_stream::prices::{EGRESS, READ_UNIT, REQUEST, SECOND};
+use order_status_stream::prices::{READ_UNIT, REQUEST, SECOND};
 use serde::Serialize;
 
-use crate::journey::Parts;
 use crate::prices::WRITE_UNIT;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Usage {
     /// Lambda invocations.
     pub requests: u64,
+    /// Each invocation is rounded up to a millisecond.
     pub billed_ms: u64,
-    pub cold_starts: u64,
-    /// The billed part of cold starts.
-    pub init_ms: u64,
-    /// TLS handshakes of warm environments with DynamoDB. Their time is in `billed_ms`.
-    pub handshakes: u64,
     pub read_units: f64,
     pub write_units: f64,
-    /// Of responses, with their heads.
+    /// Of response bodies.
     pub bytes: u64,
 }
 
@@ -30,16 +25,12 @@ pub struct Usage {
 pub struct Bill {
     /// Lambda requests.
     pub requests: f64,
-    /// Lambda seconds of invocations.
+    /// Lambda seconds.
     pub held: f64,
-    /// Lambda seconds of cold starts.
-    pub cold: f64,
     /// DynamoDB reads.
     pub reads: f64,
     /// DynamoDB writes.
     pub writes: f64,
-    /// Data transfer to the internet.
-    pub egress: f64,
     /// Other services.
     pub other: f64,
 }
@@ -48,13 +39,7 @@ impl Usage {
     /// Adds an invocation that took `time`.
     pub fn invoked(&mut self, time: Duration) {
         self.requests += 1;
-        self.billed_ms += billed(time);
-    }
-
-    /// Adds a cold start whose billed part took `time`.
-    pub fn started(&mut self, time: Duration) {
-        self.cold_starts += 1;
-        self.init_ms += billed(time);
+        self.billed_ms += u64::try_from(time.as_micros().div_ceil(1000)).unwrap_or(u64::MAX);
     }
 
     /// At list prices.
@@ -62,10 +47,8 @@ impl Usage {
         Bill {
             requests: self.requests as f64 * REQUEST,
             held: self.billed_ms as f64 / 1000.0 * SECOND,
-            cold: self.init_ms as f64 / 1000.0 * SECOND,
             reads: self.read_units * READ_UNIT,
             writes: self.write_units * WRITE_UNIT,
-            egress: self.bytes as f64 * EGRESS,
             other: 0.0,
         }
     }
@@ -73,16 +56,7 @@ impl Usage {
 
 impl Bill {
     pub fn total(&self) -> f64 {
-        let Self {
-            requests,
-            held,
-            cold,
-            reads,
-            writes,
-            egress,
-            other,
-        } = self;
-        requests + held + cold + reads + writes + egress + other
+        self.requests + self.held + self.reads + self.writes + self.other
     }
 
     /// Scales the bill of this number of watched minutes to a million minutes.
@@ -92,10 +66,8 @@ impl Bill {
         Self {
             requests: self.requests * scale,
             held: self.held * scale,
-            cold: self.cold * scale,
             reads: self.reads * scale,
             writes: self.writes * scale,
-            egress: self.egress * scale,
             other: self.other * scale,
         }
     }
@@ -108,9 +80,6 @@ impl Add for Usage {
         Self {
             requests: self.requests + other.requests,
             billed_ms: self.billed_ms + other.billed_ms,
-            cold_starts: self.cold_starts + other.cold_starts,
-            init_ms: self.init_ms + other.init_ms,
-            handshakes: self.handshakes + other.handshakes,
             read_units: self.read_units + other.read_units,
             write_units: self.write_units + other.write_units,
             bytes: self.bytes + other.bytes,
@@ -124,18 +93,11 @@ impl AddAssign for Usage {
     }
 }
 
-/// Each time is rounded up to a millisecond.
-fn billed(time: Duration) -> u64 {
-    u64::try_from(time.as_micros().div_ceil(1000)).unwrap_or(u64::MAX)
-}
-
 /// How late pages showed changes, in seconds.
 #[derive(Clone, Debug, Default)]
 pub struct Delays {
     /// The delay of each change that came and was shown during a visit.
     pub seen: Vec<f64>,
-    /// The sums of the parts of those delays.
-    pub parts: Parts,
     /// The number of changes that came during a visit that ended before they were shown.
     pub missed: usize,
 }

@@ -6,7 +6,6 @@ use std::process::ExitCode;
 use std::thread;
 
 use clap::Parser;
-use cost::herd::{self, Client, Event, Herd};
 use cost::report::{self, Report, Row};
 use cost::simulate::{Learned, learn, simulate};
 use cost::trace::Trace;
@@ -25,17 +24,6 @@ struct Arguments {
     /// Run the made-up shops
     #[arg(long, conflicts_with = "changes")]
     shapes: bool,
-    /// Run a herd instead: 50,000 watchers through outages, a throttle, a deployment and a sale
-    #[arg(long, conflicts_with_all = ["changes", "shapes"])]
-    herd: bool,
-    /// The herd's watchers. The limit of concurrent executions is a fiftieth of them
-    #[arg(
-        long,
-        value_name = "COUNT",
-        default_value_t = 50_000,
-        requires = "herd"
-    )]
-    watchers: usize,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -71,9 +59,6 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), String> {
-    if arguments.herd {
-        return run_herd(arguments);
-    }
     let settings = match arguments.shapes {
         true => FEWER_SETTINGS,
         false => SETTINGS,
@@ -92,40 +77,6 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     match arguments.json {
         true => report::print_json(&reports.collect::<Vec<_>>()),
         false => reports.for_each(|report| report.print()),
-    }
-    Ok(())
-}
-
-/// Runs each event with each client, two at a time: a run needs a core and a gigabyte.
-fn run_herd(arguments: &Arguments) -> Result<(), String> {
-    let runs = Event::ALL.map(|event| Client::ALL.map(|client| (event, client)));
-    let mut reports = Vec::new();
-    for pair in runs {
-        let pair = pair.map(|(event, client)| Herd {
-            watchers: arguments.watchers,
-            executions: arguments.watchers as u64 / 50,
-            client,
-            event,
-            seed: 1,
-        });
-        eprintln!("{} …", pair[0].event.name());
-        let outcomes = thread::scope(|scope| {
-            let runs = pair.map(|herd| scope.spawn(move || herd.run()));
-            runs.map(|run| {
-                run.join()
-                    .unwrap_or_else(|_| Err("a run panicked".to_owned()))
-            })
-        });
-        for (herd, outcome) in pair.iter().zip(outcomes) {
-            reports.push(herd::Report::new(herd, outcome?));
-        }
-    }
-    if let Some(path) = &arguments.svg {
-        herd::draw(path, &reports)?;
-    }
-    match arguments.json {
-        true => herd::print_json(&reports)?,
-        false => herd::print(&reports),
     }
     Ok(())
 }

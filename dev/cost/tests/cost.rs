@@ -8,7 +8,7 @@ use cost::compare::{fixed, fixed_of_mean};
 use cost::shops;
 use cost::simulate::{Learned, Outcome, learn, simulate};
 use cost::trace::{Change, FOLDS, Trace, Visit, fold};
-use order_status_stream::prices::{EGRESS, POLL, REQUEST, SECOND};
+use order_status_stream::prices::{POLL, REQUEST, SECOND};
 
 const fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -69,37 +69,6 @@ fn what_is_held_is_billed_each_second_and_beyond_the_visit() {
 }
 
 #[test]
-fn a_delay_begins_at_the_write_of_the_order() {
-    let delays = run(&[("HOLD", "always")]).delays;
-    let parts = delays.parts.mean(delays.seen.len());
-    // The mean of the published quantiles is about 0.22 s.
-    assert!((0.15..0.3).contains(&parts.stream), "{parts:?}");
-    // A read and a write, and now and then a cold start.
-    assert!((0.01..0.6).contains(&parts.projector), "{parts:?}");
-    assert!((0.0..0.5).contains(&parts.wait), "{parts:?}");
-    assert_eq!((parts.network * 1000.0).round(), 20.0);
-    let sum = parts.stream + parts.projector + parts.wait + parts.network;
-    assert!((sum - delays.mean()).abs() < 0.001, "{sum} {parts:?}");
-}
-
-#[test]
-fn cold_starts_and_egress_are_billed() {
-    let usage = run(&[]).watching;
-    let bill = usage.bill();
-    // The first request of all, and at most one more at the same time for each page.
-    assert!((1..40).contains(&usage.cold_starts), "{usage:?}");
-    let init = usage.init_ms as f64 / usage.cold_starts as f64;
-    // The Init, and a read for each of the four groups of orders.
-    assert_eq!(init, 450.0, "{usage:?}");
-    assert_eq!(bill.cold, usage.init_ms as f64 / 1000.0 * SECOND);
-    let bytes = usage.bytes as f64 / usage.requests as f64;
-    assert!((500.0..800.0).contains(&bytes), "{bytes}");
-    assert_eq!(bill.egress, usage.bytes as f64 * EGRESS);
-    let parts = bill.requests + bill.held + bill.cold + bill.reads + bill.writes + bill.egress;
-    assert!((parts / bill.total() - 1.0).abs() < 1e-9);
-}
-
-#[test]
 fn what_was_learned_of_other_orders_makes_it_cheaper() {
     let nothing = simulate(&trace(), &[], &Learned::default(), 1).unwrap();
     let bill = run(&[]).watching.bill().total();
@@ -126,7 +95,7 @@ fn no_fold_learns_from_itself() {
 
 #[test]
 fn fixed_check_ins_show_a_change_half_an_interval_late_and_are_found_by_their_mean() {
-    let (bill, delays) = fixed(&trace(), s(10), Duration::ZERO);
+    let (bill, delays) = fixed(&trace(), s(10));
     // The network and the read take 45 ms.
     assert!((delays.mean() - 5.0).abs() < 0.4, "{}", delays.mean());
     // At the opening, and then every ten seconds.
@@ -135,11 +104,11 @@ fn fixed_check_ins_show_a_change_half_an_interval_late_and_are_found_by_their_me
         (40.0 * 60.0..=40.0 * 62.0).contains(&check_ins),
         "{check_ins}"
     );
-    let (interval, found) = fixed_of_mean(&trace(), delays.mean(), Duration::ZERO).unwrap();
+    let (interval, found) = fixed_of_mean(&trace(), delays.mean()).unwrap();
     assert!((interval.as_secs_f64() - 10.0).abs() < 0.5, "{interval:?}");
     assert!((found.total() / bill.total() - 1.0).abs() < 0.05);
     assert!(
-        fixed_of_mean(&trace(), 0.3, Duration::ZERO).is_none(),
+        fixed_of_mean(&trace(), 0.3).is_none(),
         "a second apart at least"
     );
 }
