@@ -2,25 +2,32 @@
 
 use std::time::Duration;
 
-use order_status_stream::prices::{CHECK_IN, POLL, READ_UNIT, REQUEST, SECOND};
+use order_status_stream::prices::{POLL, READ_UNIT, REQUEST, SECOND};
 
 use crate::bill::{Bill, Delays, Usage};
 use crate::browser::ONE_WAY;
 use crate::meter::CALL;
 use crate::prices::{
-    APPSYNC_MINUTE, APPSYNC_OPERATION, FEWEST_INSTANCES, INSTANCE_FEE, INSTANCE_HOUR,
-    INSTANCE_STREAMS, WEBSOCKET_MESSAGE, WEBSOCKET_MINUTE, WRITE_UNIT,
+    APPSYNC_MINUTE, APPSYNC_OPERATION, CHECK_IN_BYTES, EGRESS, FEWEST_INSTANCES, INSTANCE_FEE,
+    INSTANCE_HOUR, INSTANCE_STREAMS, WEBSOCKET_MESSAGE, WEBSOCKET_MINUTE, WRITE_UNIT,
 };
 use crate::trace::{Trace, Visit};
 
 /// The number of offsets between changes and fixed check-ins that are tried, so that the result does not depend on one.
 const OFFSETS: u32 = 16;
 
+/// The bytes of a change that is pushed, in its frame. Assumed.
+const MESSAGE_BYTES: f64 = 200.0;
+
+/// The bytes of the response that opens a WebSocket. Assumed.
+const HANDSHAKE_BYTES: f64 = 300.0;
+
 /// How often a held stream polls the feed by default.
 const POLLS_A_SECOND: f64 = 2.0;
 
-/// A page that requests the status from a plain endpoint each `interval`, until the order is finished.
-pub fn fixed(trace: &Trace, interval: Duration) -> (Bill, Delays) {
+/// A page that requests the status from a plain endpoint each `interval`, until the order is finished. A change can be read `lag`
+/// after its write. Cold starts are not counted.
+pub fn fixed(trace: &Trace, interval: Duration, lag: Duration) -> (Bill, Delays) {
     let (mut check_ins, mut delays) = (0_u64, Delays::default());
     for offset in 0..OFFSETS {
         for visit in &trace.visits {
@@ -29,6 +36,7 @@ pub fn fixed(trace: &Trace, interval: Duration) -> (Bill, Delays) {
                 visit,
                 interval,
                 interval * offset / OFFSETS,
+                lag,
                 &mut delays,
             );
         }
@@ -38,6 +46,7 @@ pub fn fixed(trace: &Trace, interval: Duration) -> (Bill, Delays) {
         requests: check_ins,
         billed_ms: check_ins * CALL.as_millis() as u64,
         read_units: check_ins as f64 / 2.0,
+        bytes: check_ins * CHECK_IN_BYTES as u64,
         ..Usage::default()
     };
     // Each offset is a run of its own. This is the mean.
@@ -50,6 +59,7 @@ fn check_in(
     visit: &Visit,
     interval: Duration,
     offset: Duration,
+    lag: Duration,
     delays: &mut Delays,
 ) -> u64 {
     let changes = trace.changes(&visit.order);
@@ -63,7 +73,7 @@ fn check_in(
         if at <= reads_at(0) { 0 } else { 1 + n }
     };
     for index in trace.live(visit) {
-        let arrives = reads_at(sees(changes[index].at)) + ONE_WAY;
+        let arrives = reads_at(sees(changes[index].at + lag)) + ONE_WAY;
         match arrives <= visit.closes {
             true => delays
                 .seen
@@ -71,7 +81,8 @@ fn check_in(
             false => delays.missed += 1,
         }
     }
-    let last = trace.finished(&visit.order).map_or(u64::MAX, sees);
+    let last = trace.finished(&visit.order);
+    let last = last.map_or(u64::MAX, |at| sees(at + lag));
     let open = (visit.closes - visit.opens)
         .saturating_sub(offset)
         .as_secs_f64();
@@ -79,19 +90,19 @@ fn check_in(
 }
 
 /// The interval and the bill of fixed check-ins with this mean delay. `None` if the interval would be shorter than a second.
-pub fn fixed_of_mean(trace: &Trace, mean: f64) -> Option<(Duration, Bill)> {
+pub fn fixed_of_mean(trace: &Trace, mean: f64, lag: Duration) -> Option<(Duration, Bill)> {
     let (mut low, mut high) = (Duration::from_secs(1), Duration::from_secs(600));
-    if fixed(trace, low).1.mean() > mean {
+    if fixed(trace, low, lag).1.mean() > mean {
         return None;
     }
     while high - low > Duration::from_millis(20) {
         let middle = (low + high) / 2;
-        match fixed(trace, middle).1.mean() <= mean {
+        match fixed(trace, middle, lag).1.mean() <= mean {
             true => low = middle,
             false => high = middle,
         }
     }
-    Some((low, fixed(trace, low).0))
+    Some((low, fixed(trace, low, lag).0))
 }
 
 /// Another service.
@@ -114,8 +125,9 @@ pub fn alternatives(trace: &Trace) -> Vec<Alternative> {
     let (live, changes) = (live as f64, changes as f64);
     let snapshot = Bill {
         requests: visits * REQUEST,
-        held: visits * (CHECK_IN - REQUEST - POLL),
+        held: visits * CALL.as_secs_f64() * SECOND,
         reads: visits * POLL,
+        egress: visits * CHECK_IN_BYTES * EGRESS,
         ..Bill::default()
     };
     // A function writes a table item when a connection opens, and another when it closes. Each change reads who watches.
@@ -124,10 +136,13 @@ pub fn alternatives(trace: &Trace) -> Vec<Alternative> {
         held: snapshot.held + 2.0 * visits * 0.010 * SECOND,
         reads: snapshot.reads + changes * READ_UNIT / 2.0,
         writes: 2.0 * visits * WRITE_UNIT,
+        egress: snapshot.egress + (visits * HANDSHAKE_BYTES + live * MESSAGE_BYTES) * EGRESS,
         other: minutes * WEBSOCKET_MINUTE + live * WEBSOCKET_MESSAGE,
+        ..Bill::default()
     };
     let operations = 2.0 * visits + changes + live;
     let appsync = Bill {
+        egress: websocket.egress,
         other: minutes * APPSYNC_MINUTE + operations * APPSYNC_OPERATION,
         ..snapshot
     };
@@ -135,6 +150,7 @@ pub fn alternatives(trace: &Trace) -> Vec<Alternative> {
     let streams = Bill {
         requests: (visits + minutes) * REQUEST,
         reads: minutes * 60.0 * POLLS_A_SECOND * POLL,
+        egress: ((visits + minutes) * CHECK_IN_BYTES + live * MESSAGE_BYTES) * EGRESS,
         ..Bill::default()
     };
     let full = Bill {

@@ -4,13 +4,17 @@
 //! - [`trace`]: what happened to orders, and who watched them.
 //! - [`shops`]: traces of made-up shops.
 //! - [`simulate`]: runs a trace.
-//! - [`browser`]: a page that watches an order, and Lambda between it and the endpoint.
+//! - [`journey`]: the way of a change from the write of its order to the page.
+//! - [`browser`]: a page that watches an order.
+//! - [`lambda`]: Lambda between the page and the endpoint.
+//! - [`environments`]: Lambda's execution environments and limits.
 //! - [`meter`]: DynamoDB, with the units that it bills.
 //! - [`bill`]: what was used, and what that costs.
 //! - [`prices`]: prices of the alternatives.
 //! - [`compare`]: the cost of the alternatives for the same trace.
 //! - [`report`]: prints the results.
 //! - [`chart`]: draws the results.
+//! - [`herd`]: fifty thousand watchers through an outage, a throttle, a deployment and a sale.
 #![allow(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
@@ -24,6 +28,10 @@ pub mod bill;
 pub mod browser;
 pub mod chart;
 pub mod compare;
+pub mod environments;
+pub mod herd;
+pub mod journey;
+pub mod lambda;
 pub mod meter;
 pub mod prices;
 pub mod report;
