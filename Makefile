@@ -114,6 +114,11 @@ cost: ## cost and delay, on two traces (CHANGES=a.csv VISITS=b.csv takes yours, 
 	@cargo run --quiet --package cost --locked --target-dir $(TARGET) -- $(if $(CHANGES),--changes '$(CHANGES)') \
 		$(if $(VISITS),--visits '$(VISITS)') $(if $(SHAPES),--shapes) $(if $(JSON),--json) $(if $(SVG),--svg '$(SVG)')
 
+.PHONY: herd
+herd: ## WATCHERS=50000 through outages, a throttle, a deployment and a sale (JSON=1, SVG=docs/herd.svg)
+	@cargo run --quiet --package cost --profile simulation --locked --target-dir $(TARGET) -- --herd \
+		$(if $(WATCHERS),--watchers '$(WATCHERS)') $(if $(JSON),--json) $(if $(SVG),--svg '$(SVG)')
+
 SEEDS ?= 10000
 
 .PHONY: simulate

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use aws_config::BehaviorVersion;
+use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
@@ -54,8 +55,15 @@ impl DynamoDbFeed {
             .operation_attempt_timeout(Duration::from_secs(2))
             .operation_timeout(Duration::from_secs(5))
             .build();
+        // One more attempt, at once. By default, the SDK would hold a request for some 1.5 s if the table fails. Fifty thousand
+        // watchers would then need 8,600 concurrent executions, and get 429: docs/cost.md, Herds. A client comes back by itself,
+        // and Lambda delivers a batch again.
+        let retries = RetryConfig::standard()
+            .with_max_attempts(2)
+            .with_initial_backoff(Duration::from_millis(20));
         let config = aws_config::defaults(BehaviorVersion::latest())
             .timeout_config(timeouts)
+            .retry_config(retries)
             .load()
             .await;
         Self::new(Client::new(&config), table)

@@ -97,7 +97,7 @@ impl<F: Feed> Session<F> {
             Cause::NothingDue(rest) => rest,
             Cause::WindowOver | Cause::SlowReader => self.jittered(SHORTEST_REST),
             Cause::FeedFailed | Cause::KeysUnavailable | Cause::Panicked => {
-                let retry = self.shared.backoff.failed();
+                let retry = self.shared.backoff.failed(self.clock.epoch_millis());
                 self.jittered(retry)
             }
         }

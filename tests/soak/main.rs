@@ -37,7 +37,7 @@ use tokio::time::{Instant, timeout};
 /// How many lanes of orders run side by side.
 const LANES: usize = 8;
 
-/// After the last fault, clients have this time to get every change. The longest `retry` is 72 s.
+/// After the last fault, clients have this time to get every change. The longest `retry` is 36 s.
 const SETTLE_TIME: Duration = Duration::from_secs(240);
 
 /// The state that all tasks share.

@@ -489,6 +489,69 @@ fn an_alarm_rings_if_a_function_breaks() {
     }
 }
 
+/// The alarm's expression must be the share of the limit at which Lambda answers 429.
+#[test]
+fn an_alarm_rings_before_the_first_429() {
+    let limit = json!({ "Fn::If": ["HasStreamConcurrency", { "Ref": "StreamReservedConcurrency" }, { "Ref": "ConcurrencyLimit" }] });
+    let expression = json!({ "Fn::Sub": ["100 * MAX([executions, requests / 600]) / ${Limit}", { "Limit": limit }] });
+    let function = json!([{ "Name": "FunctionName", "Value": { "Ref": "StreamFunction" } }]);
+    let of = json!({ "Fn::If": ["HasStreamConcurrency", function, { "Ref": "AWS::NoValue" }] });
+    let metric = |name: &str, stat: &str| {
+        let metric = json!({ "Namespace": "AWS/Lambda", "MetricName": name, "Dimensions": of });
+        json!({ "Metric": metric, "Period": 60, "Stat": stat })
+    };
+    let topic = json!([{ "Fn::If": ["HasAlarmTopic", { "Ref": "AlarmTopicArn" }, { "Ref": "AWS::NoValue" }] }]);
+    check(
+        "Resources/StreamNearLimitAlarm/Properties",
+        &[
+            (
+                "Metrics/0/Expression",
+                expression,
+                "429 comes from the limit on, and from ten times as many requests a second on: 600 a minute",
+            ),
+            (
+                "Metrics/1/Id",
+                json!("executions"),
+                "the expression names it",
+            ),
+            (
+                "Metrics/1/MetricStat",
+                metric("ConcurrentExecutions", "Maximum"),
+                "the account's functions share its limit",
+            ),
+            (
+                "Metrics/1/ReturnData",
+                json!(false),
+                "an alarm watches one value",
+            ),
+            ("Metrics/2/Id", json!("requests"), "the expression names it"),
+            (
+                "Metrics/2/MetricStat",
+                metric("Invocations", "Sum"),
+                "check-ins are short: they reach the limit of requests first",
+            ),
+            (
+                "Metrics/2/ReturnData",
+                json!(false),
+                "an alarm watches one value",
+            ),
+            (
+                "Threshold",
+                json!(80),
+                "the alarm must come before the limit",
+            ),
+            (
+                "ComparisonOperator",
+                json!("GreaterThanOrEqualToThreshold"),
+                "more is worse",
+            ),
+            ("EvaluationPeriods", json!(1), "a minute is long enough"),
+            ("TreatMissingData", json!("notBreaching"), "nobody watches"),
+            ("AlarmActions", topic, "it must notify"),
+        ],
+    );
+}
+
 #[test]
 fn an_alarm_rings_if_records_are_late_or_given_up() {
     check_alarm(

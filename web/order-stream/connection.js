@@ -57,6 +57,13 @@ export class Connection {
   /** The last `retry` of this response. */
   #retry = 0;
   #failures = 0;
+  /** The last rest, at most `LONGEST_DELAY`. */
+  #lastRest = 0;
+  /**
+   * The response was 429. If clients that are refused came back sooner than those that are served, a
+   * full server would get more requests than before.
+   */
+  #throttled = false;
   #unfollow;
 
   /**
@@ -108,6 +115,7 @@ export class Connection {
    */
   #rest() {
     const delay = Math.min(Math.max(SHORTEST_DELAY, this.#retry), LONGEST_TIMEOUT);
+    this.#lastRest = Math.min(delay, LONGEST_DELAY);
     this.#clearTimers();
     this.#timer = setTimeout(() => this.#open(0), delay);
     return delay;
@@ -172,6 +180,7 @@ export class Connection {
       if (!signal.aborted) this.#finish("denied", { reason });
       return;
     }
+    this.#throttled = status === 429;
     if (status !== 200 || !response.body) throw new Error(`${status} ${response.statusText}`.trim());
     if (!isType(type, "text/event-stream")) throw new Error(`unexpected content type ${type || "(none)"}`);
     this.#tokens.accepted();
@@ -258,7 +267,9 @@ export class Connection {
   /** @param {string} reason */
   #failed(reason) {
     const longest = Math.min(LONGEST_DELAY, SHORTEST_DELAY * 2 ** this.#failures);
-    const delay = Math.max(longest * (1 + Math.random()), Math.min(this.#retry, LONGEST_TIMEOUT));
+    const rest = this.#throttled ? this.#lastRest * (0.9 + Math.random() / 5) : this.#retry;
+    const delay = Math.max(longest * (1 + Math.random()), Math.min(rest, LONGEST_TIMEOUT));
+    this.#throttled = false;
     this.#failures += 1;
     this.#tokens.abandon();
     this.#tokens.resetRefusals();

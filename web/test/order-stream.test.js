@@ -162,9 +162,25 @@ test("the length of a rest does not affect the delay after a failure", async (t)
   await watch(harness);
   await harness.last.open(hello(), ready("0"), rest(60_000, "0"));
   await harness.advance(60_000);
-  await harness.last.status(429);
+  await harness.last.status(503);
   await harness.advance(1_500);
   assert.equal(harness.requests.length, 3);
+});
+
+test("a client that got 429 does not come back sooner than one that is served", async (t) => {
+  for (const [served, random, expected] of [[9_000, 0, 8_100], [9_000, 1, 9_900], [1_000, 0, 1_000], [60_000, 0.5, 16_000]]) {
+    await t.test(`${served} ${random}`, async (t) => {
+      const harness = createHarness(t, { random });
+      await watch(harness);
+      await harness.last.open(hello(), ready("0"), rest(served, "0"));
+      await harness.advance(served);
+      await harness.last.status(429);
+      await harness.advance(expected - 1);
+      assert.equal(harness.requests.length, 2);
+      await harness.advance(1);
+      assert.equal(harness.requests.length, 3);
+    });
+  }
 });
 
 test("clients that failed together do not come back together", async (t) => {

@@ -54,7 +54,13 @@ async fn main() -> ExitCode {
         let run = scope.spawn(|| simulate(&trace, &[], &learned, 1).unwrap());
         run.join().unwrap()
     });
-    match compare(&simulation.watching, &measured) {
+    // The stand-in for Lambda has one environment, which is warm, and nothing here measures egress.
+    let simulated = Usage {
+        init_ms: 0,
+        bytes: 0,
+        ..simulation.watching
+    };
+    match compare(&simulated, &measured) {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     }

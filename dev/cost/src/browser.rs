@@ -1,116 +1,27 @@
-//! A page with an `EventSource`, and Lambda between it and the endpoint.
+//! A page with an `EventSource`.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::Method;
-use http_body_util::BodyExt;
-use order_status_stream::clock::Clock;
-use order_status_stream::endpoint::Endpoint;
-use order_status_stream::invocation::Invocation;
 use order_status_stream::request::Request;
-use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::bill::Delays;
-use crate::meter::{Meter, MeteredFeed, lock};
-use crate::simulate::EPOCH;
-use crate::trace::{Change, Visit};
+use crate::journey::Journeys;
+use crate::lambda::{Part, Platform};
+use crate::meter::MeteredFeed;
+use crate::trace::{Change, Visit, fold};
 
 /// The time that the network takes from the browser to the function, or back.
 pub const ONE_WAY: Duration = Duration::from_millis(20);
 
-/// Lambda: counts and bills invocations, also those that nobody reads any more.
-#[derive(Debug)]
-pub struct Platform {
-    start: Instant,
-    meter: Meter,
-    in_flight: AtomicU64,
-    peak: AtomicU64,
-    requests: Mutex<BTreeMap<u64, u64>>,
-    ended: Notify,
-}
-
-impl Platform {
-    pub fn new(start: Instant, meter: Meter) -> Self {
-        Self {
-            start,
-            meter,
-            in_flight: AtomicU64::default(),
-            peak: AtomicU64::default(),
-            requests: Mutex::default(),
-            ended: Notify::new(),
-        }
-    }
-
-    /// Waits until no invocation runs.
-    pub async fn idle(&self) {
-        loop {
-            let ended = self.ended.notified();
-            if self.in_flight.load(Ordering::Relaxed) == 0 {
-                return;
-            }
-            ended.await;
-        }
-    }
-
-    /// The most requests in one second.
-    pub fn peak_requests(&self) -> u64 {
-        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        requests.values().copied().max().unwrap_or_default()
-    }
-
-    /// The most concurrent invocations.
-    pub fn peak_concurrency(&self) -> u64 {
-        self.peak.load(Ordering::Relaxed)
-    }
-
-    /// Runs an invocation to its end. As on Lambda, it does not learn that the client has left.
-    async fn invoke(
-        self: Arc<Self>,
-        endpoint: Arc<Endpoint<MeteredFeed>>,
-        request: Request,
-        random: fastrand::Rng,
-        chunks: mpsc::UnboundedSender<Bytes>,
-    ) {
-        let began = Instant::now();
-        let since_start = began - self.start;
-        let running = self.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
-        self.peak.fetch_max(running, Ordering::Relaxed);
-        *self
-            .requests
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .entry(since_start.as_secs())
-            .or_default() += 1;
-        let clock = Clock::starting_at(EPOCH + since_start);
-        let invocation = Invocation::new(clock, 0, random);
-        let mut body = endpoint.respond(&request, invocation).await.into_body();
-        let mut bytes = 0;
-        while let Some(Ok(frame)) = body.frame().await {
-            if let Ok(chunk) = frame.into_data() {
-                bytes += u64::try_from(chunk.len()).unwrap_or_default();
-                let _ = chunks.send(chunk);
-            }
-        }
-        let mut meter = lock(&self.meter);
-        meter.invoked(began.elapsed());
-        meter.bytes += bytes;
-        drop(meter);
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
-        self.ended.notify_waiters();
-    }
-}
-
 /// A page with an `EventSource`.
 #[derive(Debug)]
 pub struct Browser {
-    pub endpoint: Arc<Endpoint<MeteredFeed>>,
-    pub platform: Arc<Platform>,
+    pub platform: Arc<Platform<MeteredFeed>>,
+    pub journeys: Journeys,
     pub visit: Visit,
     /// All changes of the visit's order.
     pub changes: Vec<Change>,
@@ -153,17 +64,13 @@ impl Browser {
     /// Reads one response.
     async fn read(&mut self, source: &mut EventSource, delays: &mut Delays) {
         sleep(ONE_WAY).await;
-        let (sender, mut chunks) = mpsc::unbounded_channel();
-        let invocation = Arc::clone(&self.platform).invoke(
-            Arc::clone(&self.endpoint),
-            self.request(source),
-            self.random.fork(),
-            sender,
-        );
-        tokio::spawn(invocation);
-        while let Some(chunk) = chunks.recv().await {
-            let arrives = Instant::now() + ONE_WAY;
-            self.receive(&chunk, arrives, source, delays);
+        let (feed, request) = (fold(&self.visit.order), self.request(source));
+        let mut parts = self.platform.invoke(feed, request, self.random.fork());
+        while let Some(part) = parts.recv().await {
+            if let Part::Chunk(chunk) = part {
+                let arrives = Instant::now() + ONE_WAY;
+                self.receive(&chunk, arrives, source, delays);
+            }
         }
         sleep(ONE_WAY).await;
     }
@@ -205,13 +112,19 @@ impl Browser {
     }
 
     fn show(&self, index: usize, arrives: Instant, delays: &mut Delays) {
-        let arrives = arrives - self.platform.start;
+        let start = self.platform.start;
+        let closes = start + self.visit.closes;
         if let Some(change) = self.changes.get(index)
             && self.live.contains(&index)
-            && arrives <= self.visit.closes
+            && arrives <= closes
         {
-            let delay = arrives.saturating_sub(change.at);
+            let written = start + change.at;
+            let delay = arrives.saturating_duration_since(written);
             delays.seen.push(delay.as_secs_f64());
+            let order = &self.visit.order;
+            delays.parts += self
+                .journeys
+                .parts(order, index as u64 + 1, written, arrives);
         }
     }
 }

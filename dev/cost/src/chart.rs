@@ -47,7 +47,7 @@ fn panel(
 ) -> Result<(), Box<dyn Error>> {
     let minutes = trace.watch_minutes();
     let fixed = INTERVALS.map(|interval| {
-        let (bill, delays) = fixed(trace, Duration::from_secs(interval));
+        let (bill, delays) = fixed(trace, Duration::from_secs(interval), report.lag());
         let usd = bill.per_million(minutes).total();
         (delays.mean(), usd, format!("{interval} s"))
     });
@@ -63,7 +63,7 @@ fn panel(
         .bold_line_style(GRID)
         .axis_style(FIXED)
         .label_style(("sans-serif", 13).into_font().color(&INK))
-        .x_desc("mean delay, seconds")
+        .x_desc("mean delay from the write of the order, seconds")
         .y_desc("USD per million watched minutes")
         .x_label_formatter(&|seconds| format!("{seconds}"))
         .y_label_formatter(&|usd| format!("{usd}"))

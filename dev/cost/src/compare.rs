@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use order_status_stream::prices::{CHECK_IN_BYTES, EGRESS, POLL, READ_UNIT, REQUEST, SECOND};
+use order_status_stream::prices::{POLL, READ_UNIT, REQUEST, SECOND};
 
 use crate::bill::{Bill, Delays, Usage};
 use crate::browser::ONE_WAY;
 use crate::instances::Load;
 use crate::meter::CALL;
 use crate::prices::{
-    APPSYNC_MINUTE, APPSYNC_OPERATION, WEBSOCKET_MESSAGE, WEBSOCKET_MINUTE, WRITE_UNIT,
+    APPSYNC_MINUTE, APPSYNC_OPERATION, CHECK_IN_BYTES, EGRESS, WEBSOCKET_MESSAGE, WEBSOCKET_MINUTE,
+    WRITE_UNIT,
 };
 use crate::trace::{Trace, Visit};
 

@@ -1,10 +1,12 @@
 //! Managed Instances: what it costs to hold each stream on instances that are paid by the hour.
 
-use order_status_stream::prices::{CHECK_IN_BYTES, EGRESS, POLL, READ_UNIT, REQUEST};
+use order_status_stream::prices::{POLL, READ_UNIT, REQUEST};
 
 use crate::bill::Bill;
 use crate::compare::MESSAGE_BYTES;
-use crate::prices::{FEWEST_INSTANCES, INSTANCE_FEE, INSTANCE_HOUR, STREAMS, WAKE_HOUR};
+use crate::prices::{
+    CHECK_IN_BYTES, EGRESS, FEWEST_INSTANCES, INSTANCE_FEE, INSTANCE_HOUR, STREAMS, WAKE_HOUR,
+};
 use crate::trace::Trace;
 
 /// How long a response is held (`WINDOW`), in minutes.

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::thread;
 
 use clap::Parser;
+use cost::herd::{self, Client, Event, Herd};
 use cost::report::{self, Report, Row};
 use cost::simulate::{Learned, learn, simulate};
 use cost::trace::Trace;
@@ -24,6 +25,17 @@ struct Arguments {
     /// Run the made-up shops
     #[arg(long, conflicts_with = "changes")]
     shapes: bool,
+    /// Run a herd of watchers through outages, a throttle, a deployment and a sale instead
+    #[arg(long, conflicts_with_all = ["changes", "shapes"])]
+    herd: bool,
+    /// How many watch in the herd
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value_t = 50_000,
+        requires = "herd"
+    )]
+    watchers: usize,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -59,6 +71,9 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), String> {
+    if arguments.herd {
+        return run_herds(arguments);
+    }
     let settings = match arguments.shapes {
         true => FEWER_SETTINGS,
         false => SETTINGS,
@@ -79,6 +94,49 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         false => reports.for_each(|report| report.print()),
     }
     Ok(())
+}
+
+/// Runs each event with each client, and the account's default limit. A smaller herd has a smaller limit.
+fn run_herds(arguments: &Arguments) -> Result<(), String> {
+    let mut reports = Vec::new();
+    for event in Event::ALL {
+        eprintln!("{} …", event.name());
+        let run = |client| {
+            let herd = Herd {
+                watchers: arguments.watchers,
+                executions: (arguments.watchers as u64).div_ceil(50),
+                client,
+                event,
+                seed: 1,
+            };
+            Ok::<_, String>(herd::Report::new(&herd, herd.run()?))
+        };
+        reports.extend(side_by_side(Client::ALL, run)?);
+    }
+    if let Some(path) = &arguments.svg {
+        herd::draw(path, &reports)?;
+    }
+    match arguments.json {
+        true => report::print_json(&reports),
+        false => herd::print(&reports),
+    }
+    Ok(())
+}
+
+/// Runs each of these in a thread of its own.
+fn side_by_side<A: Send, R: Send>(
+    of: impl IntoIterator<Item = A>,
+    run: impl Fn(A) -> Result<R, String> + Sync,
+) -> Result<Vec<R>, String> {
+    thread::scope(|scope| {
+        let spawn = |one| scope.spawn(|| run(one));
+        let runs: Vec<_> = of.into_iter().map(spawn).collect();
+        let panicked = |_| Err("a run panicked".to_owned());
+        let results = runs
+            .into_iter()
+            .map(|run| run.join().unwrap_or_else(panicked));
+        results.collect()
+    })
 }
 
 /// The traces that the arguments name, or the two of this repository.
@@ -110,19 +168,9 @@ fn report_on(trace: &Trace, settings: &[&[Setting]]) -> Result<Report, String> {
         .map(|settings| (*settings, &learned, ""))
         .collect();
     runs.push((default, &nothing, ", nothing learned"));
-    let rows = thread::scope(|scope| {
-        let run = |(settings, learned, note)| {
-            scope.spawn(move || {
-                let outcome = simulate(trace, settings, learned, 1)?;
-                Ok(Row::of(trace, settings, note, outcome))
-            })
-        };
-        let runs: Vec<_> = runs.into_iter().map(run).collect();
-        let panicked = |_| Err("a run panicked".to_owned());
-        let rows = runs
-            .into_iter()
-            .map(|run| run.join().unwrap_or_else(panicked));
-        rows.collect::<Result<Vec<_>, String>>()
+    let rows = side_by_side(runs, |(settings, learned, note)| {
+        let outcome = simulate(trace, settings, learned, 1)?;
+        Ok(Row::of(trace, settings, note, outcome))
     })?;
     Ok(Report::new(trace, rows))
 }

@@ -9,8 +9,11 @@ use order_status_stream::dwell::Dwells;
 use order_status_stream::feed::memory::MemoryFeed;
 use order_status_stream::feed::{Consistency, Entry, Feed, FeedError, Page, Put};
 use order_status_stream::order::{OrderId, Seq, Status};
+use tokio::time::{Instant, sleep};
 
 use crate::bill::Usage;
+use crate::journey::Journeys;
+use crate::trace::FOLDS;
 
 /// How long a call to DynamoDB takes, and so nearly all of a check-in. `make bench` measured 2 ms on one machine. A function of
 /// 128 MB has a smaller part of a processor.
@@ -18,8 +21,27 @@ pub const CALL: Duration = Duration::from_millis(5);
 
 pub type Meter = Arc<Mutex<Usage>>;
 
+/// DynamoDB's client gives up on a call after this time. `src/feed/dynamodb.rs` sets it.
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Two calls, and half of the longest time before the second one: `src/feed/dynamodb.rs` sets one more attempt, after up to 20 ms.
+const REPEATS: Duration = Duration::from_millis(20);
+
+/// What happens to calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Outage {
+    #[default]
+    None,
+    /// A call fails after the client has repeated it.
+    Repeats,
+    /// A call fails after the client has repeated it twice, as the AWS SDK does by default: after up to 1 s, and after up to 2 s.
+    RepeatsSlowly,
+    /// A call takes as long as the client lets it.
+    Hangs,
+}
+
 /// A feed in memory with meters.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct MeteredFeed {
     /// All feeds of a run share it.
     pub log: MemoryFeed,
@@ -30,6 +52,9 @@ pub struct MeteredFeed {
     pub projecting: Meter,
     /// The weight of the dwell times that were written. No run reads them again.
     pub written: Arc<Mutex<BTreeMap<Status, f64>>>,
+    /// When each change was appended.
+    pub journeys: Journeys,
+    pub outage: Arc<Mutex<Outage>>,
 }
 
 pub fn lock(meter: &Meter) -> MutexGuard<'_, Usage> {
@@ -61,6 +86,29 @@ fn write_units(bytes: usize) -> f64 {
 }
 
 impl MeteredFeed {
+    /// Takes the time of a call.
+    ///
+    /// # Errors
+    ///
+    /// There is an outage.
+    async fn call(&self) -> Result<(), FeedError> {
+        let outage = *self.outage.lock().unwrap_or_else(PoisonError::into_inner);
+        let time = match outage {
+            Outage::None => CALL,
+            Outage::Repeats => REPEATS,
+            Outage::RepeatsSlowly => Duration::from_millis(1500),
+            Outage::Hangs => CALL_TIMEOUT,
+        };
+        sleep(time).await;
+        match outage {
+            Outage::None => Ok(()),
+            _ => Err(FeedError::Unavailable {
+                message: format!("{outage:?}"),
+                source: "an outage".into(),
+            }),
+        }
+    }
+
     fn metered(&self, page: Page, consistency: Consistency) -> Page {
         let bytes = page.entries.iter().map(size).sum();
         lock(&self.watching).read_units += read_units(bytes, consistency);
@@ -70,6 +118,7 @@ impl MeteredFeed {
 
 impl Feed for MeteredFeed {
     async fn newest(&self, order: &OrderId) -> Result<Option<Entry>, FeedError> {
+        self.call().await?;
         let newest = self.log.newest(order).await?;
         let bytes = newest.as_ref().map_or(0, size);
         lock(&self.projecting).read_units += read_units(bytes, Consistency::Strong);
@@ -77,32 +126,43 @@ impl Feed for MeteredFeed {
     }
 
     async fn put(&self, entry: &Entry) -> Result<Put, FeedError> {
+        self.call().await?;
         lock(&self.projecting).write_units += write_units(size(entry));
-        self.log.put(entry).await
+        let put = self.log.put(entry).await?;
+        if put == Put::Done {
+            let (order, seq) = (entry.order.as_str(), entry.seq.0);
+            self.journeys.appended(order, seq, Instant::now());
+        }
+        Ok(put)
     }
 
     async fn amend(&self, was: &Entry, is: &Entry) -> Result<Put, FeedError> {
+        self.call().await?;
         lock(&self.projecting).write_units += write_units(size(is));
         self.log.amend(was, is).await
     }
 
     async fn expire(&self, order: &OrderId, seq: Seq, at: u64) -> Result<Option<Entry>, FeedError> {
+        self.call().await?;
         // The whole item counts. No item of a trace is larger than 1 KB.
         lock(&self.projecting).write_units += 1.0;
         self.log.expire(order, seq, at).await
     }
 
     async fn put_tombstone(&self, tombstone: &Entry) -> Result<(), FeedError> {
+        self.call().await?;
         lock(&self.projecting).write_units += write_units(size(tombstone));
         self.log.put_tombstone(tombstone).await
     }
 
     async fn confirm_settings(&self, settings: u64) -> Result<(), FeedError> {
+        self.call().await?;
         lock(&self.projecting).write_units += 1.0;
         self.log.confirm_settings(settings).await
     }
 
     async fn settings_confirmed(&self, settings: u64) -> Result<bool, FeedError> {
+        self.call().await?;
         lock(&self.projecting).read_units += 1.0;
         self.log.settings_confirmed(settings).await
     }
@@ -113,19 +173,20 @@ impl Feed for MeteredFeed {
         from: Seq,
         consistency: Consistency,
     ) -> Result<Page, FeedError> {
-        tokio::time::sleep(CALL).await;
+        self.call().await?;
         let page = self.log.read(order, from, consistency).await?;
         Ok(self.metered(page, consistency))
     }
 
     async fn latest(&self, order: &OrderId, consistency: Consistency) -> Result<Page, FeedError> {
-        tokio::time::sleep(CALL).await;
+        self.call().await?;
         let page = self.log.latest(order, consistency).await?;
         Ok(self.metered(page, consistency))
     }
 
     /// Counts as watching, because only watching uses dwell times.
     async fn learn(&self, status: &Status, dwells: &Dwells, _: u64) -> Result<f64, FeedError> {
+        self.call().await?;
         // The stored item is read first, strongly consistent.
         let mut watching = lock(&self.watching);
         watching.read_units += 1.0;
@@ -139,14 +200,16 @@ impl Feed for MeteredFeed {
     }
 
     async fn learned(&self) -> Result<BTreeMap<Status, Dwells>, FeedError> {
-        tokio::time::sleep(CALL).await;
+        self.call().await?;
         // A bucket's name and number take some 20 bytes.
         let bytes = self
             .learned
             .values()
             .map(|dwells| 120 + 20 * dwells.filled().count())
             .sum();
-        lock(&self.watching).read_units += read_units(bytes, Consistency::Eventual);
+        // An environment reads for each group of orders. A real one would read once for all of them.
+        let units = read_units(bytes, Consistency::Eventual) / FOLDS as f64;
+        lock(&self.watching).read_units += units;
         Ok((*self.learned).clone())
     }
 }

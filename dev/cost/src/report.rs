@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::bill::{Bill, Delays};
+use crate::bill::{Bill, Delays, Usage};
 use crate::compare::{alternatives, fixed, fixed_of_mean};
+use crate::journey::Parts;
 use crate::simulate::Outcome;
 use crate::trace::Trace;
 
@@ -20,6 +21,8 @@ pub struct Report {
     watch_minutes: f64,
     /// What it costs to project a million changes, whether or not anybody watches, in USD.
     per_million_changes: f64,
+    /// From the write of an order until its change can be read from the feed, in seconds: the mean of all rows that measured it.
+    lag: f64,
     rows: Vec<Row>,
 }
 
@@ -36,6 +39,8 @@ pub struct Row {
     delay: Option<Delay>,
     #[serde(skip_serializing_if = "Option::is_none")]
     peak: Option<Peak>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    used: Option<Used>,
     /// Fixed check-ins with the same mean delay, if they are a second apart or more.
     #[serde(skip_serializing_if = "Option::is_none")]
     fixed: Option<Fixed>,
@@ -53,6 +58,8 @@ struct Delay {
     seen: usize,
     /// The number of changes that came before the page was closed, but were not shown.
     missed: usize,
+    /// The parts of the mean.
+    parts: Parts,
 }
 
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -60,7 +67,28 @@ struct Delay {
 struct Peak {
     requests_per_second: u64,
     concurrent_executions: u64,
-    gigabytes_per_million: f64,
+}
+
+/// What the bill counts, for a million watched minutes.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Used {
+    cold_starts: f64,
+    handshakes: f64,
+    gigabytes: f64,
+    bytes_per_request: f64,
+}
+
+impl Used {
+    fn of(usage: &Usage, minutes: f64) -> Self {
+        let per_million = |count: u64| count as f64 * 1e6 / minutes;
+        Self {
+            cold_starts: per_million(usage.cold_starts),
+            handshakes: per_million(usage.handshakes),
+            gigabytes: per_million(usage.bytes) / 1e9,
+            bytes_per_request: usage.bytes as f64 / usage.requests.max(1) as f64,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -78,10 +106,16 @@ impl Delay {
             p50: delays.quantile(0.5),
             p95: delays.quantile(0.95),
             p99: delays.quantile(0.99),
+            parts: delays.parts.mean(delays.seen.len()),
             seen: delays.seen.len(),
             missed: delays.missed,
         }
     }
+}
+
+/// From the write of an order until its change can be read from the feed.
+fn lag(parts: &Parts) -> Duration {
+    Duration::from_secs_f64(parts.stream + parts.projector)
 }
 
 impl Row {
@@ -91,7 +125,7 @@ impl Row {
         let bill = outcome.watching.bill().per_million(minutes);
         let delay = Delay::of(outcome.delays);
         let total = bill.total();
-        let fixed = fixed_of_mean(trace, delay.mean).map(|(interval, fixed)| {
+        let fixed = fixed_of_mean(trace, delay.mean, lag(&delay.parts)).map(|(interval, fixed)| {
             let fixed = fixed.per_million(minutes).total();
             Fixed {
                 interval: interval.as_secs_f64(),
@@ -112,8 +146,8 @@ impl Row {
             peak: Some(Peak {
                 requests_per_second: outcome.peak_requests,
                 concurrent_executions: outcome.peak_concurrency,
-                gigabytes_per_million: outcome.watching.bytes as f64 / 1e9 * 1e6 / minutes,
             }),
+            used: Some(Used::of(&outcome.watching, minutes)),
             fixed,
             projecting: outcome.projecting.bill().total() / changes as f64 * 1e6,
         }
@@ -126,6 +160,7 @@ impl Row {
             bill,
             delay,
             peak: None,
+            used: None,
             fixed: None,
             projecting: 0.0,
         }
@@ -136,8 +171,11 @@ impl Report {
     /// The rows of the runs, and those of the alternatives.
     pub fn new(trace: &Trace, mut rows: Vec<Row>) -> Self {
         let minutes = trace.watch_minutes();
+        let measured = rows.iter().filter_map(|row| row.delay);
+        let lags = measured.map(|delay| lag(&delay.parts));
+        let lag = lags.sum::<Duration>() / u32::try_from(rows.len().max(1)).unwrap_or(1);
         for seconds in [1, 5, 15] {
-            let (bill, delays) = fixed(trace, Duration::from_secs(seconds));
+            let (bill, delays) = fixed(trace, Duration::from_secs(seconds), lag);
             let name = format!("fixed check-ins, {seconds} s");
             rows.push(Row::alternative(
                 name,
@@ -156,8 +194,14 @@ impl Report {
             visits: trace.visits.len(),
             watch_minutes: minutes,
             per_million_changes: rows.first().map_or(0.0, |row| row.projecting),
+            lag: lag.as_secs_f64(),
             rows,
         }
+    }
+
+    /// From the write of an order until its change can be read from the feed.
+    pub fn lag(&self) -> Duration {
+        Duration::from_secs_f64(self.lag)
     }
 
     /// For each row whose name begins with `prefix`: mean delay, USD per million watched minutes, and the setting's value.
@@ -177,13 +221,15 @@ impl Report {
             self.trace, self.orders, self.changes, self.visits, self.watch_minutes
         );
         println!(
-            "{:34} {:>8} {:>8} {:>8} {:>7} {:>7} {:>8} | {:>6} {:>6} {:>6} {:>6} {:>6} | {:>5} {:>5} | fixed check-ins of that mean",
+            "{:34} {:>8} {:>8} {:>8} {:>7} {:>7} {:>7} {:>7} {:>8} | {:>6} {:>6} {:>6} {:>6} {:>6} | {:>5} {:>5} | fixed check-ins of that mean",
             "",
             "total",
             "requests",
             "held",
+            "cold",
             "reads",
             "writes",
+            "egress",
             "other",
             "mean",
             "p50",
@@ -196,6 +242,10 @@ impl Report {
         for row in &self.rows {
             row.print();
         }
+        println!("From the write of the order to the page, seconds of the mean delay:");
+        for row in &self.rows {
+            row.print_parts();
+        }
         println!(
             "To project a million changes, watched or not, costs {:.2} USD.",
             self.per_million_changes
@@ -204,16 +254,36 @@ impl Report {
 }
 
 impl Row {
+    /// The parts of the delay, and what was used of what the bill counts.
+    fn print_parts(&self) {
+        let (Some(Delay { parts, .. }), Some(used)) = (self.delay, self.used) else {
+            return;
+        };
+        let Parts {
+            stream,
+            projector,
+            wait,
+            network,
+        } = parts;
+        println!(
+            "{:34} stream {stream:.2}, projector {projector:.2}, wait {wait:.2}, network {network:.2} | a million minutes: {:.0} cold \
+             starts, {:.0} handshakes, {:.2} GB, {:.0} bytes a request",
+            self.name, used.cold_starts, used.handshakes, used.gigabytes, used.bytes_per_request
+        );
+    }
+
     fn print(&self) {
         let Bill {
             requests,
             held,
+            cold,
             reads,
             writes,
+            egress,
             other,
         } = self.bill;
         print!(
-            "{:34} {:8.2} {requests:8.2} {held:8.2} {reads:7.2} {writes:7.2} {other:8.2} |",
+            "{:34} {:8.2} {requests:8.2} {held:8.2} {cold:7.2} {reads:7.2} {writes:7.2} {egress:7.2} {other:8.2} |",
             self.name, self.total
         );
         match self.delay {
@@ -246,7 +316,7 @@ impl Row {
 }
 
 /// Prints the results for programs.
-pub fn print_json(reports: &[Report]) {
+pub fn print_json<R: Serialize>(reports: &[R]) {
     match serde_json::to_string_pretty(reports) {
         Ok(json) => println!("{json}"),
         Err(error) => eprintln!("{error}"),

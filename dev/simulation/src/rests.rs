@@ -6,7 +6,7 @@ use order_status_stream::settings::StreamSettings;
 use serde_json::Value;
 
 /// The longest rest while the feed fails.
-const UNAVAILABLE: Duration = Duration::from_secs(72);
+const UNAVAILABLE: Duration = Duration::from_secs(36);
 
 /// A rest may have exactly the shortest length by chance, but not this often.
 const MAX_SHORTEST: u32 = 5;
