@@ -26,7 +26,7 @@ use std::process::ExitCode;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-const USAGE: &str = "usage: fan_out watchers | growth FILE.svg";
+const USAGE: &str = "usage: fan_out watchers [NUMBER…] | growth FILE.svg";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -39,7 +39,7 @@ async fn main() -> ExitCode {
 async fn run() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["watchers"] => report::run().await,
+        ["watchers", ref numbers @ ..] => report::run(numbers).await,
         ["growth", file] => growth::run(file).await,
         _ => Err(USAGE.into()),
     }

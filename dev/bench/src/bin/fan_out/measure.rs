@@ -13,6 +13,9 @@ use super::watchers::Watchers;
 /// After the streams are open, and before anything is measured.
 const SETTLE: Duration = Duration::from_secs(3);
 
+/// So many streams open together. If thousands do, their calls need as many connections to DynamoDB, and its queue overflows.
+const TOGETHER: usize = 100;
+
 /// As long as two heartbeats.
 const IDLE: Duration = Duration::from_secs(30);
 
@@ -60,16 +63,19 @@ impl Open {
         let server = kind.start(streams.max(2)).await?;
         let mut watchers = Watchers::new();
         let mut prepared = String::new();
-        for number in 0..streams {
-            let order = order(number);
-            if order != prepared {
-                server.prepare(&order).await?;
+        let numbers: Vec<_> = (0..streams).collect();
+        for together in numbers.chunks(TOGETHER) {
+            for number in together {
+                let order = order(*number);
+                if order != prepared {
+                    server.prepare(&order).await?;
+                }
+                let watcher = watchers.watcher(*number, server.opened());
+                server.open(&order, watcher).await?;
+                prepared = order;
             }
-            let watcher = watchers.watcher(number, server.opened());
-            server.open(&order, watcher).await?;
-            prepared = order;
+            watchers.opened(together.len(), LIMIT).await?;
         }
-        watchers.opened(streams, LIMIT).await?;
         sleep(SETTLE).await;
         watchers.forget();
         Ok(Self {

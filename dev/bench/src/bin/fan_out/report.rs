@@ -15,8 +15,15 @@ const OTHER_FILES: usize = 200;
 /// What was measured of a server, or why it was not.
 type Measured = (Kind, std::result::Result<(Own, Delays), String>);
 
-pub(crate) async fn run() -> Result<()> {
-    for streams in WATCHERS {
+/// Measures with these numbers of watchers, or with the usual ones.
+pub(crate) async fn run(numbers: &[&str]) -> Result<()> {
+    let mut watchers = WATCHERS.to_vec();
+    if !numbers.is_empty() {
+        let numbers: std::result::Result<_, _> =
+            numbers.iter().map(|number| number.parse()).collect();
+        watchers = numbers?;
+    }
+    for streams in watchers {
         let group = format!("fan-out, {streams} watchers");
         let files = open_files()?;
         if files < streams + OTHER_FILES {
