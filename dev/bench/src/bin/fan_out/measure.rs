@@ -172,7 +172,7 @@ pub(crate) async fn shared(kind: Kind, streams: usize) -> Result<Delays> {
     let order = "shared".to_owned();
     let mut open = Open::new(kind, streams, |_| order.clone()).await?;
     let rounds = (20_000 / streams).clamp(5, 100);
-    let delays = open.publish(&[order.clone()], rounds).await?;
+    let delays = open.publish(std::slice::from_ref(&order), rounds).await?;
     open.close().await?;
     Ok(delays)
 }
