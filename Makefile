@@ -74,7 +74,7 @@ test: $(CLIENTS) ## every test
 	@$(call need,node,install Node.js 18 or later)
 	cargo test --workspace --locked
 	@# The wake is not in the binaries that the tests above run.
-	cargo test --locked --features wake --lib --test wake
+	cargo test --workspace --locked --features order-status-stream/wake --lib --test wake
 	node --test web/test/*.test.js
 
 MINUTES ?= 10
@@ -106,7 +106,7 @@ check: $(CHECK_TOOLS) ## formatting, clippy, rustdoc, the template, the sources 
 	@! git grep --untracked -nIE '(^|[^[:alnum:]_./-])/(home|root|work|Users)/[[:alnum:]]' -- . || \
 		{ echo 'the lines above contain a path of one machine'; exit 1; }
 	cargo clippy --workspace --all-targets --locked -- --deny warnings
-	cargo clippy --all-targets --features wake --locked -- --deny warnings
+	cargo clippy --workspace --all-targets --features order-status-stream/wake --locked -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps --document-private-items --locked
 
 .PHONY: cost
