@@ -56,7 +56,7 @@ impl DynamoDbFeed {
             .operation_timeout(Duration::from_secs(5))
             .build();
         // One more attempt, at once. By default, the SDK would hold a request for some 1.5 s if the table fails. Fifty thousand
-        // watchers would then need 8,600 concurrent executions, and get 429: docs/cost.md, Herds. A client comes back by itself,
+        // watchers would then need 8,400 concurrent executions, and get 429: docs/cost.md, Herds. A client comes back by itself,
         // and Lambda delivers a batch again.
         let retries = RetryConfig::standard()
             .with_max_attempts(2)

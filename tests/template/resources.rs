@@ -501,8 +501,9 @@ fn an_alarm_rings_before_the_first_429() {
         json!({ "Metric": metric, "Period": 60, "Stat": stat })
     };
     let topic = json!([{ "Fn::If": ["HasAlarmTopic", { "Ref": "AlarmTopicArn" }, { "Ref": "AWS::NoValue" }] }]);
+    let alarm = "StreamNearLimitAlarm";
     check(
-        "Resources/StreamNearLimitAlarm/Properties",
+        &format!("Resources/{alarm}/Properties"),
         &[
             (
                 "Metrics/0/Expression",
