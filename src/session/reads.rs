@@ -43,7 +43,8 @@ pub(super) struct Reads(Option<Arc<Flights>>);
 #[derive(Debug, Default)]
 struct Flights(Mutex<HashMap<Key, Flight>>);
 
-/// A read that was requested. At most one of a key has begun, and at most one waits for it to end.
+/// A read that was requested. A consistent read waits until the one of the same key that has begun ends, and others join it
+/// meanwhile. If all of them leave, the next request does not know of the one that has begun, and begins beside it.
 #[derive(Debug)]
 struct Flight {
     reading: WeakShared<SharedReading>,
