@@ -127,9 +127,9 @@ simulate: ## the whole system from SEEDS=10000 seeds, with faults in every part;
 		cargo run --quiet --package simulation --profile simulation --locked --target-dir $(TARGET)
 
 # Each is a target bench-… below. Those that compare with others write rows, of which one table is made.
-PART ?= cost cold
+PART ?= cost cold fan-out
 MEASURED := $(abspath $(TARGET))/performance
-bench-cost bench-cold: export FUNCTIONS := $(abspath $(TARGET))/release
+bench-cost bench-cold bench-fan-out: export FUNCTIONS := $(abspath $(TARGET))/release
 
 .PHONY: bench
 bench: ## the numbers in the docs, beside others; writes docs/performance.md. PART=cold measures one part and writes nothing
@@ -154,6 +154,12 @@ bench-cold: bench-tools
 	@$(MAKE) --no-print-directory $(MEASURED)/node/stream.mjs || echo 'the function on Node.js was not built: NOT MEASURED' >&2
 	@BENCH_ROWS=$(MEASURED)/cold.rows NODE_RUNTIME='$(abspath $(NODE_RUNTIME))' NODE_BUNDLE=$(MEASURED)/node/stream.mjs \
 		$(TARGET)/simulation/bench cold
+
+# The last part, because it builds another `stream`. Without nginx with nchan, or Valkey or Redis, its rows say so.
+.PHONY: bench-fan-out
+bench-fan-out: bench-tools
+	@cargo build --quiet --release --features wake --bin stream --locked --target-dir $(TARGET)
+	@BENCH_ROWS=$(MEASURED)/fan-out.rows FLOOR=$(TARGET)/simulation $(TARGET)/simulation/fan_out watchers
 
 # The runtime compiles an addon, for which it downloads Node's headers if they are not installed.
 NODE_RUNTIME := dev/bench/node/node_modules/aws-lambda-ric/index.mjs
