@@ -6,6 +6,7 @@
 //! contains an item for each hash of settings with which a record was read successfully.
 
 mod amendment;
+mod calls;
 mod dwells;
 mod error;
 
@@ -27,6 +28,7 @@ use super::{Consistency, Entry, Feed, FeedError, PAGE_ENTRIES, Page, Put};
 use crate::dwell::Dwells;
 use crate::order::{OrderId, Seq, Status};
 use amendment::Amendment;
+use calls::Calls;
 use error::{is_condition, refused_or_unavailable, unavailable, unreadable};
 
 /// The partition of settings with which a record was read successfully.
@@ -43,6 +45,7 @@ const OF_SEQ: &str = "ofSeq";
 pub struct DynamoDbFeed {
     client: Client,
     table: String,
+    reads: Calls,
 }
 
 impl DynamoDbFeed {
@@ -74,6 +77,7 @@ impl DynamoDbFeed {
         Self {
             client,
             table: table.into(),
+            reads: Calls::default(),
         }
     }
 
@@ -211,21 +215,23 @@ impl Feed for DynamoDbFeed {
         from: Seq,
         consistency: Consistency,
     ) -> Result<Page, FeedError> {
-        page(self.query(order, from.max(Seq(1)), consistency)).await
+        let forwards = self.query(order, from.max(Seq(1)), consistency);
+        self.reads.limited(page(forwards)).await
     }
 
     async fn latest(&self, order: &OrderId, consistency: Consistency) -> Result<Page, FeedError> {
         let backwards = self
             .query(order, Seq::ZERO, consistency)
             .scan_index_forward(false);
-        let mut page = page(backwards).await?;
+        let mut page = self.reads.limited(page(backwards)).await?;
         if page.more
             && page
                 .entries
                 .first()
                 .is_some_and(Entry::may_outlive_later_entries)
         {
-            let tombstone = first(self.query(order, Seq::ZERO, consistency).limit(1)).await?;
+            let lowest = first(self.query(order, Seq::ZERO, consistency).limit(1));
+            let tombstone = self.reads.limited(lowest).await?;
             let tombstone = tombstone.filter(|tombstone| tombstone.tombstone);
             page.entries.extend(tombstone);
         }

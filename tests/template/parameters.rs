@@ -403,14 +403,21 @@ fn a_vpc_needs_subnets_and_security_groups() {
         &["SecurityGroupIds is \"default\""],
     );
     let template = Template::read();
-    let vpc = template.at("Globals/Function/VpcConfig");
-    let connected = template.value(vpc, &template.with_defaults(&[subnets, groups]));
-    assert_eq!(
-        connected,
-        json!({ "SubnetIds": ["subnet-0a1b", "subnet-2c3d"], "SecurityGroupIds": ["sg-0a1b"] })
+    for function in FUNCTIONS {
+        let vpc = template.at(&format!("Resources/{function}/Properties/VpcConfig"));
+        let connected = template.value(vpc, &template.with_defaults(&[subnets, groups]));
+        assert_eq!(
+            connected,
+            json!({ "SubnetIds": ["subnet-0a1b", "subnet-2c3d"], "SecurityGroupIds": ["sg-0a1b"] })
+        );
+        let not_connected = template.value(vpc, &template.with_defaults(&[]));
+        assert_eq!(not_connected, json!("AWS::NoValue"));
+    }
+    let properties = template.names("Resources/ManagedStreamFunction/Properties");
+    assert!(
+        !properties.contains(&"VpcConfig"),
+        "its instances are in a VPC already, and a function cannot have both"
     );
-    let not_connected = template.value(vpc, &template.with_defaults(&[]));
-    assert_eq!(not_connected, json!("AWS::NoValue"));
 }
 
 /// A deployment shows the values of other parameters to everybody who may read the stack.

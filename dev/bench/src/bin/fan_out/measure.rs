@@ -59,8 +59,18 @@ impl Open {
         streams: usize,
         order: impl Fn(usize) -> String,
     ) -> Result<Self> {
+        Self::with_history(kind, streams, 1, order).await
+    }
+
+    /// The same, after so many changes of each order.
+    pub(crate) async fn with_history(
+        kind: Kind,
+        streams: usize,
+        history: u64,
+        order: impl Fn(usize) -> String,
+    ) -> Result<Self> {
         // Fewer than two would be an environment for one request at a time.
-        let server = kind.start(streams.max(2)).await?;
+        let mut server = kind.start(streams.max(2)).await?;
         let mut watchers = Watchers::new();
         let mut prepared = String::new();
         let numbers: Vec<_> = (0..streams).collect();
@@ -68,7 +78,7 @@ impl Open {
             for number in together {
                 let order = order(*number);
                 if order != prepared {
-                    server.prepare(&order).await?;
+                    server.prepare(&order, history).await?;
                 }
                 let watcher = watchers.watcher(*number, server.opened());
                 server.open(&order, watcher).await?;

@@ -152,12 +152,15 @@ impl Server {
         self.kind.opened()
     }
 
-    /// Writes an order's first change, if the server keeps changes.
-    pub(crate) async fn prepare(&self, order: &str) -> Result<()> {
-        match &self.publisher {
-            Publisher::Feed { feed, seq, .. } => append(feed, order, *seq).await,
-            Publisher::Http { .. } => Ok(()),
+    /// Writes an order's first changes, if the server keeps changes.
+    pub(crate) async fn prepare(&mut self, order: &str, history: u64) -> Result<()> {
+        if let Publisher::Feed { feed, seq, .. } = &mut self.publisher {
+            for number in 1..=history {
+                append(feed, order, number).await?;
+            }
+            *seq = history;
         }
+        Ok(())
     }
 }
 
