@@ -22,6 +22,7 @@ use crate::reads;
 use crate::rests::Rests;
 use crate::screen::Screen;
 use crate::sse::{Event, Parser};
+use crate::wake::NOTICED;
 use crate::world::{Kind, World};
 
 /// Timers count milliseconds, and a call to the feed takes a few.
@@ -264,7 +265,12 @@ impl Client {
             .note(|| format!("{name}: asks {} from {:?}", process.name, self.cursor));
         let request = self.request(in_header, "text/event-stream");
         let asked = Instant::now();
-        reads::asked(self.orders.len());
+        // With a wake, reads of several responses are joined, and those of others are not counted.
+        let counted = match self.plan.wake {
+            None => self.orders.len(),
+            Some(_) => 0,
+        };
+        reads::asked(counted);
         let response = self
             .platform
             .respond(&process, request, self.random.fork())
@@ -519,8 +525,24 @@ impl Client {
             && connection.faults.slowest.is_none()
         {
             let calls = Duration::from_secs(if faults.slow > 0.0 { 15 } else { 1 });
-            let late = connection.process.settings.poll_interval + self.storage.lag() + calls;
+            let late = self.until_polled(connection) + self.storage.lag() + calls;
             self.screen.check_freshness(now - late, ready);
+        }
+    }
+
+    /// The longest time until a held response polls the feed, or is woken.
+    fn until_polled(&self, connection: &Connection) -> Duration {
+        let settings = &connection.process.settings;
+        let (feed, poll_interval) = (self.plan.feed, settings.poll_interval);
+        let Some(wake) = self.plan.wake else {
+            return poll_interval;
+        };
+        // Nothing is published if the projector does not learn that its entry was written.
+        let unpublished = feed.killed + feed.answer_lost;
+        match wake.lost + wake.late + wake.wrong + unpublished == 0.0 {
+            true if wake.disconnects > 0.0 => poll_interval + NOTICED,
+            true => poll_interval,
+            false => settings.wake_poll_interval.max(poll_interval),
         }
     }
 

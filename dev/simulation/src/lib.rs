@@ -9,6 +9,7 @@
 //! - [`source`]: the event source mapping.
 //! - [`platform`], [`tokens`]: deployments, processes and invocations.
 //! - [`feed`], [`journal`]: the feed's table, and every entry that was ever appended to it.
+//! - [`wake`]: the server that wakes held responses.
 //! - [`client`], [`sse`], [`screen`], [`rests`], [`reads`]: clients that follow the protocol, and checks of what they get.
 //! - [`check`]: the checks at the end.
 //! - [`run`]: runs one seed; [`report`]: the results of many.
@@ -35,6 +36,7 @@ pub mod source;
 pub mod sse;
 pub mod table;
 pub mod tokens;
+pub mod wake;
 pub mod world;
 
 pub use report::{Report, run_many};

@@ -20,7 +20,7 @@ pub const SOMETIMES_PUBLIC: &str = "carrier";
 pub const WRONG: &str = "wrong";
 
 /// The kinds of faults, as the report names them. A few thousand seeds have all of them.
-pub const FAULTS: [&str; 24] = [
+pub const FAULTS: [&str; 29] = [
     "answers lost",
     "batches doubled",
     "batches repeated",
@@ -34,6 +34,10 @@ pub const FAULTS: [&str; 24] = [
     "entries deleted by TTL",
     "items deleted by TTL",
     "items that are no orders",
+    "messages late",
+    "messages lost",
+    "messages repeated",
+    "messages that are wrong",
     "panics",
     "processes killed",
     "readers slower than a response",
@@ -44,6 +48,7 @@ pub const FAULTS: [&str; 24] = [
     "stalls of the source",
     "stream switches",
     "throttled calls",
+    "wake connections lost",
     "wrong settings",
 ];
 
@@ -78,6 +83,8 @@ pub struct Plan {
     pub source: SourceFaults,
     /// The faults of connections.
     pub net: NetFaults,
+    /// Held responses are woken, with these faults.
+    pub wake: Option<WakeFaults>,
     /// The clock of a process is wrong by at most this.
     pub skew: Duration,
 }
@@ -139,6 +146,21 @@ pub struct SourceFaults {
     pub stalls: f64,
 }
 
+/// The probabilities of faults of the wake.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WakeFaults {
+    /// A message does not arrive.
+    pub lost: f64,
+    /// It takes up to a minute.
+    pub late: f64,
+    /// It arrives twice.
+    pub repeated: f64,
+    /// Another message names an entry that does not exist.
+    pub wrong: f64,
+    /// A connection is lost within two minutes.
+    pub disconnects: f64,
+}
+
 /// The probabilities of faults, for each connection.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NetFaults {
@@ -173,7 +195,9 @@ impl Plan {
             .filter(|_| on_remove == "end");
         let token_lifetime = random.chance(0.2).then(|| token_lifetime(random));
         let skewed = token_lifetime.is_none() && random.chance(0.3);
-        let variables = variables(random, on_remove);
+        let mut variables = variables(random, on_remove);
+        // From a generator of its own, so that worlds without a wake stay as they were.
+        let wake = wake(&mut Rng::with_seed(random.clone().u64(..)), &mut variables);
         Self {
             epoch,
             deployments: deployments(random, &acts),
@@ -189,6 +213,7 @@ impl Plan {
             feed: feed_faults(random),
             source: source_faults(random),
             net: net_faults(random),
+            wake,
             skew: if skewed {
                 random.magnitude(0.1, 600.0)
             } else {
@@ -344,4 +369,23 @@ fn net_faults(random: &mut Rng) -> NetFaults {
         stalled: some(random, 0.1),
         cold: some(random, 0.2),
     }
+}
+
+fn wake(random: &mut Rng, variables: &mut Variables) -> Option<WakeFaults> {
+    if !random.chance(0.4) {
+        return None;
+    }
+    // Only held responses are woken.
+    if random.bool() {
+        variables.insert("HOLD", "always".to_owned());
+    }
+    let poll_interval = random.one(&["5s", "30s", "2m"]).to_owned();
+    variables.insert("WAKE_POLL_INTERVAL", poll_interval);
+    Some(WakeFaults {
+        lost: some(random, 0.5),
+        late: some(random, 0.5),
+        repeated: some(random, 0.5),
+        wrong: some(random, 0.3),
+        disconnects: some(random, 1.0),
+    })
 }

@@ -23,6 +23,7 @@ use crate::feed::{Caller, SimulatedFeed, Storage};
 use crate::plan::{FeedFaults, Plan, Variables};
 use crate::table::Record;
 use crate::tokens::Issuer;
+use crate::wake::{Connection, Server};
 use crate::world::{World, lock};
 
 /// The projector's timeout.
@@ -39,6 +40,8 @@ pub struct Platform {
     plan: Arc<Plan>,
     /// Makes the clients' tokens.
     pub issuer: Issuer,
+    /// Wakes held responses, in some worlds.
+    wake: Option<Arc<Server>>,
     state: Mutex<State>,
 }
 
@@ -57,6 +60,7 @@ struct ProjectorProcess {
     projector: Projector<SimulatedFeed>,
     skew: f64,
     busy: AtomicBool,
+    _wake: Option<Connection>,
 }
 
 /// A process of the stream function.
@@ -70,6 +74,7 @@ pub struct StreamProcess {
     pub settings: StreamSettings,
     /// The attributes that it may show.
     pub public: BTreeSet<String>,
+    _wake: Option<Connection>,
 }
 
 impl Platform {
@@ -82,8 +87,12 @@ impl Platform {
         world: Arc<World>,
         storage: Arc<Storage>,
         plan: Arc<Plan>,
-        random: Rng,
+        mut random: Rng,
     ) -> Result<Self, String> {
+        let wake = plan.wake.map(|faults| {
+            let server = Server::new(Arc::clone(&world), faults, random.fork());
+            Arc::new(server)
+        });
         let issuer = Issuer::with_constant_key();
         let mut variables = plan.variables.clone();
         if plan.token_lifetime.is_some() {
@@ -104,6 +113,7 @@ impl Platform {
             storage,
             plan,
             issuer,
+            wake,
             state: Mutex::new(state),
         };
         platform
@@ -168,15 +178,21 @@ impl Platform {
         let (caller, skew) = self.caller(state, "stream", faults);
         let name = caller.name.clone();
         let feed = SimulatedFeed::new(Arc::clone(&self.storage), caller);
+        let (wake, connection) = self
+            .wake
+            .as_ref()
+            .map(|server| server.listen(&name, settings.wake_poll_interval))
+            .unzip();
         let public = variables
             .get("PUBLIC_ATTRIBUTES")
             .map_or("", String::as_str);
         Ok(Arc::new(StreamProcess {
             name,
-            endpoint: Endpoint::new(feed, settings.clone()),
+            endpoint: Endpoint::new(feed, settings.clone()).with_wake(wake),
             skew,
             settings,
             public: public.split(',').map(str::to_owned).collect(),
+            _wake: connection,
         }))
     }
 
@@ -189,12 +205,16 @@ impl Platform {
         };
         let (caller, skew) = self.caller(state, "projector", faults);
         let feed = SimulatedFeed::new(Arc::clone(&self.storage), Arc::clone(&caller));
-        let projector = Projector::new(feed, settings.rules, settings.retention);
+        let server = self.wake.as_ref();
+        let (publisher, connection) = server.map(Server::publisher).unzip();
+        let projector =
+            Projector::new(feed, settings.rules, settings.retention).with_publisher(publisher);
         Ok(Arc::new(ProjectorProcess {
             caller,
             projector,
             skew,
             busy: AtomicBool::new(false),
+            _wake: connection,
         }))
     }
 
