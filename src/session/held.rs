@@ -111,6 +111,8 @@ impl<F: Feed> Session<F> {
         }
         let until = self.waking.next_read(now).map_or(until, |at| until.min(at));
         tokio::select! {
+            // In an order that the simulation can replay.
+            biased;
             () = sleep_until(until) => {}
             () = self.waking.changed(now, |_| true) => {}
         }

@@ -103,7 +103,8 @@ impl Server {
             self.serve(listener).await;
             // What is published now is lost.
             *lock(&listener.subscribed) = None;
-            let noticed = match lock(&self.random).bool() {
+            let is_frozen = lock(&self.random).bool();
+            let noticed = match is_frozen {
                 true => self.draw(0.1, NOTICED.as_secs_f64()),
                 false => Duration::ZERO,
             };
@@ -115,25 +116,27 @@ impl Server {
 
     /// Subscribes and unsubscribes, until the connection is lost.
     async fn serve(&self, listener: &Listener) {
-        let ends = Instant::now() + self.draw(0.5, 120.0);
+        let mut is_lost = lock(&self.random).chance(self.faults.disconnects);
+        let end = Instant::now() + self.draw(0.5, 120.0);
         loop {
-            let watches = lock(&listener.subscribed)
-                .as_ref()
-                .is_some_and(|it| !it.is_empty());
+            let subscribed = lock(&listener.subscribed).clone().unwrap_or_default();
             // Between the busy times, nothing happens for weeks.
-            let end = match watches {
-                true => Either::Left(sleep_until(ends)),
+            let lost = match is_lost && !subscribed.is_empty() {
+                true => Either::Left(sleep_until(end)),
                 false => Either::Right(pending()),
             };
+            // With `biased`, a seed replays identically.
             let changes = tokio::select! {
-                changes = listener.wake.changes() => changes,
-                () = end => {
-                    match self.hit(self.faults.disconnects, "wake connections lost", &listener.name) {
-                        true => return,
-                        // This one lives on.
-                        false => listener.wake.changes().await,
+                biased;
+                () = lost => {
+                    if self.world.faults_have_stopped() {
+                        is_lost = false;
+                        continue;
                     }
+                    self.world.fault("wake connections lost", &listener.name);
+                    return;
                 }
+                changes = listener.wake.changes() => changes,
             };
             sleep(self.latency()).await;
             if let Some(subscribed) = lock(&listener.subscribed).as_mut() {
