@@ -1,7 +1,7 @@
 //! How long a new process takes until its client sees the first change, and what a process that is warm costs.
 //!
-//! The function is the real binary. DynamoDB is the embedded one behind [`tls`]. The [`runtime_api`] takes the times. Only the
-//! function's process is in the [`cgroup`].
+//! The function is the real binary. DynamoDB is the embedded one behind `tls`. The `runtime_api` takes the times. Only the
+//! function's process is in the `cgroup`.
 
 mod cgroup;
 mod feed;

@@ -33,7 +33,7 @@ use writes::Writes;
 /// The time before the event. In its second half, the steady rate is measured.
 pub const BEFORE: u64 = 60;
 
-/// The time after the event's end. In its last [`LAST`] seconds, the steady rate is measured again.
+/// The time after the event's end. In its last `LAST` seconds, the steady rate is measured again.
 pub const AFTER: u64 = 120;
 
 const LAST: u64 = 30;
