@@ -1,7 +1,7 @@
 //! Prices that only the comparison uses. `order_status_stream::prices` has the others, and says which list they are from.
 
 /// Data transfer to the internet: a byte, in the first 10 TB of a month. The policy does not count it: if it did, it would hold more,
-/// and food would cost 9 % more by default for 0.02 s.
+/// and food would cost 10 % more by default for 0.04 s.
 pub const EGRESS: f64 = 0.09e-9;
 
 /// The response of a check-in that finds nothing, in bytes: 124 of body, the rest is its head.
