@@ -150,7 +150,7 @@ async fn serve(listener: TcpListener, served: Arc<Served>) {
         let served = Arc::clone(&served);
         connections.spawn(async move {
             let service = service_fn(|request| served.route(request));
-            // A connection that breaks is noticed by whoever waits for the process.
+            // A connection that breaks is noticed where the end of the process is awaited.
             let _ = http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service)
                 .await;
