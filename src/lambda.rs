@@ -32,6 +32,14 @@ pub fn exit_code(result: Result<(), Error>) -> ExitCode {
     }
 }
 
+/// Gives the event loop a turn before an event is handled.
+///
+/// Lambda freezes a process between two events. Meanwhile DynamoDB may have closed the connection, but the event is often read
+/// first. A query over a closed connection fails, and is repeated only after a pause.
+pub async fn notice_closed_connections() {
+    tokio::task::yield_now().await;
+}
+
 /// A response as the runtime streams it. With `nodelay`, the connection that the response takes is set to send small chunks
 /// without delay.
 pub fn streamed(

@@ -34,6 +34,7 @@ async fn run(variable: impl Fn(&str) -> Option<String>) -> Result<(), Error> {
         let endpoint = Arc::clone(&endpoint);
         let nodelay = nodelay.clone();
         async move {
+            lambda::notice_closed_connections().await;
             let deadline = event.context.deadline;
             let invocation = Invocation::new(Clock::system(), deadline, fastrand::Rng::new());
             // Boxed, because its type is nested deeper than the compiler allows.
