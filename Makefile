@@ -199,6 +199,10 @@ mutants: ## changes of the code that no test sees: make mutants [FILES='src/curs
 
 BUILD_SETTINGS := $(abspath $(TARGET))/cargo-lambda.toml
 
+.PHONY: operate
+operate: ## shows, checks and repairs a feed: make operate ARGS='show A-1001' (docs/operations.md)
+	@cargo run --quiet --package operate --locked --target-dir $(TARGET) -- $(ARGS)
+
 .PHONY: build
 build: export CARGO_LAMBDA_GLOBAL := $(BUILD_SETTINGS)
 build: $(RUN_TOOLS) $(AWS_TOOLS) ## builds both functions for Lambda into .aws-sam/ (ARCH=arm64 or x86_64, FEATURES=wake)

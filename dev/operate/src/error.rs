@@ -1,0 +1,50 @@
+//! Why a command failed, and what to do.
+
+use std::io;
+use std::path::PathBuf;
+
+use aws_sdk_dynamodb::error::DisplayErrorContext;
+use order_status_stream::feed::FeedError;
+use order_status_stream::order::OrderIdError;
+use order_status_stream::settings::SettingsError;
+use thiserror::Error;
+
+/// Why a command failed.
+#[derive(Debug, Error)]
+pub enum OperateError {
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    #[error("{0}")]
+    OrderId(#[from] OrderIdError),
+    #[error("{0}; check the credentials, the region and FEED_TABLE")]
+    Feed(#[from] FeedError),
+    /// A call to DynamoDB failed.
+    #[error("{call} failed: {reason}; check the credentials, the region and the table's name")]
+    DynamoDb { call: &'static str, reason: String },
+    #[error("{path}: {source}")]
+    File { path: PathBuf, source: io::Error },
+    #[error("{path}, line {line}: {reason}")]
+    Line {
+        path: PathBuf,
+        line: usize,
+        reason: String,
+    },
+    #[error(
+        "{0} is not a checkpoint of this backfill; remove the file to begin again, or repeat the arguments of the run that wrote it"
+    )]
+    Checkpoint(PathBuf),
+    #[error("the table {0} must have the partition key {1}, of type S or N, and no sort key")]
+    Key(String, String),
+    #[error(
+        "the attribute {0} has a meaning for the projector: choose another one for --attribute"
+    )]
+    Attribute(String),
+}
+
+impl OperateError {
+    /// A failed call, with its causes.
+    pub fn call(call: &'static str, error: impl std::error::Error) -> Self {
+        let reason = DisplayErrorContext(error).to_string();
+        Self::DynamoDb { call, reason }
+    }
+}

@@ -1,0 +1,149 @@
+//! The feed's laws: what is true of every log that the projector wrote. Pure.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::time::Duration;
+
+use order_status_stream::change::Change;
+use order_status_stream::feed::Entry;
+use serde::Serialize;
+
+/// A law, and what to do if it is broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Law {
+    /// An item of the feed is an entry.
+    Readable,
+    /// Numbers follow each other, except where entries have expired.
+    Dense,
+    /// Positions of one stream rise with the numbers.
+    Rising,
+    /// An entry names the status before it.
+    Previous,
+    /// An entry that another one followed has an expiry. So has a terminal one.
+    Expires,
+    /// An entry has only public attributes.
+    Public,
+    /// The newest entry shows what the order is.
+    Current,
+    /// An order of the Orders table has a log.
+    Known,
+    /// An unfinished log has an order in the Orders table.
+    Exists,
+}
+
+impl Law {
+    fn advice(self) -> &'static str {
+        match self {
+            Self::Readable => "somebody else has written into the feed's table: delete the item",
+            Self::Dense | Self::Previous => {
+                "entries were deleted by hand, or the table was restored: clients are reset when they come back"
+            }
+            Self::Rising => "two projectors with different tables write this feed: stop one",
+            Self::Expires => "touch the order: the projector makes the missing write",
+            Self::Public => "nothing: the stream function hides what is not in PUBLIC_ATTRIBUTES",
+            Self::Current | Self::Known => "touch the order: operate backfill",
+            Self::Exists => {
+                "the order was deleted while the projector did not see it: insert and delete it again"
+            }
+        }
+    }
+}
+
+/// A broken law.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    pub order: String,
+    /// The entry's number, if the law is about one entry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seq: Option<u64>,
+    pub law: Law,
+    pub detail: String,
+    pub advice: &'static str,
+}
+
+impl Finding {
+    pub fn new(order: &str, seq: Option<u64>, law: Law, detail: impl Into<String>) -> Self {
+        Self {
+            order: order.to_owned(),
+            seq,
+            law,
+            detail: detail.into(),
+            advice: law.advice(),
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.order)?;
+        if let Some(seq) = self.seq {
+            write!(f, ", entry {seq}")?;
+        }
+        write!(f, ": {}\n    {}", self.detail, self.advice)
+    }
+}
+
+/// What the laws depend on.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    pub public_attributes: BTreeSet<String>,
+    pub retention: Duration,
+    /// In seconds since the Unix epoch.
+    pub now: u64,
+}
+
+impl Terms {
+    /// Checks an entry that follows another one in its log. `before` is `None` for the first one that remains.
+    pub fn check(&self, before: Option<&Entry>, entry: &Entry) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let mut found = |law, detail: String| {
+            let seq = Some(entry.seq.0);
+            findings.push(Finding::new(entry.order.as_str(), seq, law, detail));
+        };
+        let expected = before.map_or(1, |before| before.seq.0 + 1);
+        if entry.seq.0 != expected && !self.may_have_lost_earlier(entry) {
+            found(Law::Dense, format!("it should be entry {expected}"));
+        }
+        if let Some(before) = before {
+            if before.position >= entry.position {
+                let detail = format!("its record does not come after that of {}", before.seq.0);
+                found(Law::Rising, detail);
+            }
+            let follows = before.seq.0 + 1 == entry.seq.0 && !entry.begins;
+            if follows && entry.previous.as_ref() != Some(&before.status) {
+                found(
+                    Law::Previous,
+                    format!("before it, the status was {}", before.status.as_str()),
+                );
+            }
+            if before.expires_at.is_none() {
+                let detail = format!("entry {} was superseded and has no expiry", before.seq.0);
+                found(Law::Expires, detail);
+            }
+        }
+        if entry.terminal && entry.expires_at.is_none() {
+            found(Law::Expires, "it is terminal and has no expiry".to_owned());
+        }
+        let private = entry
+            .view
+            .keys()
+            .filter(|name| !self.public_attributes.contains(*name));
+        let private: Vec<_> = private.map(String::as_str).collect();
+        if !private.is_empty() {
+            found(Law::Public, format!("it has {}", private.join(", ")));
+        }
+        findings
+    }
+
+    /// Whether the entries right before this one may have expired. They were superseded when this one was appended, or earlier.
+    fn may_have_lost_earlier(&self, entry: &Entry) -> bool {
+        let superseded = entry.appended_at / 1000;
+        entry.begins || superseded.saturating_add(self.retention.as_secs()) <= self.now
+    }
+}
+
+/// Whether the newest entry of an order shows the state that its item has.
+pub fn is_current(newest: &Entry, item: &Change) -> bool {
+    !newest.removed && newest.status == item.status && newest.view == item.view
+}

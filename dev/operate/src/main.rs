@@ -1,0 +1,178 @@
+//! `make operate`: the operator's command. It only reads the arguments.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line program talks to its user"
+)]
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use operate::backfill::{Backfill, Source};
+use operate::check::Check;
+use operate::error::OperateError;
+use operate::output::Output;
+use operate::show::{follow, show};
+use operate::tables::{OrdersTable, client};
+use operate::{ids, tables};
+use order_status_stream::clock::Clock;
+use order_status_stream::feed::dynamodb::DynamoDbFeed;
+use order_status_stream::order::OrderId;
+use order_status_stream::settings::ProjectorSettings;
+
+/// Shows, checks and repairs the feed of order-status-stream.
+///
+/// It reads the functions' environment variables, of which FEED_TABLE is required, and finds DynamoDB and credentials as the
+/// AWS command line does.
+#[derive(Parser)]
+#[command(name = "operate")]
+struct Arguments {
+    /// Print a JSON object a line, for programs.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Print an order's log.
+    Show { order: String },
+    /// Print an order's log, and what is appended to it until the order is finished.
+    Follow { order: String },
+    /// Read the whole feed and report what is wrong with it. Ends with 1 if something is. Changes nothing.
+    Check {
+        /// Also compare the feed with this table.
+        #[arg(long, env)]
+        orders_table: Option<String>,
+        /// Read units a second at most.
+        #[arg(long, default_value_t = 1000.0, value_parser = rate)]
+        rate: f64,
+    },
+    /// Touch orders, so that the projector sees them. Safe to repeat.
+    Backfill(BackfillArguments),
+}
+
+#[derive(Args)]
+struct BackfillArguments {
+    #[arg(long, env)]
+    orders_table: String,
+    /// Touch only the orders in this file, an id a line. `-` is standard input.
+    #[arg(long, conflicts_with = "failed_records")]
+    list: Option<PathBuf>,
+    /// Touch only the orders in this folder: a copy of the bucket of failed records, by `aws s3 cp --recursive`.
+    #[arg(long)]
+    failed_records: Option<PathBuf>,
+    /// Touch orders that have a log too. Implied by --failed-records.
+    #[arg(long)]
+    all: bool,
+    /// The attribute that is written.
+    #[arg(long, default_value = "touchedAt")]
+    attribute: String,
+    /// Orders a second at most.
+    #[arg(long, default_value_t = 25.0, value_parser = rate)]
+    rate: f64,
+    /// Write nothing. Count what would be touched.
+    #[arg(long)]
+    dry_run: bool,
+    /// Remember in this file how far it came, and go on there.
+    #[arg(long)]
+    checkpoint: Option<PathBuf>,
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse::<f64>().ok();
+    let rate = rate.filter(|rate| (0.01..=1e6).contains(rate));
+    rate.ok_or_else(|| "it must be a number from 0.01 to 1000000".to_owned())
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<ExitCode, OperateError> {
+    let output = Output {
+        json: arguments.json,
+    };
+    let settings = ProjectorSettings::read(|name| std::env::var(name).ok())?;
+    let client = client().await;
+    let feed = DynamoDbFeed::new(client.clone(), &settings.feed_table);
+    match arguments.command {
+        Command::Show { order } => {
+            let order = OrderId::try_from(order)?;
+            if show(&feed, &order, output).await? == 0 {
+                eprintln!("{order} has no log: the projector has not seen the order");
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+        Command::Follow { order } => {
+            follow(&feed, &OrderId::try_from(order)?, output, &Clock::system()).await?;
+        }
+        Command::Check { orders_table, rate } => {
+            let key = &settings.rules.order_id_attribute;
+            let orders = match orders_table {
+                Some(name) => Some(OrdersTable::describe(&client, &name, key).await?),
+                None => None,
+            };
+            let check = Check {
+                client,
+                settings,
+                orders,
+                rate,
+                output,
+            };
+            if check.run(Clock::system().epoch_seconds()).await?.findings > 0 {
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+        Command::Backfill(arguments) => {
+            backfill(client, settings, arguments, output).await?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn backfill(
+    client: aws_sdk_dynamodb::Client,
+    settings: ProjectorSettings,
+    arguments: BackfillArguments,
+    output: Output,
+) -> Result<(), OperateError> {
+    let key = &settings.rules.order_id_attribute;
+    let orders = tables::OrdersTable::describe(&client, &arguments.orders_table, key).await?;
+    let failed = arguments.failed_records.is_some();
+    let source = match (&arguments.list, &arguments.failed_records) {
+        (Some(list), _) => Source::Ids {
+            name: list.display().to_string(),
+            ids: ids::of_list(list)?,
+        },
+        (_, Some(folder)) => Source::Ids {
+            name: folder.display().to_string(),
+            ids: ids::of_failed_records(folder, key)?,
+        },
+        _ => Source::Table,
+    };
+    let backfill = Backfill {
+        client,
+        settings,
+        orders,
+        source,
+        attribute: arguments.attribute,
+        rate: arguments.rate,
+        all: arguments.all || failed,
+        dry_run: arguments.dry_run,
+        checkpoint: arguments.checkpoint,
+        output,
+    };
+    backfill.run().await?;
+    Ok(())
+}

@@ -1,0 +1,344 @@
+//! The operator's command against an embedded DynamoDB, with the real projector between the tables.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+use std::process::Output;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lambda_events::event::dynamodb::Event;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+use bytes::Bytes;
+use local::dynamo::{Dynamo, create_tables};
+use local::event_source::{BoxError, EventSource, Invoke};
+use order_status_stream::clock::Clock;
+use order_status_stream::feed::Feed;
+use order_status_stream::feed::dynamodb::DynamoDbFeed;
+use order_status_stream::order::OrderId;
+use order_status_stream::projector::Projector;
+use order_status_stream::settings::ProjectorSettings;
+use serde_json::{Value, json};
+use tokio::process::Command;
+use tokio::sync::Notify;
+
+/// The projector in this process.
+struct InProcess {
+    projector: Projector<DynamoDbFeed>,
+    batches: Arc<Notify>,
+}
+
+impl Invoke for InProcess {
+    async fn invoke(&self, payload: Bytes) -> Result<Bytes, BoxError> {
+        let event: Event = serde_json::from_slice(&payload)?;
+        let end = tokio::time::Instant::now() + Duration::from_secs(60);
+        let response = self.projector.project(&event, &Clock::system(), end).await;
+        self.batches.notify_one();
+        Ok(serde_json::to_vec(&response)?.into())
+    }
+}
+
+/// The tables, the projector, and the command.
+struct Shop {
+    dynamo: Dynamo,
+    client: Client,
+    stream_arn: String,
+    feed: DynamoDbFeed,
+}
+
+impl Shop {
+    async fn new() -> Self {
+        let dynamo = Dynamo::start("127.0.0.1:0").await.unwrap();
+        let client = dynamo.client();
+        let stream_arn = create_tables(&client).await.unwrap();
+        let feed = DynamoDbFeed::new(client.clone(), "OrderFeed");
+        Self {
+            dynamo,
+            client,
+            stream_arn,
+            feed,
+        }
+    }
+
+    async fn write(&self, id: &str, status: &str) {
+        let text = |text: &str| AttributeValue::S(text.to_owned());
+        let put = self.client.put_item().table_name("Orders");
+        let put = put.item("orderId", text(id)).item("status", text(status));
+        put.item("eta", text("18:20")).send().await.unwrap();
+    }
+
+    /// Runs the projector until the newest entries satisfy a condition.
+    async fn project_until(&self, order: &str, status: &str) {
+        let variable = |name: &str| {
+            let variables = [("FEED_TABLE", "OrderFeed"), ("PUBLIC_ATTRIBUTES", "eta")];
+            let found = variables.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| (*value).to_owned())
+        };
+        let settings = ProjectorSettings::read(variable).unwrap();
+        let batches = Arc::new(Notify::new());
+        let source = EventSource {
+            streams: self.dynamo.streams(),
+            stream_arn: self.stream_arn.clone(),
+            function: InProcess {
+                projector: Projector::new(self.feed.clone(), settings.rules, settings.retention),
+                batches: Arc::clone(&batches),
+            },
+            settings: local::event_source::Settings::default(),
+        };
+        let order = OrderId::try_from(order).unwrap();
+        let shown = async {
+            loop {
+                let newest = self.feed.newest(&order).await.unwrap();
+                if newest.is_some_and(|newest| newest.status.as_str() == status) {
+                    return;
+                }
+                batches.notified().await;
+            }
+        };
+        let limit = tokio::time::timeout(Duration::from_secs(60), source.run(shown));
+        limit.await.unwrap().unwrap();
+    }
+
+    async fn operate(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_operate"));
+        command
+            .args(arguments)
+            .env_clear()
+            .env("AWS_ACCESS_KEY_ID", "x")
+            .env("AWS_SECRET_ACCESS_KEY", "x")
+            .env("AWS_REGION", "us-east-1")
+            .env("AWS_ENDPOINT_URL_DYNAMODB", self.dynamo.endpoint())
+            .env("FEED_TABLE", "OrderFeed")
+            .env("PUBLIC_ATTRIBUTES", "eta");
+        command.output().await.unwrap()
+    }
+
+    /// The JSON lines of a run, and whether it succeeded.
+    async fn lines(&self, arguments: &[&str]) -> (Vec<Value>, bool) {
+        let arguments = [&["--json"], arguments].concat();
+        let output = self.operate(&arguments).await;
+        let text = String::from_utf8(output.stdout).unwrap();
+        let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+        (lines.collect(), output.status.success())
+    }
+
+    async fn backfill(&self, arguments: &[&str]) -> Value {
+        let backfill = ["backfill", "--orders-table", "Orders", "--rate", "10000"];
+        let (lines, succeeded) = self.lines(&[&backfill, arguments].concat()).await;
+        assert!(succeeded);
+        lines.into_iter().next_back().unwrap()
+    }
+
+    async fn touched(&self, id: &str) -> bool {
+        let get = self.client.get_item().table_name("Orders");
+        let got = get.key("orderId", AttributeValue::S(id.to_owned())).send();
+        let item = got.await.unwrap().item.unwrap_or_default();
+        item.contains_key("touchedAt")
+    }
+
+    async fn check(&self) -> (Vec<Value>, bool) {
+        let check = ["check", "--orders-table", "Orders", "--rate", "1000000"];
+        self.lines(&check).await
+    }
+}
+
+fn laws(lines: &[Value]) -> Vec<(&str, &str)> {
+    let findings = lines.iter().filter(|line| line.get("law").is_some());
+    let mut laws: Vec<_> = findings
+        .map(|line| {
+            (
+                line["order"].as_str().unwrap(),
+                line["law"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    laws.sort_unstable();
+    laws
+}
+
+fn summary(touched: u64, known: u64, missing: u64, invalid: u64, dry_run: bool) -> Value {
+    json!({ "touched": touched, "known": known, "missing": missing, "invalid": invalid, "dryRun": dry_run })
+}
+
+#[tokio::test]
+async fn a_backfill_brings_old_orders_into_the_feed_and_can_be_repeated() {
+    let shop = Shop::new().await;
+    shop.write("A", "PLACED").await;
+    shop.project_until("A", "PLACED").await;
+    shop.write("B", "PAID").await;
+
+    let (lines, succeeded) = shop.check().await;
+    assert_eq!((laws(&lines), succeeded), (vec![("B", "known")], false));
+
+    assert_eq!(
+        shop.backfill(&["--dry-run"]).await,
+        summary(1, 1, 0, 0, true)
+    );
+    assert!(!shop.touched("B").await);
+    assert_eq!(shop.backfill(&[]).await, summary(1, 1, 0, 0, false));
+    assert!(shop.touched("B").await);
+    shop.project_until("B", "PAID").await;
+    assert_eq!(shop.backfill(&[]).await, summary(0, 2, 0, 0, false));
+    assert_eq!(shop.backfill(&["--all"]).await, summary(2, 0, 0, 0, false));
+
+    let (lines, succeeded) = shop.check().await;
+    let expected = json!({ "entries": 2, "orders": 2, "findings": 0 });
+    assert_eq!((lines, succeeded), (vec![expected], true));
+}
+
+#[tokio::test]
+async fn a_list_may_contain_ids_that_do_not_exist_or_cannot_exist() {
+    let shop = Shop::new().await;
+    shop.write("A", "PLACED").await;
+    let folder = tempfile::tempdir().unwrap();
+    let list = folder.path().join("ids");
+    fs::write(&list, " A \n\nnobody\n100%\n").unwrap();
+    let summary_of_list = shop.backfill(&["--list", list.to_str().unwrap()]).await;
+    assert_eq!(summary_of_list, summary(1, 0, 1, 1, false));
+    // A touch creates no order.
+    assert!(!shop.touched("nobody").await);
+}
+
+/// The object that Lambda writes into the bucket has the event as a text in `payload`.
+#[tokio::test]
+async fn the_orders_of_failed_records_are_touched_even_if_they_have_a_log() {
+    let shop = Shop::new().await;
+    shop.write("A-1001", "PLACED").await;
+    shop.project_until("A-1001", "PLACED").await;
+    let folder = tempfile::tempdir().unwrap();
+    let inner = folder.path().join("aws/lambda/mapping/2026/11/26");
+    fs::create_dir_all(&inner).unwrap();
+    let event = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events/stream-modify.json");
+    let event = fs::read_to_string(event).unwrap();
+    let record =
+        json!({ "requestContext": { "condition": "RecordAgeExceeded" }, "payload": event });
+    fs::write(inner.join("a.json"), record.to_string()).unwrap();
+    let folder = folder.path().to_str().unwrap();
+    let touched = shop.backfill(&["--failed-records", folder]).await;
+    assert_eq!(touched, summary(1, 0, 0, 0, false));
+    assert!(shop.touched("A-1001").await);
+}
+
+#[tokio::test]
+async fn a_backfill_goes_on_after_its_checkpoint() {
+    let shop = Shop::new().await;
+    let ids = ["A", "B", "C"];
+    for id in ids {
+        shop.write(id, "PLACED").await;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (list, checkpoint) = (folder.path().join("ids"), folder.path().join("checkpoint"));
+    fs::write(&list, ids.join("\n")).unwrap();
+    let list = list.to_str().unwrap();
+    let state = json!({ "of": format!("Orders {list}"), "last": "B" });
+    fs::write(&checkpoint, state.to_string()).unwrap();
+    let arguments = ["--list", list, "--checkpoint", checkpoint.to_str().unwrap()];
+    assert_eq!(shop.backfill(&arguments).await, summary(1, 0, 0, 0, false));
+    assert!(shop.touched("C").await && !shop.touched("B").await);
+    assert!(
+        !checkpoint.exists(),
+        "a complete backfill has nothing to continue"
+    );
+
+    // A checkpoint of another backfill would skip orders.
+    fs::write(&checkpoint, state.to_string()).unwrap();
+    let other = ["backfill", "--orders-table", "Orders"];
+    let output = shop.operate(&[&other[..], &arguments[2..]].concat()).await;
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("not a checkpoint of this backfill"));
+}
+
+#[tokio::test]
+async fn a_touch_writes_no_attribute_that_the_projector_reads() {
+    let shop = Shop::new().await;
+    for attribute in ["eta", "status", "orderId", "updatedAt"] {
+        let arguments = [
+            "backfill",
+            "--orders-table",
+            "Orders",
+            "--attribute",
+            attribute,
+        ];
+        let output = shop.operate(&arguments).await;
+        assert_eq!(output.status.code(), Some(2));
+        assert!(String::from_utf8_lossy(&output.stderr).contains(attribute));
+    }
+}
+
+#[tokio::test]
+async fn check_finds_what_was_damaged_by_hand() {
+    let shop = Shop::new().await;
+    for id in ["Cut", "Stale", "Gone", "Fine"] {
+        for status in ["PLACED", "PAID", "PACKED"] {
+            shop.write(id, status).await;
+        }
+        shop.project_until(id, "PACKED").await;
+    }
+    let key = |id: &str, seq: &str| {
+        HashMap::from([
+            ("order".to_owned(), AttributeValue::S(id.to_owned())),
+            ("seq".to_owned(), AttributeValue::N(seq.to_owned())),
+        ])
+    };
+    let feed = || shop.client.delete_item().table_name("OrderFeed");
+    feed().set_key(Some(key("Cut", "2"))).send().await.unwrap();
+    let put = shop.client.put_item().table_name("OrderFeed");
+    put.set_item(Some(key("Alien", "1"))).send().await.unwrap();
+    // The projector does not run any more.
+    shop.write("Stale", "SHIPPED").await;
+    let orders = shop.client.delete_item().table_name("Orders");
+    let orders = orders.key("orderId", AttributeValue::S("Gone".to_owned()));
+    orders.send().await.unwrap();
+
+    let (lines, succeeded) = shop.check().await;
+    let expected = vec![
+        ("Alien", "readable"),
+        ("Cut", "dense"),
+        ("Gone", "exists"),
+        ("Stale", "current"),
+    ];
+    assert_eq!((laws(&lines), succeeded), (expected, false));
+}
+
+#[tokio::test]
+async fn show_and_follow_print_the_log() {
+    let shop = Shop::new().await;
+    for status in ["PLACED", "DELIVERED"] {
+        shop.write("A", status).await;
+    }
+    shop.project_until("A", "DELIVERED").await;
+    for command in ["show", "follow"] {
+        let (lines, succeeded) = shop.lines(&[command, "A"]).await;
+        let statuses: Vec<_> = lines.iter().map(|line| line["status"].as_str()).collect();
+        assert_eq!(statuses, [Some("PLACED"), Some("DELIVERED")]);
+        assert!(succeeded);
+    }
+    let text = String::from_utf8(shop.operate(&["show", "A"]).await.stdout).unwrap();
+    assert!(
+        text.contains("DELIVERED (was PLACED)  eta=\"18:20\"  [terminal]"),
+        "{text}"
+    );
+    let unknown = shop.operate(&["show", "B"]).await;
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("B has no log"));
+}
+
+#[tokio::test]
+async fn what_is_missing_is_said() {
+    let shop = Shop::new().await;
+    for (arguments, expected) in [
+        (
+            &["check", "--orders-table", "Nothing"][..],
+            "the table's name",
+        ),
+        (&["show", "100%"], "must not contain"),
+        (&["check", "--rate", "0"], "from 0.01"),
+    ] {
+        let output = shop.operate(arguments).await;
+        assert_eq!(output.status.code(), Some(2));
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(text.contains(expected), "{text}");
+    }
+}
