@@ -197,11 +197,11 @@ mutants: ## changes of the code that no test sees: make mutants [FILES='src/curs
 	@$(call need,cargo-mutants,cargo install cargo-mutants --locked)
 	FILES='$(FILES)' dev/tools/mutants.sh '$(abspath $(TARGET))/mutants' $(if $(SHARD),--shard '$(SHARD)')
 
-BUILD_SETTINGS := $(abspath $(TARGET))/cargo-lambda.toml
-
 .PHONY: operate
 operate: ## shows, checks and repairs a feed: make operate ARGS='show A-1001' (docs/operations.md)
 	@cargo run --quiet --package operate --locked --target-dir $(TARGET) -- $(ARGS)
+
+BUILD_SETTINGS := $(abspath $(TARGET))/cargo-lambda.toml
 
 .PHONY: build
 build: export CARGO_LAMBDA_GLOBAL := $(BUILD_SETTINGS)

@@ -26,9 +26,6 @@ use reading::{newest_of_each, nothing_since, within_limit};
 use request::{EventsRequest, EventsRequestError};
 pub use response::Body;
 
-/// Lambda starts a function again if its Init takes more than 10 s. An event may be waiting already.
-const PREPARE_LIMIT: Duration = Duration::from_secs(2);
-
 /// Serves `GET /orders/{orderId}/events` and `GET /orders/events?order=A&order=B`.
 #[derive(Debug)]
 pub struct Endpoint<F> {
@@ -61,11 +58,9 @@ impl<F: Feed> Endpoint<F> {
     /// Reads what the first request needs before it arrives: the dwell times, and the key set if it has a URL. This also makes
     /// the first connection to DynamoDB, which costs more than a hundred check-ins.
     ///
-    /// What fails is logged. A request then tries again.
-    pub async fn prepare(&self, clock: &Clock) {
-        let dwells = self
-            .shared
-            .prepare(self.feed.clone(), PREPARE_LIMIT, *clock);
+    /// What fails, or takes longer than the limit, is logged. A request then tries again.
+    pub async fn prepare(&self, limit: Duration, clock: &Clock) {
+        let dwells = self.shared.prepare(self.feed.clone(), limit, *clock);
         join(dwells, self.access.prepare(clock)).await;
     }
 

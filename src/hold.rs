@@ -101,7 +101,7 @@ impl Forecast<'_> {
 }
 
 impl Policy {
-    /// Hold or rest, for a client that watches a number of orders. The forecasts are those of the unfinished ones. `wake` is the
+    /// Hold or rest, for a client that watches a number of orders. There is a forecast for each unfinished order. `wake` is the
     /// time between two polls if a held response is told of a change at once. `random` is in 0..1 and is for the jitter.
     pub fn decide(
         &self,

@@ -10,6 +10,7 @@ mod event_text;
 pub mod nodelay;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use http::Response;
 use http_body_util::{BodyDataStream, BodyExt};
@@ -20,6 +21,10 @@ pub use event_text::{EventText, EventTextLayer};
 
 use crate::endpoint::Body;
 use nodelay::NoDelay;
+
+/// For what a function reads before its first event. Lambda starts a function again if its Init takes more than 10 s, and an event
+/// may be waiting already.
+pub const PREPARE_LIMIT: Duration = Duration::from_secs(2);
 
 /// The exit code of a function, and a log line if it stopped because of an error.
 pub fn exit_code(result: Result<(), Error>) -> ExitCode {

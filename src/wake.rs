@@ -15,6 +15,8 @@
 mod publisher;
 #[cfg(feature = "wake")]
 mod redis;
+#[cfg(feature = "wake")]
+mod retries;
 mod subscription;
 mod url;
 

@@ -93,10 +93,14 @@ impl<F: Fetch> Cache<F> {
         })
     }
 
-    /// Fetches the key set before a token needs it. If this fails, the first token causes another attempt.
+    /// Fetches the key set before a token needs it. If this fails, the first token causes another attempt at once.
     pub(super) async fn prepare(&self, clock: &Clock) {
         let _fetching = self.fetching.lock().await;
         self.fetch(clock).await;
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        if state.failed {
+            state.next = Duration::ZERO;
+        }
     }
 
     async fn fetch(&self, clock: &Clock) {
@@ -278,6 +282,26 @@ mod tests {
         advance(MIN_RETRY_INTERVAL).await;
         assert_eq!(find(&cache, "a", &clock).await, Err(KeyError::Unknown));
         assert_eq!(find(&cache, "b", &clock).await, Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_set_that_was_fetched_at_the_start_is_not_fetched_by_the_first_token() {
+        let server = Server::default();
+        server.serves(&["a"]);
+        let (cache, clock) = (Cache::new(&server), clock());
+        cache.prepare(&clock).await;
+        assert_eq!(find(&cache, "a", &clock).await, Ok(()));
+        assert_eq!(server.asked(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn if_the_fetch_at_the_start_fails_the_first_token_makes_another() {
+        let server = Server::default();
+        let (cache, clock) = (Cache::new(&server), clock());
+        cache.prepare(&clock).await;
+        server.serves(&["a"]);
+        assert_eq!(find(&cache, "a", &clock).await, Ok(()));
+        assert_eq!(server.asked(), 2);
     }
 
     #[tokio::test(start_paused = true)]

@@ -27,10 +27,11 @@ async fn run(variable: impl Fn(&str) -> Option<String>) -> Result<(), Error> {
     let settings = ProjectorSettings::read(variable)?;
     let publisher = settings.publisher()?;
     let feed = DynamoDbFeed::connect(settings.feed_table).await;
-    feed.prepare().await;
+    feed.prepare(lambda::PREPARE_LIMIT).await;
     let projector =
         &Projector::new(feed, settings.rules, settings.retention).with_publisher(publisher);
     lambda_runtime::run(service_fn(|event: LambdaEvent<Event>| async move {
+        lambda::notice_closed_connections().await;
         let clock = Clock::system();
         let deadline = Deadline::at(event.context.deadline, &clock);
         let end = deadline.end(clock.start() + MAX_INVOCATION);

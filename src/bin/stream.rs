@@ -29,7 +29,9 @@ async fn run(variable: impl Fn(&str) -> Option<String>) -> Result<(), Error> {
     let feed = DynamoDbFeed::connect(settings.feed_table.clone()).await;
     let wake = settings.wake()?;
     let endpoint = Arc::new(Endpoint::new(feed, settings).with_wake(wake));
-    endpoint.prepare(&Clock::system()).await;
+    endpoint
+        .prepare(lambda::PREPARE_LIMIT, &Clock::system())
+        .await;
     let service = service_fn(move |event: LambdaEvent<String>| {
         let endpoint = Arc::clone(&endpoint);
         let nodelay = nodelay.clone();

@@ -21,7 +21,6 @@ use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
-
 use tokio::time::timeout;
 
 use super::{Consistency, Entry, Feed, FeedError, PAGE_ENTRIES, Page, Put};
@@ -33,9 +32,6 @@ use error::{is_condition, refused_or_unavailable, unavailable, unreadable};
 
 /// The partition of settings with which a record was read successfully.
 const SETTINGS: &str = "%settings";
-
-/// Lambda starts a function again if its Init takes more than 10 s. An event may be waiting already.
-const PREPARE_LIMIT: Duration = Duration::from_secs(2);
 
 /// A tombstone's sort key is 0, so this attribute contains the number of its entry.
 const OF_SEQ: &str = "ofSeq";
@@ -81,10 +77,10 @@ impl DynamoDbFeed {
         }
     }
 
-    /// Makes the connection before a call needs it, by reading an item that nobody writes. If this fails, the first call makes
-    /// the connection.
-    pub async fn prepare(&self) {
-        match timeout(PREPARE_LIMIT, self.item(SETTINGS, 0)).await {
+    /// Makes the connection before a call needs it, by reading an item that nobody writes. If this fails, or takes longer than
+    /// the limit, the first call makes the connection.
+    pub async fn prepare(&self, limit: Duration) {
+        match timeout(limit, self.item(SETTINGS, 0)).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => tracing::warn!(%error, "no connection to the feed yet"),
             Err(_) => tracing::warn!("no connection to the feed yet: the read took too long"),

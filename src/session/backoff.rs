@@ -22,7 +22,7 @@ pub(super) struct Backoff(Arc<Failures>);
 #[derive(Debug, Default)]
 struct Failures {
     count: AtomicU32,
-    /// When the first one was, in milliseconds since the Unix epoch. It means nothing if there is none.
+    /// The time of the first failure, in milliseconds since the Unix epoch. Not used while `count` is 0.
     first: AtomicU64,
 }
 

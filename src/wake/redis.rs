@@ -10,6 +10,7 @@ use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo, RedisError};
 use thiserror::Error;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::retries::Retries;
 use super::{Publisher, Wake, WakeError, WakeUrl};
 use crate::clock::Clock;
 use crate::order::{OrderId, Seq};
@@ -30,9 +31,6 @@ const PUBLISH_LIMIT: Duration = Duration::from_millis(100);
 /// How many orders one command subscribes to. The answer to one with more would delay the messages behind it.
 const ORDERS_PER_COMMAND: usize = 200;
 
-/// The time between two attempts to connect: it doubles from the first to the second.
-const RETRIES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-
 /// The time between two log lines about a connection. During an outage there is an attempt every few seconds.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -41,7 +39,7 @@ const LOG_INTERVAL: Duration = Duration::from_secs(60);
 pub(super) struct Server {
     client: Client,
     channel_prefix: String,
-    retries: u32,
+    retries: Retries,
     next_log: Option<Instant>,
 }
 
@@ -65,7 +63,7 @@ impl Server {
         Ok(Self {
             client: Client::open(info).map_err(|_| WakeError::Url)?,
             channel_prefix,
-            retries: 0,
+            retries: Retries::default(),
             next_log: None,
         })
     }
@@ -75,14 +73,12 @@ impl Server {
         orders.iter().map(channel).collect()
     }
 
-    /// Waits before the next attempt. The first one after a connection that worked is made at once, because a process that
-    /// was frozen often finds its connection closed. After that, each failure is logged, at most once a minute.
+    /// Waits before the next attempt. If it is not made at once, the reason is logged, at most once a minute.
     async fn back_off(&mut self, worked: bool, error: &ConnectionError, what: &str) {
-        if worked {
-            self.retries = 0;
-            return;
-        }
         let now = Clock::system().now();
+        let Some(pause) = self.retries.pause(worked, now, fastrand::f64()) else {
+            return;
+        };
         if self.next_log.is_none_or(|at| now >= at) {
             self.next_log = Some(now + LOG_INTERVAL);
             tracing::warn!(
@@ -90,11 +86,7 @@ impl Server {
                 "{what} has no connection to the server of WAKE_URL: changes are found by polling"
             );
         }
-        let (first, longest) = RETRIES;
-        let retry = (first * 2u32.pow(self.retries.min(10))).min(longest);
-        self.retries += 1;
-        // Processes that lost their connections together must not come back together.
-        sleep(retry.mul_f64(fastrand::f64())).await;
+        sleep(pause).await;
     }
 }
 
@@ -103,7 +95,7 @@ pub(super) async fn publish(mut server: Server, publisher: Publisher) {
     loop {
         let mut worked = false;
         let Err(error) = publish_while_connected(&server, &publisher, &mut worked).await;
-        if !worked && server.retries > 0 {
+        if !worked && server.retries.has_failed() {
             publisher.failed();
         }
         server.back_off(worked, &error, "the projector").await;

@@ -61,7 +61,7 @@ impl Load {
         }
     }
 
-    /// The same with the wake, for a trace that takes `minutes` and has `peak` streams at once.
+    /// The same with the wake, for a trace that lasts `minutes` and has at most `peak` streams at a time.
     pub fn woken_for(&self, minutes: f64, peak: f64) -> Bill {
         let instances = (peak / STREAMS).ceil().max(FEWEST_INSTANCES);
         Bill {

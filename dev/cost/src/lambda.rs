@@ -10,6 +10,7 @@ use order_status_stream::clock::Clock;
 use order_status_stream::endpoint::{Body, Endpoint};
 use order_status_stream::feed::Feed;
 use order_status_stream::invocation::Invocation;
+use order_status_stream::lambda::PREPARE_LIMIT;
 use order_status_stream::request::Request;
 use order_status_stream::settings::StreamSettings;
 use tokio::sync::{Notify, mpsc};
@@ -22,11 +23,11 @@ use crate::simulate::EPOCH;
 /// A cold start, before the function's own code runs: a place for the environment, and the code in it. Assumed. Not billed.
 pub const PLACEMENT: Duration = Duration::from_millis(100);
 
-/// The function's Init without its reads, with the handshake. Assumed: what `docs/performance.md` allows at the share of a core that
-/// 128 MB get. Billed like the rest of the duration since August 2025.
+/// The function's Init without its reads, with the handshake. Assumed: three times as long as `docs/performance.md` measures at the
+/// share of a core that 128 MB get. Billed like the rest of the duration since August 2025.
 pub const INIT: Duration = Duration::from_millis(230);
 
-/// A TLS handshake with DynamoDB on a warm environment. Assumed, for the same share.
+/// How long a TLS handshake with DynamoDB takes in a warm environment, with the same share of a core. Assumed.
 pub const HANDSHAKE: Duration = Duration::from_millis(60);
 
 /// DynamoDB closes a connection that was idle for this long. Assumed: AWS documents no time.
@@ -158,7 +159,7 @@ impl<F: Feed> Platform<F> {
         let endpoint = |feed: &F| Endpoint::new(feed.clone(), self.settings.clone());
         let endpoints: Vec<_> = self.feeds.iter().map(endpoint).collect();
         for endpoint in &endpoints {
-            endpoint.prepare(&clock).await;
+            endpoint.prepare(PREPARE_LIMIT, &clock).await;
         }
         lock(&self.meter).started(began.elapsed());
         Warm {

@@ -69,7 +69,7 @@ struct Peak {
     concurrent_executions: u64,
 }
 
-/// What the bill counts, for a million watched minutes.
+/// The counts behind the bill of a million watched minutes.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Used {

@@ -116,7 +116,7 @@ impl Backfill {
             Source::Ids { ids, .. } => self.touch_ids(ids, &mut run).await?,
         }
         run.progress.end();
-        if let Some(checkpoint) = run.checkpoint {
+        if let Some(checkpoint) = run.checkpoint.filter(|_| !self.dry_run) {
             checkpoint.remove();
         }
         self.output.line(&run.summary);

@@ -84,6 +84,9 @@ impl fmt::Display for Finding {
     }
 }
 
+/// Some writes follow an append. If the projector dies before them, they are made when Lambda delivers the batch again.
+const SETTLE_SECONDS: u64 = 60;
+
 /// What the laws depend on.
 #[derive(Clone, Debug)]
 pub struct Terms {
@@ -117,7 +120,7 @@ impl Terms {
                     format!("before it, the status was {}", before.status.as_str()),
                 );
             }
-            if before.expires_at.is_none() {
+            if before.expires_at.is_none() && self.is_settled(entry) {
                 let detail = format!("entry {} was superseded and has no expiry", before.seq.0);
                 found(Law::Expires, detail);
             }
@@ -136,6 +139,11 @@ impl Terms {
         findings
     }
 
+    /// Whether the projector has made all writes of this entry.
+    fn is_settled(&self, entry: &Entry) -> bool {
+        entry.appended_at / 1000 + SETTLE_SECONDS <= self.now
+    }
+
     /// Whether the entries right before this one may have expired. They were superseded when this one was appended, or earlier.
     fn may_have_lost_earlier(&self, entry: &Entry) -> bool {
         let superseded = entry.appended_at / 1000;
@@ -146,4 +154,89 @@ impl Terms {
 /// Whether the newest entry of an order shows the state that its item has.
 pub fn is_current(newest: &Entry, item: &Change) -> bool {
     !newest.removed && newest.status == item.status && newest.view == item.view
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const NOW: u64 = 1_795_392_000;
+    const DAY: u64 = 86_400;
+
+    fn terms() -> Terms {
+        Terms {
+            public_attributes: BTreeSet::from(["eta".to_owned()]),
+            retention: Duration::from_secs(30 * DAY),
+            now: NOW,
+        }
+    }
+
+    /// An entry that was appended some seconds ago, and has an expiry. The fields replace its own.
+    fn entry(seq: u64, seconds_ago: u64, fields: &serde_json::Value) -> Entry {
+        let mut entry = json!({
+            "order": "A", "seq": seq, "status": format!("S{seq}"), "view": { "eta": "18:20" }, "at": "",
+            "appendedAt": (NOW - seconds_ago) * 1000, "position": format!("stream/A/{seq:040}"),
+            "expiresAt": NOW + DAY,
+        });
+        if seq > 1 {
+            entry["previous"] = json!(format!("S{}", seq - 1));
+        }
+        for (name, value) in fields.as_object().into_iter().flatten() {
+            entry[name] = value.clone();
+        }
+        serde_json::from_value(entry).expect("an entry")
+    }
+
+    #[track_caller]
+    fn check(before: Option<&Entry>, entry: &Entry, expected: &[Law]) {
+        let found = terms().check(before, entry);
+        let found: Vec<_> = found.into_iter().map(|finding| finding.law).collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_log_that_the_projector_wrote_breaks_no_law() {
+        let [first, second] = [entry(1, 3 * DAY, &json!({})), entry(2, 2 * DAY, &json!({}))];
+        check(None, &first, &[]);
+        check(Some(&first), &second, &[]);
+    }
+
+    #[test]
+    fn a_gap_is_allowed_only_if_its_entries_may_have_expired() {
+        let (day, long) = (2 * DAY, 31 * DAY);
+        let first = entry(1, 40 * DAY, &json!({}));
+        check(Some(&first), &entry(4, long, &json!({})), &[]);
+        check(Some(&first), &entry(4, day, &json!({})), &[Law::Dense]);
+        check(None, &entry(2, long, &json!({})), &[]);
+        check(None, &entry(2, day, &json!({})), &[Law::Dense]);
+        let new_life = json!({ "begins": true, "previous": null });
+        check(Some(&first), &entry(4, day, &new_life), &[]);
+    }
+
+    #[test]
+    fn each_law_is_noticed() {
+        let first = entry(1, 3 * DAY, &json!({}));
+        for (fields, law) in [
+            (
+                json!({ "position": format!("stream/A/{:040}", 1) }),
+                Law::Rising,
+            ),
+            (json!({ "previous": "S7" }), Law::Previous),
+            (json!({ "view": { "email": "a@example.com" } }), Law::Public),
+            (json!({ "terminal": true, "expiresAt": null }), Law::Expires),
+        ] {
+            check(Some(&first), &entry(2, DAY, &fields), &[law]);
+        }
+        // Positions of two streams cannot be compared.
+        let elsewhere = json!({ "position": format!("stream/B/{:040}", 1) });
+        check(Some(&first), &entry(2, DAY, &elsewhere), &[]);
+    }
+
+    #[test]
+    fn the_projector_has_a_minute_for_the_writes_that_follow_an_append() {
+        let first = entry(1, DAY, &json!({ "expiresAt": null }));
+        check(Some(&first), &entry(2, 59, &json!({})), &[]);
+        check(Some(&first), &entry(2, 60, &json!({})), &[Law::Expires]);
+    }
 }

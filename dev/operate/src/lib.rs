@@ -7,12 +7,6 @@
 //! - [`check`]: reads the whole feed and reports what breaks its [`laws`].
 //! - [`backfill`]: touches orders, so that the projector sees them.
 //! - [`output`]: lines for people or for programs, and the progress of long work.
-#![allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a command line program talks to its user"
-)]
-
 pub mod backfill;
 pub mod check;
 pub mod checkpoint;

@@ -1,6 +1,5 @@
 //! `make operate`: the operator's command. It only reads the arguments.
 #![allow(
-    clippy::print_stdout,
     clippy::print_stderr,
     reason = "a command line program talks to its user"
 )]

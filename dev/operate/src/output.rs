@@ -1,6 +1,8 @@
 //! Lines for people or for programs, and the progress of long work.
 
 use std::fmt::Display;
+use std::io::{self, Write};
+use std::process;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
@@ -13,10 +15,15 @@ pub struct Output {
 
 impl Output {
     /// Prints a result. Programs get all its fields.
+    ///
+    /// If nobody reads the output any more, as after `| head`, the command ends.
     pub fn line(self, result: &(impl Display + Serialize)) {
-        match serde_json::to_string(result) {
-            Ok(json) if self.json => println!("{json}"),
-            _ => println!("{result}"),
+        let text = match serde_json::to_string(result) {
+            Ok(json) if self.json => json,
+            _ => result.to_string(),
+        };
+        if writeln!(io::stdout(), "{text}").is_err() {
+            process::exit(0);
         }
     }
 }

@@ -101,7 +101,7 @@ impl Shop {
         limit.await.unwrap().unwrap();
     }
 
-    async fn operate(&self, arguments: &[&str]) -> Output {
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_operate"));
         command
             .args(arguments)
@@ -112,7 +112,11 @@ impl Shop {
             .env("AWS_ENDPOINT_URL_DYNAMODB", self.dynamo.endpoint())
             .env("FEED_TABLE", "OrderFeed")
             .env("PUBLIC_ATTRIBUTES", "eta");
-        command.output().await.unwrap()
+        command
+    }
+
+    async fn operate(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().await.unwrap()
     }
 
     /// The JSON lines of a run, and whether it succeeded.
@@ -242,6 +246,12 @@ async fn a_backfill_goes_on_after_its_checkpoint() {
         "a complete backfill has nothing to continue"
     );
 
+    // A dry run reads the checkpoint, and leaves it.
+    fs::write(&checkpoint, state.to_string()).unwrap();
+    let dry_run = [&arguments[..], &["--dry-run"]].concat();
+    assert_eq!(shop.backfill(&dry_run).await, summary(1, 0, 0, 0, true));
+    assert!(checkpoint.exists());
+
     // A checkpoint of another backfill would skip orders.
     fs::write(&checkpoint, state.to_string()).unwrap();
     let other = ["backfill", "--orders-table", "Orders"];
@@ -323,6 +333,22 @@ async fn show_and_follow_print_the_log() {
     let unknown = shop.operate(&["show", "B"]).await;
     assert_eq!(unknown.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&unknown.stderr).contains("B has no log"));
+}
+
+/// As in `operate show A | head -1`.
+#[tokio::test]
+async fn a_reader_that_leaves_ends_the_command_quietly() {
+    let shop = Shop::new().await;
+    shop.write("A", "PLACED").await;
+    shop.project_until("A", "PLACED").await;
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = shop.command(&["show", "A"]).stdout(writer).output().await;
+    let output = output.unwrap();
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{output:?}"
+    );
 }
 
 #[tokio::test]

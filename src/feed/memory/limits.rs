@@ -78,6 +78,7 @@ pub(super) fn page(mut entries: impl Iterator<Item = Entry>) -> Page {
     page.more = entries.next().is_some();
     page
 }
+
 pub(super) fn unavailable(message: &str) -> FeedError {
     FeedError::Unavailable {
         message: message.to_owned(),

@@ -23,7 +23,7 @@ impl Cgroup {
     ///
     /// # Errors
     ///
-    /// Why there is none: no root's controller may be used.
+    /// The controller `cpu` cannot be used below any of the roots.
     pub(super) fn new(percent: u64) -> io::Result<Self> {
         let mut last = io::Error::from(io::ErrorKind::NotFound);
         for root in ROOTS.map(Path::new) {

@@ -23,7 +23,6 @@ const STATUSES: [&str; 3] = ["PLACED", "PAID", "PACKED"];
 /// A running DynamoDB.
 pub(super) struct Harness {
     pub front: Front,
-    /// The id after the newest change of [`SHORT`].
     _dynamo: Dynamo,
 }
 

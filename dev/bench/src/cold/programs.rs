@@ -11,7 +11,7 @@ use super::process::Program;
 /// The programs side by side.
 pub(super) struct Programs {
     ours: Program,
-    /// Or why there are none.
+    /// The error says why they cannot be measured.
     pub others: Result<Vec<Program>, String>,
 }
 

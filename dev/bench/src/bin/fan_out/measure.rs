@@ -19,7 +19,7 @@ const TOGETHER: usize = 100;
 /// As long as two heartbeats.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// Between two changes of an order. `stream` reads an order that is woken again within 50 ms only after them.
+/// Between two changes of an order. `stream` reads an order that is woken again within 20 ms only after them.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// From the publication of a change to its receipts, in milliseconds.
