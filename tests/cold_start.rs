@@ -6,6 +6,7 @@ use std::process::{Command as Signal, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::FutureExt;
+use order_status_stream::lambda;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
@@ -162,6 +163,24 @@ async fn a_connection_that_was_closed_during_a_freeze_costs_no_attempt() {
 
     let mut dynamo = Connection::accept(&process.dynamo).await;
     assert_first_attempt(&dynamo.request().await, "A-1001");
+}
+
+/// The freeze above seldom comes at the worst moment: when the next event can be read before the event loop has looked at the other
+/// connections.
+#[tokio::test]
+async fn the_end_of_a_connection_is_noticed_before_an_event_is_handled() {
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let connection = std::net::TcpStream::connect(server.local_addr().unwrap()).unwrap();
+    connection.set_nonblocking(true).unwrap();
+    let mut connection = TcpStream::from_std(connection).unwrap();
+    let (peer, _) = server.accept().unwrap();
+    let reading = tokio::spawn(async move { connection.read(&mut [0]).await });
+    tokio::task::yield_now().await;
+    tokio::task::yield_now().await;
+    drop(peer);
+    assert!(!reading.is_finished());
+    lambda::notice_closed_connections().await;
+    assert!(reading.is_finished());
 }
 
 /// A constant of the jitter library's self-test. It is also in a binary without symbols. The Makefile looks for it too.
