@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::fs;
+use std::net::SocketAddr;
 use std::process::{Command as Signal, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -103,6 +104,22 @@ impl Process {
     }
 }
 
+/// Waits until the kernel has told a socket that its peer has closed the connection. This can take longer than the call that
+/// closes it.
+#[cfg(target_os = "linux")]
+fn until_end_arrived(socket: SocketAddr) {
+    const CLOSE_WAIT: &str = "08";
+    let port = format!(":{:04X}", socket.port());
+    let has_arrived = |line: &str| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        fields.len() > 3 && fields[1].ends_with(&port) && fields[3] == CLOSE_WAIT
+    };
+    let sockets = || fs::read_to_string("/proc/net/tcp").unwrap();
+    while !sockets().lines().any(has_arrived) {
+        std::thread::yield_now();
+    }
+}
+
 /// The first events, and those after a freeze, reach a process that has a connection to DynamoDB.
 #[track_caller]
 fn assert_first_attempt(query: &str, partition: &str) {
@@ -140,6 +157,7 @@ async fn without_dynamodb_a_process_asks_for_events_all_the_same() {
 
 /// Lambda freezes a process between two events, and DynamoDB closes connections that are not used. A query that is sent over a
 /// closed connection fails, and the SDK waits before it tries again.
+#[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_connection_that_was_closed_during_a_freeze_costs_no_attempt() {
     let process = Process::start(STREAM).await;
@@ -150,7 +168,9 @@ async fn a_connection_that_was_closed_during_a_freeze_costs_no_attempt() {
     runtime_api.request().await;
 
     process.signal("-STOP");
+    let socket = dynamo.0.get_ref().peer_addr().unwrap();
     drop(dynamo);
+    until_end_arrived(socket);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let deadline = (now + LIMIT).as_millis();
     let headers = format!(
@@ -167,17 +187,19 @@ async fn a_connection_that_was_closed_during_a_freeze_costs_no_attempt() {
 
 /// The freeze above seldom comes at the worst moment: when the next event can be read before the event loop has looked at the other
 /// connections.
+#[cfg(target_os = "linux")]
 #[tokio::test]
 async fn the_end_of_a_connection_is_noticed_before_an_event_is_handled() {
     let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let connection = std::net::TcpStream::connect(server.local_addr().unwrap()).unwrap();
     connection.set_nonblocking(true).unwrap();
     let mut connection = TcpStream::from_std(connection).unwrap();
-    let (peer, _) = server.accept().unwrap();
+    let (peer, socket) = server.accept().unwrap();
     let reading = tokio::spawn(async move { connection.read(&mut [0]).await });
     tokio::task::yield_now().await;
     tokio::task::yield_now().await;
     drop(peer);
+    until_end_arrived(socket);
     assert!(!reading.is_finished());
     lambda::notice_closed_connections().await;
     assert!(reading.is_finished());
