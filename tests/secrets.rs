@@ -52,6 +52,8 @@ async fn no_log_line_contains_a_secret() {
     let stream = verbose(env!("CARGO_BIN_EXE_stream"), &dynamo)
         .env("JWKS", issuer.jwks().unwrap())
         .env("HEARTBEAT", "1s")
+        // A client disconnects from a held response, so that it cannot be sent.
+        .env("HOLD", "always")
         .propagate_disconnect(true);
     let stream = stream.start().await.unwrap();
     let event_source = EventSource {
