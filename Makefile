@@ -127,18 +127,20 @@ simulate: ## the whole system from SEEDS=10000 seeds, with faults in every part;
 		cargo run --quiet --package simulation --profile simulation --locked --target-dir $(TARGET)
 
 # Each is a target bench-… below. Those that compare with others write rows, of which one table is made.
-PART ?= cost cold fan-out
+PART ?= cost cold encoder fan-out growth
 MEASURED := $(abspath $(TARGET))/performance
-bench-cost bench-cold bench-fan-out: export FUNCTIONS := $(abspath $(TARGET))/release
+# Only a run of all parts changes the docs.
+REPORTS := $(if $(filter file,$(origin PART)),docs,$(MEASURED))
+bench-cost bench-cold bench-fan-out bench-growth: export FUNCTIONS := $(abspath $(TARGET))/release
 
 .PHONY: bench
-bench: ## the numbers in the docs, beside others; writes docs/performance.md. PART=cold measures one part and writes nothing
+bench: ## the numbers in the docs, beside others; writes docs/performance.md. PART='cold encoder' measures only these
 	cargo build --release --bins --locked --target-dir $(TARGET)
 	@mkdir -p $(MEASURED)
 	@rm -f $(MEASURED)/*.rows
 	@for part in $(PART); do $(MAKE) --no-print-directory "bench-$$part"; done
 	@[ -z "$$(ls $(MEASURED)/*.rows 2>/dev/null)" ] || $(TARGET)/simulation/bench report \
-		'$(if $(filter file,$(origin PART)),docs,$(MEASURED))/performance.md' $(MEASURED)/*.rows
+		'$(REPORTS)/performance.md' $(MEASURED)/*.rows
 
 .PHONY: bench-cost
 bench-cost:
@@ -155,11 +157,24 @@ bench-cold: bench-tools
 	@BENCH_ROWS=$(MEASURED)/cold.rows NODE_RUNTIME='$(abspath $(NODE_RUNTIME))' NODE_BUNDLE=$(MEASURED)/node/stream.mjs \
 		$(TARGET)/simulation/bench cold
 
-# The last part, because it builds another `stream`. Without nginx with nchan, or Valkey or Redis, its rows say so.
-.PHONY: bench-fan-out
-bench-fan-out: bench-tools
+# With the profile of the other tools, because the release profile would compile all their dependencies once more.
+.PHONY: bench-encoder
+bench-encoder: bench-tools
+	@BENCH_ROWS=$(MEASURED)/encoder.rows \
+		cargo bench --quiet --profile simulation --package bench --bench encoder --locked --target-dir $(TARGET)
+
+.PHONY: bench-wake
+bench-wake: bench-tools
 	@cargo build --quiet --release --features wake --bin stream --locked --target-dir $(TARGET)
+
+# The last parts, because they build another `stream`. Without nginx with nchan, or Valkey or Redis, the rows say so.
+.PHONY: bench-fan-out
+bench-fan-out: bench-wake
 	@BENCH_ROWS=$(MEASURED)/fan-out.rows FLOOR=$(TARGET)/simulation $(TARGET)/simulation/fan_out watchers
+
+.PHONY: bench-growth
+bench-growth: bench-wake
+	@$(TARGET)/simulation/fan_out growth $(REPORTS)/growth.svg
 
 # The runtime compiles an addon, for which it downloads Node's headers if they are not installed.
 NODE_RUNTIME := dev/bench/node/node_modules/aws-lambda-ric/index.mjs
