@@ -170,7 +170,10 @@ impl Template {
         }
     }
 
-    fn holds(&self, condition: &Value, values: &Variables) -> bool {
+    pub(crate) fn holds(&self, condition: &Value, values: &Variables) -> bool {
+        if let Some(name) = condition.get("Fn::Condition") {
+            return self.holds(self.at(&format!("Conditions/{}", text(name))), values);
+        }
         let (function, argument) = function(condition).unwrap();
         let mut parts = argument.as_array().unwrap().iter();
         match function {
