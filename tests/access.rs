@@ -578,7 +578,7 @@ async fn a_token_that_opens_too_much_is_told_to_rest() {
     drop(other);
     drop(second);
     let mut third = open().await;
-    third.until("change").await;
+    third.until("message").await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -589,7 +589,7 @@ async fn a_token_that_opens_too_often_is_told_to_rest_until_the_minute_is_over()
     for _ in 0..60 {
         let response = guarded.harness.respond(&bearer(A, &token)).await;
         let mut opened = Connection::new(response);
-        opened.until("change").await;
+        opened.until("message").await;
     }
     let refused = guarded.harness.respond(&bearer(A, &token)).await;
     let refused = Connection::new(refused).finish().await;
@@ -604,7 +604,7 @@ async fn a_token_that_opens_too_often_is_told_to_rest_until_the_minute_is_over()
     tokio::time::sleep(refused[1].retry.unwrap()).await;
     let response = guarded.harness.respond(&bearer(A, &token)).await;
     let mut opened = Connection::new(response);
-    opened.until("change").await;
+    opened.until("message").await;
 }
 
 /// Ten tabs, each of which checks in as often as the server allows.
@@ -618,7 +618,7 @@ async fn the_default_limits_refuse_no_honest_page() {
         for _ in 0..10 {
             let response = guarded.harness.respond(&bearer(A, &token)).await;
             let mut tab = Connection::new(response);
-            tab.until("change").await;
+            tab.until("message").await;
             tabs.push(tab);
         }
         drop(tabs);

@@ -81,6 +81,8 @@ impl Template {
     pub(crate) fn refusals(&self, values: &Variables) -> Vec<String> {
         let mut refusals: Vec<_> = values
             .iter()
+            // The others are attributes of resources.
+            .filter(|(name, _)| !name.contains('.'))
             .filter(|(name, value)| !self.accepts(name, value))
             .map(|(name, value)| format!("{name} is {value:?}"))
             .collect();
