@@ -15,6 +15,7 @@ mod ed25519;
 mod https;
 mod key;
 mod keys;
+mod limits;
 
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ use crate::clock::Clock;
 use crate::order::OrderId;
 use crate::request::Request;
 
+pub use bearer::TokenHeader;
 use cache::{Cache, KeyError};
 pub use claims::ClaimSettings;
 use claims::Claims;
@@ -35,6 +37,8 @@ pub use claims::TokenError;
 use https::Https;
 use key::{ALGORITHMS, Key};
 pub use keys::{KeySet, KeySetError, KeySource};
+pub use limits::TokenLimits;
+pub(crate) use limits::{Place, Refusal, TokenKey, Usage};
 
 /// `ACCESS`: who may watch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +51,8 @@ pub enum AccessSettings {
         keys: KeySource,
         /// The claims that a token must have.
         claims: ClaimSettings,
+        /// `TOKEN_HEADER`: the header that carries a token.
+        header: TokenHeader,
     },
 }
 
@@ -59,6 +65,8 @@ pub struct Access(Option<Verifier>);
 pub struct Grant {
     /// The time until the permission ends. `None` if it does not end.
     pub expires_in: Option<Duration>,
+    /// The token, to count what it opens. `None` if access is open.
+    pub(crate) token: Option<TokenKey>,
 }
 
 /// Why a client may not watch.
@@ -89,7 +97,11 @@ impl Access {
     pub fn new(settings: AccessSettings) -> Self {
         Self(match settings {
             AccessSettings::Open => None,
-            AccessSettings::Jwt { keys, claims } => Some(Verifier {
+            AccessSettings::Jwt {
+                keys,
+                claims,
+                header,
+            } => Some(Verifier {
                 keys: match keys {
                     KeySource::Inline(keys) => {
                         keys.warn(None);
@@ -98,6 +110,7 @@ impl Access {
                     KeySource::Url(url) => Keys::Fetched(Box::new(Cache::new(Https::new(url)))),
                 },
                 claims,
+                header,
             }),
         })
     }
@@ -125,21 +138,27 @@ impl Access {
         clock: &Clock,
     ) -> Result<Grant, AccessError> {
         let Some(verifier) = &self.0 else {
-            return Ok(Grant { expires_in: None });
+            return Ok(Grant {
+                expires_in: None,
+                token: None,
+            });
         };
-        let token = bearer::token(request).ok_or(AccessError::NoToken)?;
+        let token = bearer::token(request, verifier.header).ok_or(AccessError::NoToken)?;
         let claims = verifier.verify(token, clock).await?;
         if !orders.iter().all(|order| claims.orders.include(order)) {
             return Err(AccessError::NotGranted);
         }
         let expires_in = Some(claims.expires.saturating_sub(clock.epoch()));
-        Ok(Grant { expires_in })
+        Ok(Grant {
+            expires_in,
+            token: Some(TokenKey::of(token)),
+        })
     }
 
     /// The time until the request's token expires, without verifying the token. So it must not grant anything. It only limits
     /// how long the client rests. `None` if the token cannot be read.
     pub fn unverified_expiry(&self, request: &Request, clock: &Clock) -> Option<Duration> {
-        let token = bearer::token(request)?;
+        let token = bearer::token(request, self.0.as_ref()?.header)?;
         let claims: Map<String, Value> = insecure_decode_claims(token).ok()?;
         let expires = claims::expiry(&claims).ok()?;
         Some(expires.saturating_sub(clock.epoch()))
@@ -150,6 +169,7 @@ impl Access {
 struct Verifier {
     keys: Keys,
     claims: ClaimSettings,
+    header: TokenHeader,
 }
 
 #[derive(Debug)]

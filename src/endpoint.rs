@@ -11,7 +11,7 @@ use http::{Method, Response, StatusCode};
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::access::{Access, AccessError};
+use crate::access::{Access, AccessError, Grant, Place, Refusal, Usage};
 use crate::clock::Clock;
 use crate::cursor::{Cursor, Mark};
 use crate::feed::{Entry, Feed};
@@ -33,6 +33,8 @@ pub struct Endpoint<F> {
     access: Access,
     settings: StreamSettings,
     shared: Shared,
+    /// What the clients' tokens have opened.
+    usage: Usage,
 }
 
 impl<F: Feed> Endpoint<F> {
@@ -43,6 +45,7 @@ impl<F: Feed> Endpoint<F> {
             access: Access::new(settings.access.clone()),
             shared: Shared::new(settings.public_attributes.clone()),
             settings,
+            usage: Usage::default(),
         }
     }
 
@@ -98,18 +101,41 @@ impl<F: Feed> Endpoint<F> {
         // A token that is valid for longer than an `Instant` can hold never expires.
         let expiry = |left: Option<Duration>| left.and_then(|left| clock.now().checked_add(left));
         match self.access.check(request, &asked.orders, &clock).await {
-            Ok(_) if asked.as_json => self.snapshot(&asked.orders, &invocation).await,
-            Ok(grant) => {
-                self.stream(asked, expiry(grant.expires_in), invocation)
-                    .await
-            }
+            Ok(grant) => match self.open(grant, &clock) {
+                Ok(_) if asked.as_json => self.snapshot(&asked.orders, &invocation).await,
+                Ok(place) => {
+                    let expiry = expiry(grant.expires_in);
+                    self.stream(asked, expiry, invocation, place).await
+                }
+                Err(_) if asked.as_json => response::problem(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "this token has opened too much in the last minute".to_owned(),
+                ),
+                Err(refusal) => {
+                    let expiry = expiry(grant.expires_in);
+                    let timing = self.timing(&asked, Duration::ZERO, expiry, &invocation);
+                    let session = self.session(asked, timing, invocation);
+                    response::event_stream(session.refused(refusal.rest), None)
+                }
+            },
             Err(AccessError::KeysUnavailable) if !asked.as_json => {
                 let expiry = expiry(self.access.unverified_expiry(request, &clock));
                 let timing = self.timing(&asked, Duration::ZERO, expiry, &invocation);
-                response::event_stream(self.session(asked, timing, invocation).postponed())
+                response::event_stream(self.session(asked, timing, invocation).postponed(), None)
             }
             Err(error) => response::denied(&error),
         }
+    }
+
+    /// Counts what a token opens. `None` if access is open.
+    fn open(&self, grant: Grant, clock: &Clock) -> Result<Option<Place>, Refusal> {
+        let limits = self.settings.token_limits;
+        let open = |token| self.usage.open(token, limits, clock.epoch_seconds());
+        let opened = grant.token.map(open).transpose();
+        if opened.as_ref().is_err_and(|refusal| refusal.is_first) {
+            tracing::warn!("a token reached TOKEN_STREAMS or TOKEN_OPENINGS");
+        }
+        opened
     }
 
     async fn stream(
@@ -117,6 +143,7 @@ impl<F: Feed> Endpoint<F> {
         asked: EventsRequest,
         expiry: Option<Instant>,
         mut invocation: Invocation,
+        place: Option<Place>,
     ) -> Response<Body> {
         let cursor = asked.cursor.as_ref();
         if let Some(ended) = cursor.filter(|cursor| cursor.ended()) {
@@ -133,7 +160,7 @@ impl<F: Feed> Endpoint<F> {
         let jitter = 1.0 - invocation.random.f64() / 5.0;
         let window = self.settings.window.mul_f64(jitter);
         let timing = self.timing(&asked, window, expiry, &invocation);
-        response::event_stream(self.session(asked, timing, invocation))
+        response::event_stream(self.session(asked, timing, invocation), place)
     }
 
     fn timing(

@@ -11,11 +11,13 @@
 //! ```
 //! use std::time::Duration;
 //! use order_status_stream::hold::{Decision, Forecast, Policy};
+//! use order_status_stream::prices::Prices;
 //!
 //! let policy = Policy {
 //!     freshness: Duration::from_millis(900),
 //!     max_rest: Duration::from_secs(60),
 //!     poll_interval: Duration::from_millis(500),
+//!     prices: Prices::default(),
 //! };
 //! let rest_after = |seconds| match policy.decide(&[Forecast::Unlearned(seconds)], 1, None, 0.5) {
 //!     Decision::Rest(rest) => rest,
@@ -28,7 +30,7 @@
 use std::time::Duration;
 
 use crate::dwell::{Hazard, unlearned};
-use crate::prices::{CHECK_IN, POLL, SECOND};
+use crate::prices::{POLL, Prices};
 
 /// No client is told to come back sooner. Clients reuse the last `retry` during an outage; a short one would hammer the server.
 pub const SHORTEST_REST: Duration = Duration::from_secs(1);
@@ -53,6 +55,8 @@ pub struct Policy {
     pub max_rest: Duration,
     /// The time between two polls of the feed while a response is held.
     pub poll_interval: Duration,
+    /// What check-ins and held responses cost.
+    pub prices: Prices,
 }
 
 /// Whether a response that has sent everything is held.
@@ -154,21 +158,23 @@ impl Policy {
     /// Whether a hold is worth more than it costs, compared with this rest.
     ///
     /// A hold saves delay. The price of a second of delay is the one at which `R` is the cheapest interval:
-    /// `CHECK_IN · FRESHNESS_AT / 2 / FRESHNESS²`.
+    /// `check-in · FRESHNESS_AT / 2 / FRESHNESS²`.
     fn hold_pays(&self, watched: usize, wake: Option<Duration>, rest: f64, changes: f64) -> bool {
-        let price_of_delay = CHECK_IN * FRESHNESS_AT / 2.0 / self.freshness.as_secs_f64().powi(2);
+        let (check_in, second) = (self.prices.check_in(), self.prices.second.usd());
+        let price_of_delay = check_in * FRESHNESS_AT / 2.0 / self.freshness.as_secs_f64().powi(2);
         let poll_interval = wake.unwrap_or(self.poll_interval).as_secs_f64();
         // With a wake, a change does not wait for a poll.
         let until_poll = wake.map_or(poll_interval, |_| 0.0);
         let saved = changes * (rest - until_poll) / 2.0 * price_of_delay;
-        let held = rest * (SECOND + POLL * watched as f64 / poll_interval);
-        saved > held - CHECK_IN
+        let held = rest * (second + POLL * watched as f64 / poll_interval);
+        saved > held - check_in
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::prices::{Price, SECOND};
     use proptest::prelude::*;
 
     const fn s(seconds: u64) -> Duration {
@@ -180,6 +186,7 @@ mod tests {
             freshness: Duration::from_secs_f64(freshness),
             max_rest: s(60),
             poll_interval: Duration::from_millis(500),
+            prices: Prices::default(),
         }
     }
 
@@ -282,10 +289,10 @@ mod tests {
             };
             let poll_interval = poll_millis as f64 / 1000.0;
             let polls = rest / poll_interval * watched as f64;
-            let price = rest * SECOND + polls * POLL - CHECK_IN;
+            let price = rest * SECOND + polls * POLL - policy.prices.check_in();
             // One change is expected. On average it comes in the middle of the time that a hold saves.
             let delay = (rest - poll_interval) / 2.0;
-            let worth = delay * CHECK_IN * 300.0 / (freshness * freshness);
+            let worth = delay * policy.prices.check_in() * 300.0 / (freshness * freshness);
             let enough = price / worth;
             assert!(policy.hold_pays(watched, None, rest, enough * 1.0005));
             assert!(!policy.hold_pays(watched, None, rest, enough * 0.9995));
@@ -297,12 +304,41 @@ mod tests {
     fn with_a_wake_a_hold_pays_from_fewer_changes_on() {
         let (watched, rest, slow) = (10, 20.0, s(30));
         let policy = policy(1.0);
-        let price = rest * SECOND + rest / 30.0 * 10.0 * POLL - CHECK_IN;
-        let worth = rest / 2.0 * CHECK_IN * 300.0;
+        let check_in = policy.prices.check_in();
+        let price = rest * SECOND + rest / 30.0 * 10.0 * POLL - check_in;
+        let worth = rest / 2.0 * check_in * 300.0;
         let enough = price / worth;
         assert!(policy.hold_pays(watched, Some(slow), rest, enough * 1.0005));
         assert!(!policy.hold_pays(watched, Some(slow), rest, enough * 0.9995));
         assert!(!policy.hold_pays(watched, None, rest, enough * 1.0005));
+    }
+
+    /// Behind CloudFront, a request costs several times as much, and a held second the same.
+    #[test]
+    fn the_dearer_a_request_is_the_sooner_a_hold_pays() {
+        let at = |request: &str| {
+            let policy = policy(0.9);
+            let request = Price::parse(request).expect("a price");
+            Policy {
+                prices: Prices {
+                    request,
+                    ..policy.prices
+                },
+                ..policy
+            }
+        };
+        // A rest of two seconds in which a change comes with this chance.
+        let enough = |policy: Policy| {
+            let chances = (0..1000).map(|part| f64::from(part) / 1000.0);
+            let mut pays = chances.filter(|chance| policy.hold_pays(1, None, 2.0, *chance));
+            pays.next()
+        };
+        let [direct, behind] = ["0.20", "1.30"].map(|request| enough(at(request)));
+        assert!(
+            behind < direct.map(|chance| chance / 3.0),
+            "{behind:?} {direct:?}"
+        );
+        assert!(behind.is_some());
     }
 
     #[test]

@@ -123,8 +123,8 @@ pub struct Session<F> {
 enum Phase {
     Opening,
     /// As `Opening`, but the feed is not read and the client is asked to come back.
-    Postponing,
-    Postponed,
+    Postponing(Cause),
+    Postponed(Cause),
     Reading,
     /// Everything that was read is sent.
     Deciding,
@@ -167,7 +167,15 @@ impl<F: Feed> Session<F> {
     /// A session that ends before it reads the feed, because it is not known now whether the client may watch the orders.
     #[must_use]
     pub fn postponed(mut self) -> Self {
-        self.phase = Phase::Postponing;
+        self.phase = Phase::Postponing(Cause::KeysUnavailable);
+        self
+    }
+
+    /// A session that ends before it reads the feed, because the client's token has opened too much. The client comes back after
+    /// this time.
+    #[must_use]
+    pub fn refused(mut self, rest: Duration) -> Self {
+        self.phase = Phase::Postponing(Cause::TooMuchOpen(rest));
         self
     }
 
@@ -196,9 +204,9 @@ impl<F: Feed> Session<F> {
                 return Some(chunk);
             }
             match self.phase {
-                Phase::Opening | Phase::Postponing => self.open(),
-                Phase::Postponed => {
-                    self.rest(Cause::KeysUnavailable);
+                Phase::Opening | Phase::Postponing(_) => self.open(),
+                Phase::Postponed(cause) => {
+                    self.rest(cause);
                 }
                 Phase::Deciding => self.decide(),
                 Phase::Reading | Phase::Learning | Phase::Held | Phase::Expiring => {
@@ -213,8 +221,8 @@ impl<F: Feed> Session<F> {
     fn open(&mut self) {
         let retry = self.jittered(SHORTEST_REST);
         self.outbox.push(Message::Hello(retry));
-        if self.phase == Phase::Postponing {
-            self.phase = Phase::Postponed;
+        if let Phase::Postponing(cause) = self.phase {
+            self.phase = Phase::Postponed(cause);
             return;
         }
         if self.outbox.unreadable() {

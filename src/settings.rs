@@ -3,6 +3,7 @@
 
 mod access;
 mod duration;
+mod prices;
 mod reader;
 mod wake;
 
@@ -10,7 +11,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
-use crate::access::AccessSettings;
+use crate::access::{AccessSettings, TokenLimits};
 use crate::hold::{Policy, SHORTEST_REST};
 use crate::order::Status;
 use crate::projector::{OnRemove, Rules};
@@ -47,11 +48,14 @@ pub struct StreamSettings {
     /// `PUBLIC_ATTRIBUTES`: the attributes that are shown in addition to the status. They apply to older changes too, which may
     /// have been projected when more attributes were public.
     pub public_attributes: BTreeSet<String>,
-    /// `HOLD`, `FRESHNESS`, `MAX_REST`: when a response ends early. `None` means that each response is held for the whole
+    /// `HOLD`, `FRESHNESS`, `MAX_REST`, `REQUEST_PRICE`, `DURATION_PRICE`: when a response ends early. `None` means that each response is held for the whole
     /// window.
     pub policy: Option<Policy>,
-    /// `ACCESS`, `JWKS`, `JWT_ISSUER`, `JWT_AUDIENCE`, `JWT_ORDERS_CLAIM`, `JWT_LEEWAY`: who may watch.
+    /// `ACCESS`, `JWKS`, `JWT_ISSUER`, `JWT_AUDIENCE`, `JWT_ORDERS_CLAIM`, `JWT_LEEWAY`, `TOKEN_HEADER`: who may
+    /// watch.
     pub access: AccessSettings,
+    /// `TOKEN_STREAMS`, `TOKEN_OPENINGS`: how much one token may open.
+    pub token_limits: TokenLimits,
     /// `BASE_PATH`: the part of a path before `/orders/`. Empty, or begins with `/` and does not end with `/`.
     pub base_path: String,
     /// `WAKE_URL`: where new entries are published, so that held responses show them at once.
@@ -138,11 +142,13 @@ impl StreamSettings {
         let window = reader.duration("WINDOW", "60s", WINDOW);
         let poll_interval = reader.duration("POLL_INTERVAL", "500ms", POLL_INTERVAL);
         let heartbeat = reader.duration("HEARTBEAT", "15s", HEARTBEAT);
+        let prices = reader.prices();
         let holds = reader.one_of("HOLD", &[("auto", false), ("always", true)]);
         let policy = Policy {
             freshness: reader.duration("FRESHNESS", "900ms", FRESHNESS),
             max_rest: reader.duration("MAX_REST", "60s", MAX_REST),
             poll_interval,
+            prices,
         };
         let settings = Self {
             feed_table,
@@ -152,6 +158,7 @@ impl StreamSettings {
             public_attributes: reader.list("PUBLIC_ATTRIBUTES", "").collect(),
             policy: (!holds).then_some(policy),
             access: reader.access(),
+            token_limits: reader.token_limits(),
             base_path: reader.base_path(),
             wake_url: reader.wake_url(),
             wake_poll_interval: reader.duration("WAKE_POLL_INTERVAL", "30s", WAKE_POLL_INTERVAL),
@@ -163,6 +170,7 @@ impl StreamSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::prices::Prices;
 
     fn variables<'a>(pairs: &'a [(&str, &str)]) -> impl Fn(&str) -> Option<String> + 'a {
         |name| {
@@ -200,6 +208,7 @@ mod tests {
             freshness: Duration::from_millis(900),
             max_rest: Duration::from_secs(60),
             poll_interval: stream.poll_interval,
+            prices: Prices::default(),
         };
         assert_eq!(stream.policy, Some(policy));
         assert_eq!(stream.wake_poll_interval, Duration::from_secs(30));

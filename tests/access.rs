@@ -510,3 +510,118 @@ async fn a_resting_client_gets_expired_before_its_token_expires() {
     }
     assert_eq!(last, "expired");
 }
+
+/// CloudFront signs its requests to a Function URL in `Authorization`.
+#[tokio::test(start_paused = true)]
+async fn behind_cloudfront_the_token_is_in_another_header() {
+    let issuer = Issuer::new(Algorithm::ES256, "k").unwrap();
+    let jwks = issuer.jwks().unwrap();
+    let signature = (
+        "authorization",
+        "AWS4-HMAC-SHA256 Credential=x, SignedHeaders=host, Signature=0",
+    );
+    for (header, other) in [
+        ("authorization", "x-authorization"),
+        ("x-authorization", "authorization"),
+    ] {
+        let settings = [
+            ("FEED_TABLE", "in memory"),
+            ("JWKS", &jwks),
+            ("TOKEN_HEADER", header),
+        ];
+        let harness = Harness::with(&settings);
+        let (token, _) = issuer.token(&["A"], HOUR).unwrap();
+        let token = format!("Bearer {token}");
+        let check = async |headers: &[(&str, &str)], status| {
+            let response = harness.respond(&request("GET", A, headers)).await;
+            assert_eq!(response.status(), status, "{header} {headers:?}");
+        };
+        check(&[(header, &token)], 200).await;
+        check(&[signature, (header, &token)], 200).await;
+        check(&[(other, &token)], 401).await;
+    }
+}
+
+/// A harness that accepts tokens, and lets each open few streams.
+fn limited(streams: &str, openings: &str) -> GuardedHarness {
+    let issuer = Issuer::new(Algorithm::ES256, "k").unwrap();
+    let jwks = issuer.jwks().unwrap();
+    let settings = [
+        ("FEED_TABLE", "in memory"),
+        ("JWKS", &jwks),
+        ("TOKEN_STREAMS", streams),
+        ("TOKEN_OPENINGS", openings),
+    ];
+    GuardedHarness {
+        harness: Harness::with(&settings),
+        issuer,
+    }
+}
+
+/// An `EventSource` gives up on a 429, so the client is told when to come back. Nothing is read for it.
+#[tokio::test(start_paused = true)]
+async fn a_token_that_opens_too_much_is_told_to_rest() {
+    let guarded = limited("2", "60");
+    guarded.harness.change("A", "PLACED").await;
+    let token = guarded.token(json!(["A"]), HOUR);
+    let open = async || Connection::new(guarded.harness.respond(&bearer(A, &token)).await);
+    let (mut first, second) = (open().await, open().await);
+    first.until("ready").await;
+    let refused = open().await.finish().await;
+    assert_eq!(outline(&refused), ["hello", "rest"]);
+    let rest = refused[1].retry.unwrap();
+    assert!((30.0..=45.0).contains(&rest.as_secs_f64()), "{rest:?}");
+    assert!(refused[1].data.contains(r#""unavailable":true"#));
+
+    let another = guarded.token(json!(["A", "B"]), HOUR);
+    let other = Connection::new(guarded.harness.respond(&bearer(A, &another)).await);
+    drop(other);
+    drop(second);
+    let mut third = open().await;
+    third.until("message").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_opens_too_often_is_told_to_rest_until_the_minute_is_over() {
+    let guarded = limited("9999", "60");
+    guarded.harness.change("A", "PLACED").await;
+    let token = guarded.token(json!(["A"]), HOUR);
+    for _ in 0..60 {
+        let response = guarded.harness.respond(&bearer(A, &token)).await;
+        let mut opened = Connection::new(response);
+        opened.until("message").await;
+    }
+    let refused = guarded.harness.respond(&bearer(A, &token)).await;
+    let refused = Connection::new(refused).finish().await;
+    assert_eq!(outline(&refused), ["hello", "rest"]);
+    // A client that asks for JSON reads the status.
+    let header = format!("Bearer {token}");
+    let json = [("accept", "application/json"), ("authorization", &header)];
+    let response = guarded.harness.respond(&request("GET", A, &json)).await;
+    assert_eq!(response.status(), 503);
+    assert!(response.headers().contains_key("retry-after"));
+
+    tokio::time::sleep(refused[1].retry.unwrap()).await;
+    let response = guarded.harness.respond(&bearer(A, &token)).await;
+    let mut opened = Connection::new(response);
+    opened.until("message").await;
+}
+
+/// Ten tabs, each of which checks in as often as the server allows.
+#[tokio::test(start_paused = true)]
+async fn the_default_limits_refuse_no_honest_page() {
+    let guarded = GuardedHarness::new();
+    guarded.harness.change("A", "PLACED").await;
+    let token = guarded.token(json!(["A"]), HOUR);
+    for _ in 0..120 {
+        let mut tabs = Vec::new();
+        for _ in 0..10 {
+            let response = guarded.harness.respond(&bearer(A, &token)).await;
+            let mut tab = Connection::new(response);
+            tab.until("message").await;
+            tabs.push(tab);
+        }
+        drop(tabs);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}

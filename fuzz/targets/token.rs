@@ -12,7 +12,7 @@ use http::Method;
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey};
 use libfuzzer_sys::fuzz_target;
-use order_status_stream::access::{Access, AccessSettings, ClaimSettings, KeySource};
+use order_status_stream::access::{Access, AccessSettings, ClaimSettings, KeySource, TokenHeader};
 use order_status_stream::clock::Clock;
 use order_status_stream::order::OrderId;
 use order_status_stream::request::Request;
@@ -36,7 +36,7 @@ static ACCESS: LazyLock<Access> = LazyLock::new(|| {
         orders_claim: "orders".to_owned(),
         leeway: Duration::from_secs(10),
     };
-    Access::new(AccessSettings::Jwt { keys, claims })
+    Access::new(AccessSettings::Jwt { keys, claims, header: TokenHeader::Authorization })
 });
 
 fuzz_target!(|data: &[u8]| {

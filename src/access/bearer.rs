@@ -6,13 +6,32 @@ use crate::request::Request;
 /// headers.
 const NAME: &str = "access_token";
 
-/// The request's token, from `Authorization: Bearer`, or else from the cookie, or else from the query.
+/// `TOKEN_HEADER`: the header that carries `Bearer` and a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenHeader {
+    /// `Authorization`
+    Authorization,
+    /// `X-Authorization`. If CloudFront signs the requests to a Function URL, `Authorization` contains its signature. So a
+    /// CloudFront function moves the client's `Authorization` into this header.
+    XAuthorization,
+}
+
+impl TokenHeader {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Authorization => "authorization",
+            Self::XAuthorization => "x-authorization",
+        }
+    }
+}
+
+/// The request's token, from `Bearer` in the header, or else from the cookie, or else from the query.
 ///
 /// Only the first token is used, even if it is invalid and a second one would be valid. A token that is empty, or contains
 /// characters that a token cannot have, is ignored. Other cookies and other authorization schemes are ignored too, because they
 /// belong to other applications.
-pub(super) fn token(request: &Request) -> Option<&str> {
-    let bearers = request.headers("authorization").filter_map(bearer);
+pub(super) fn token(request: &Request, header: TokenHeader) -> Option<&str> {
+    let bearers = request.headers(header.name()).filter_map(bearer);
     let cookies = request
         .headers("cookie")
         .flat_map(|cookies| cookies.split(';'))

@@ -11,7 +11,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use serde_json::{Value, json};
 
-use crate::access::AccessError;
+use crate::access::{AccessError, Place};
 use crate::feed::Feed;
 use crate::session::Session;
 
@@ -20,10 +20,11 @@ pub type Body = UnsyncBoxBody<Bytes, Infallible>;
 
 const METHODS: &str = "GET, HEAD, OPTIONS";
 
-pub(super) fn event_stream<F: Feed>(session: Session<F>) -> Response<Body> {
-    let chunks = stream::unfold(session, |mut session| async {
+/// The place is free again when the stream has ended, or the client has left.
+pub(super) fn event_stream<F: Feed>(session: Session<F>, place: Option<Place>) -> Response<Body> {
+    let chunks = stream::unfold((session, place), |(mut session, place)| async {
         let chunk = session.next().await?;
-        Some((Ok(Frame::data(chunk)), session))
+        Some((Ok(Frame::data(chunk)), (session, place)))
     });
     let mut response = Response::new(StreamBody::new(chunks.boxed()).boxed_unsync());
     set(

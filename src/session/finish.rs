@@ -24,6 +24,8 @@ pub(super) enum Cause {
     FeedFailed,
     /// The keys cannot be fetched. So it is not known whether the client may watch the orders.
     KeysUnavailable,
+    /// The client's token has opened too much. It may try again after this time.
+    TooMuchOpen(Duration),
     /// A bug.
     Panicked,
 }
@@ -33,7 +35,7 @@ impl Cause {
     fn is_unavailable(self) -> bool {
         matches!(
             self,
-            Self::FeedFailed | Self::KeysUnavailable | Self::Panicked
+            Self::FeedFailed | Self::KeysUnavailable | Self::TooMuchOpen(_) | Self::Panicked
         )
     }
 
@@ -95,6 +97,7 @@ impl<F: Feed> Session<F> {
         match cause {
             // The policy has added its own jitter.
             Cause::NothingDue(rest) => rest,
+            Cause::TooMuchOpen(rest) => self.jittered(rest),
             Cause::WindowOver | Cause::SlowReader => self.jittered(SHORTEST_REST),
             Cause::FeedFailed | Cause::KeysUnavailable | Cause::Panicked => {
                 let retry = self.shared.backoff.failed(self.clock.epoch_millis());

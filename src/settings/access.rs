@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::duration::{Limits, seconds};
 use super::reader::Reader;
-use crate::access::{AccessSettings, ClaimSettings, KeySource};
+use crate::access::{AccessSettings, ClaimSettings, KeySource, TokenHeader, TokenLimits};
 
 /// RFC 7519, section 4.1.4, allows "no more than a few minutes". An expired token is accepted for this time.
 const JWT_LEEWAY: Limits = Limits::up_to_minutes(Duration::ZERO..=seconds(300));
@@ -12,6 +12,13 @@ const JWT_LEEWAY: Limits = Limits::up_to_minutes(Duration::ZERO..=seconds(300));
 impl<V: Fn(&str) -> Option<String>> Reader<V> {
     /// Open access must be chosen explicitly.
     pub(super) fn access(&mut self) -> AccessSettings {
+        let header = self.one_of(
+            "TOKEN_HEADER",
+            &[
+                ("authorization", TokenHeader::Authorization),
+                ("x-authorization", TokenHeader::XAuthorization),
+            ],
+        );
         if self.one_of("ACCESS", &[("jwt", false), ("open", true)]) {
             return AccessSettings::Open;
         }
@@ -27,11 +34,20 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
             Ok(keys) => AccessSettings::Jwt {
                 claims: self.claims(&keys),
                 keys,
+                header,
             },
             Err(error) => {
                 self.error(format!("JWKS is invalid: {error}"));
                 AccessSettings::Open
             }
+        }
+    }
+
+    /// Whatever is allowed here, an honest page must stay below it: a tab checks in once a second at most.
+    pub(super) fn token_limits(&mut self) -> TokenLimits {
+        TokenLimits {
+            streams: self.whole("TOKEN_STREAMS", 20, 1..=9999),
+            openings: self.whole("TOKEN_OPENINGS", 600, 60..=99_999),
         }
     }
 

@@ -1,10 +1,12 @@
 //! Reads variables, and collects an error for each one that is missing or malformed.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::SettingsError;
 use super::duration::Limits;
+use crate::prices::Price;
 
 pub(super) struct Reader<V> {
     variable: V,
@@ -100,6 +102,34 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
             )),
         }
         Duration::ZERO
+    }
+
+    /// A whole number without a sign or a leading zero.
+    pub(super) fn whole(&mut self, name: &str, default: u32, range: RangeInclusive<u32>) -> u32 {
+        let Some(text) = self.get(name) else {
+            return default;
+        };
+        let is_plain = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        number.filter(|_| is_plain).unwrap_or_else(|| {
+            let (min, max) = range.into_inner();
+            self.errors.push(format!(
+                "{name} is {text:?}, it must be a whole number from {min} to {max}"
+            ));
+            default
+        })
+    }
+
+    pub(super) fn price(&mut self, name: &str, default: Price) -> Price {
+        let Some(text) = self.get(name) else {
+            return default;
+        };
+        Price::parse(&text).unwrap_or_else(|| {
+            self.errors.push(format!(
+                "{name} is {text:?}, it must be a price in USD per million, from 0 to 999, such as 0.20"
+            ));
+            default
+        })
     }
 
     /// The first choice is the default.

@@ -81,6 +81,8 @@ impl Template {
     pub(crate) fn refusals(&self, values: &Variables) -> Vec<String> {
         let mut refusals: Vec<_> = values
             .iter()
+            // The others are attributes of resources.
+            .filter(|(name, _)| !name.contains('.'))
             .filter(|(name, value)| !self.accepts(name, value))
             .map(|(name, value)| format!("{name} is {value:?}"))
             .collect();
@@ -170,7 +172,10 @@ impl Template {
         }
     }
 
-    fn holds(&self, condition: &Value, values: &Variables) -> bool {
+    pub(crate) fn holds(&self, condition: &Value, values: &Variables) -> bool {
+        if let Some(name) = condition.get("Fn::Condition") {
+            return self.holds(self.at(&format!("Conditions/{}", text(name))), values);
+        }
         let (function, argument) = function(condition).unwrap();
         let mut parts = argument.as_array().unwrap().iter();
         match function {

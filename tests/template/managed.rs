@@ -92,10 +92,14 @@ fn an_environment_gets_as_many_streams_as_asked_for_on_one_core() {
 #[test]
 fn nothing_of_it_exists_without_subnets() {
     let template = Template::read();
-    for name in template.names("Resources") {
-        if name.starts_with("Managed") {
-            let condition = template.at(&format!("Resources/{name}")).get("Condition");
-            assert_eq!(condition, Some(&json!("HasInstances")), "{name}");
+    for given in [&[][..], &[("CloudFront", "true")]] {
+        let values = template.with_defaults(given);
+        for name in template.names("Resources") {
+            if name.starts_with("Managed") {
+                let resource = template.at(&format!("Resources/{name}"));
+                let condition = json!({ "Fn::Condition": resource["Condition"] });
+                assert!(!template.holds(&condition, &values), "{name}");
+            }
         }
     }
     let without_groups = template.with_defaults(&GIVEN[..2]);

@@ -143,6 +143,32 @@ fn the_tables_have_the_keys_that_the_code_writes() {
     );
 }
 
+/// A restored feed, or one that another stack left behind.
+#[test]
+fn the_functions_use_an_existing_feed_if_it_is_named() {
+    let template = Template::read();
+    let created = template.at("Resources/FeedTable/Condition");
+    assert_eq!(
+        created,
+        &json!("CreatesFeed"),
+        "else a second table would be made"
+    );
+    for function in [
+        "ProjectorFunction",
+        "StreamFunction",
+        "ManagedStreamFunction",
+    ] {
+        for (given, expected) in [
+            (&[][..], "FeedTable"),
+            (&[("FeedTableName", "Restored")], "Restored"),
+        ] {
+            let values = template.with_defaults(given);
+            let found = &template.environment(function, &values)["FEED_TABLE"];
+            assert_eq!(found, expected, "{function}");
+        }
+    }
+}
+
 /// All tests of the feed run on this table.
 #[tokio::test]
 async fn tests_use_the_feed_table_of_the_template() {
@@ -209,11 +235,6 @@ fn the_stream_function_streams() {
                 "FunctionUrlConfig/InvokeMode",
                 json!("RESPONSE_STREAM"),
                 "BUFFERED delivers a response after its end, so no change is live",
-            ),
-            (
-                "FunctionUrlConfig/AuthType",
-                json!("NONE"),
-                "a browser cannot sign requests, and the function checks the token itself",
             ),
             (
                 "Timeout",
@@ -294,7 +315,10 @@ fn check_role(role: &str, expected: &[(&str, &[&str], Value)]) {
 
 #[test]
 fn a_role_allows_exactly_what_its_function_does() {
-    let feed = json!({ "Fn::GetAtt": "FeedTable.Arn" });
+    let existing =
+        "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${FeedTableName}";
+    let created = json!({ "Fn::GetAtt": "FeedTable.Arn" });
+    let feed = json!({ "Fn::If": ["CreatesFeed", created, { "Fn::Sub": existing }] });
     let write_logs: &[&str] = &["logs:CreateLogStream", "logs:PutLogEvents"];
     check_role(
         "StreamRole",

@@ -87,6 +87,15 @@ impl Bill {
         requests + held + cold + reads + writes + egress + other
     }
 
+    /// The same with another price of a request, in USD.
+    #[must_use]
+    pub fn with_request_price(self, price: f64) -> Self {
+        Self {
+            requests: self.requests / REQUEST * price,
+            ..self
+        }
+    }
+
     /// Scales the bill of this number of watched minutes to a million minutes.
     #[must_use]
     pub fn per_million(&self, minutes: f64) -> Self {

@@ -47,11 +47,15 @@ struct Arguments {
 /// A variable and its value.
 type Setting = (&'static str, &'static str);
 
+/// What the template sets: a request of Lambda, of CloudFront, and of its function.
+const BEHIND_CLOUDFRONT: Setting = ("REQUEST_PRICE", "1.30");
+
 /// The settings to run each trace with.
 const SETTINGS: &[&[Setting]] = &[
     &[("HOLD", "always")],
     &[("FRESHNESS", "500ms")],
     &[("FRESHNESS", "900ms")],
+    &[BEHIND_CLOUDFRONT, ("FRESHNESS", "900ms")],
     &[("FRESHNESS", "2s")],
     &[("FRESHNESS", "5s")],
     &[("FRESHNESS", "10s")],

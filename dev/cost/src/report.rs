@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use order_status_stream::prices::{Price, REQUEST};
 use serde::Serialize;
 
 use crate::bill::{Bill, Delays, Usage};
@@ -122,10 +123,15 @@ impl Row {
     /// The row of a run.
     pub fn of(trace: &Trace, settings: &[(&str, &str)], note: &str, outcome: Outcome) -> Self {
         let minutes = trace.watch_minutes();
-        let bill = outcome.watching.bill().per_million(minutes);
+        let request = settings.iter().find(|(name, _)| *name == "REQUEST_PRICE");
+        let request = request.and_then(|(_, price)| Price::parse(price));
+        let request = request.map_or(REQUEST, Price::usd);
+        let bill = outcome.watching.bill().with_request_price(request);
+        let bill = bill.per_million(minutes);
         let delay = Delay::of(outcome.delays);
         let total = bill.total();
         let fixed = fixed_of_mean(trace, delay.mean, lag(&delay.parts)).map(|(interval, fixed)| {
+            let fixed = fixed.with_request_price(request);
             let fixed = fixed.per_million(minutes).total();
             Fixed {
                 interval: interval.as_secs_f64(),
