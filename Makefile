@@ -127,14 +127,14 @@ simulate: ## the whole system from SEEDS=10000 seeds, with faults in every part;
 		cargo run --quiet --package simulation --profile simulation --locked --target-dir $(TARGET)
 
 # Each is a target bench-… below. Those that compare with others write rows, of which one table is made.
-PART ?= cost cold encoder fan-out growth
+PART ?= cost cold in-process fan-out growth
 MEASURED := $(abspath $(TARGET))/performance
 # Only a run of all parts changes the docs.
 REPORTS := $(if $(filter file,$(origin PART)),docs,$(MEASURED))
 bench-cost bench-cold bench-fan-out bench-growth: export FUNCTIONS := $(abspath $(TARGET))/release
 
 .PHONY: bench
-bench: ## the numbers in the docs, beside others; writes docs/performance.md. PART='cold encoder' measures only these
+bench: ## the numbers in the docs, beside others; writes docs/performance.md. PART='cold in-process' measures only these
 	cargo build --release --bins --locked --target-dir $(TARGET)
 	@mkdir -p $(MEASURED)
 	@rm -f $(MEASURED)/*.rows
@@ -158,10 +158,10 @@ bench-cold: bench-tools
 		$(TARGET)/simulation/bench cold
 
 # With the profile of the other tools, because the release profile would compile all their dependencies once more.
-.PHONY: bench-encoder
-bench-encoder: bench-tools
-	@BENCH_ROWS=$(MEASURED)/encoder.rows \
-		cargo bench --quiet --profile simulation --package bench --bench encoder --locked --target-dir $(TARGET)
+.PHONY: bench-in-process
+bench-in-process: bench-tools
+	@BENCH_ROWS=$(MEASURED)/in-process.rows \
+		cargo bench --quiet --profile simulation --package bench --bench in_process --locked --target-dir $(TARGET)
 
 .PHONY: bench-wake
 bench-wake: bench-tools
