@@ -3,6 +3,7 @@
 
 mod access;
 mod duration;
+mod metrics;
 mod reader;
 mod wake;
 
@@ -16,6 +17,7 @@ use crate::order::Status;
 use crate::projector::{OnRemove, Rules};
 use crate::wake::WakeUrl;
 use duration::{DAY, Limits, days, seconds};
+pub use metrics::MetricsSettings;
 use reader::Reader;
 use wake::WAKE_POLL_INTERVAL;
 
@@ -31,6 +33,8 @@ pub struct ProjectorSettings {
     pub retention: Duration,
     /// `WAKE_URL`: where new entries are published.
     pub wake_url: Option<WakeUrl>,
+    /// `METRICS`, `STACK_NAME`
+    pub metrics: MetricsSettings,
 }
 
 /// The settings of the function `stream`.
@@ -58,6 +62,8 @@ pub struct StreamSettings {
     pub wake_url: Option<WakeUrl>,
     /// `WAKE_POLL_INTERVAL`: the time between two polls of an order while its messages arrive.
     pub wake_poll_interval: Duration,
+    /// `METRICS`, `STACK_NAME`
+    pub metrics: MetricsSettings,
 }
 
 /// What is wrong with the environment, a sentence for each variable.
@@ -121,6 +127,7 @@ impl ProjectorSettings {
             },
             retention: reader.duration("RETENTION", "30d", RETENTION),
             wake_url: reader.wake_url(),
+            metrics: reader.metrics(),
         };
         reader.done(settings)
     }
@@ -155,6 +162,7 @@ impl StreamSettings {
             base_path: reader.base_path(),
             wake_url: reader.wake_url(),
             wake_poll_interval: reader.duration("WAKE_POLL_INTERVAL", "30s", WAKE_POLL_INTERVAL),
+            metrics: reader.metrics(),
         };
         reader.done(settings)
     }
