@@ -103,7 +103,7 @@ impl<F> Session<F> {
 impl<F> Drop for Session<F> {
     fn drop(&mut self) {
         // Nothing was sent, as for `HEAD`.
-        if self.phase == Phase::Opening {
+        if matches!(self.phase, Phase::Opening | Phase::Postponing) {
             return;
         }
         let _span = self.account.span.enter();

@@ -3,6 +3,7 @@
 
 #[path = "../support/cloud.rs"]
 mod cloud_support;
+mod dashboard;
 mod document;
 mod managed;
 mod parameters;
