@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::cursor::{Cursor, Mark};
 use crate::feed::{Entry, Feed};
 use crate::invocation::Invocation;
+use crate::metrics::{Count, Metrics};
 use crate::order::OrderId;
 use crate::request::Request;
 use crate::session::{PublicChange, Session, Shared, Timing};
@@ -35,6 +36,7 @@ pub struct Endpoint<F> {
     shared: Shared,
     /// What the clients' tokens have opened.
     usage: Usage,
+    metrics: Metrics,
 }
 
 impl<F: Feed> Endpoint<F> {
@@ -46,7 +48,16 @@ impl<F: Feed> Endpoint<F> {
             shared: Shared::new(settings.public_attributes.clone()),
             settings,
             usage: Usage::default(),
+            metrics: Metrics::default(),
         }
+    }
+
+    /// Counts there what is requested and sent.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: Metrics) -> Self {
+        self.shared.set_metrics(metrics.clone());
+        self.metrics = metrics;
+        self
     }
 
     /// Wakes held responses at once when an order of theirs has changed.
@@ -72,7 +83,10 @@ impl<F: Feed> Endpoint<F> {
     pub async fn respond_to_event(&self, event: &str, invocation: Invocation) -> Response<Body> {
         match Request::read(event) {
             Ok(request) => self.respond(&request, invocation).await,
-            Err(error) => response::problem(StatusCode::BAD_REQUEST, error.to_string()),
+            Err(error) => {
+                self.count(StatusCode::BAD_REQUEST);
+                response::problem(StatusCode::BAD_REQUEST, error.to_string())
+            }
         }
     }
 
@@ -84,10 +98,25 @@ impl<F: Feed> Endpoint<F> {
             Ok(_) if request.method() == Method::OPTIONS => response::options(),
             Ok(asked) => self.check_access(request, asked, invocation).await,
         };
+        self.count(response.status());
         match *request.method() {
             Method::HEAD => response::without_body(response),
             _ => response,
         }
+    }
+
+    /// Counts a response that is no stream.
+    fn count(&self, status: StatusCode) {
+        let count = match status {
+            StatusCode::NO_CONTENT => Count::NoContent,
+            StatusCode::UNAUTHORIZED => Count::Unauthorized,
+            StatusCode::FORBIDDEN => Count::Forbidden,
+            StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
+                Count::BadRequests
+            }
+            _ => return,
+        };
+        self.metrics.count(count);
     }
 
     /// The feed is read only after access was given. So what a denied client learns does not depend on what the feed holds.

@@ -19,7 +19,7 @@ use thiserror::Error;
 use crate::dwell::Dwells;
 use crate::order::{OrderId, Seq, Status};
 
-pub use append::{Appended, append, append_and_tell};
+pub use append::{Appended, Told, append, append_and_tell};
 pub use entry::{Entry, Step, TOMBSTONE};
 pub use reading::{Discontinuity, Reading};
 

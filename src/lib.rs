@@ -23,8 +23,8 @@
 //! - [`lambda`]: between `lambda_runtime` and the endpoint.
 //!
 //! All of them use these: [`clock`] is the only module that reads a clock. [`deadline`] has every time limit of a response.
-//! [`invocation`] is what one invocation gets. [`settings`] reads the settings. [`prices`] are those of AWS. [`telemetry`] writes
-//! the logs. The binaries `projector` and `stream` only put these together.
+//! [`invocation`] is what one invocation gets. [`settings`] reads the settings. [`prices`] are those of AWS. [`metrics`] counts, and
+//! [`telemetry`] writes the logs and the metrics. The binaries `projector` and `stream` only put these together.
 //!
 //! Nothing here knows whether it runs on Lambda, under `cargo lambda watch` or in a test.
 
@@ -42,6 +42,7 @@ pub mod frame;
 pub mod hold;
 pub mod invocation;
 pub mod lambda;
+pub mod metrics;
 pub mod number;
 pub mod order;
 pub mod prices;

@@ -15,7 +15,8 @@ use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, timeout_at};
 
 use crate::clock::Clock;
-use crate::feed::{self, Appended, Entry, Feed, FeedError};
+use crate::feed::{self, Appended, Feed, FeedError, Told};
+use crate::metrics::{Count, Delay, Metrics};
 use crate::order::Status;
 use crate::telemetry::with_causes;
 use crate::wake::Publisher;
@@ -40,6 +41,7 @@ pub struct Projector<F> {
     settings_check: SettingsCheck,
     learner: Learner,
     publisher: Option<Publisher>,
+    metrics: Metrics,
 }
 
 /// The result for an order's records.
@@ -61,7 +63,15 @@ impl<F: Feed> Projector<F> {
             settings_check: SettingsCheck::default(),
             learner: Learner::default(),
             publisher: None,
+            metrics: Metrics::default(),
         }
+    }
+
+    /// Counts there what becomes of the records.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: Metrics) -> Self {
+        self.metrics = metrics;
+        self
     }
 
     /// Publishes each new entry, so that held responses read it at once.
@@ -71,7 +81,7 @@ impl<F: Feed> Projector<F> {
         self
     }
 
-    /// Projects a batch. Returns at `end` at the latest.
+    /// Projects a batch, and then writes the metrics if they are due. Returns at `end` at the latest.
     ///
     /// For each order that could not be finished, the response contains the sequence number of the first record that must be
     /// delivered again. A record that can never succeed is logged as `poison record` and skipped, so that it does not block its
@@ -82,13 +92,30 @@ impl<F: Feed> Projector<F> {
         clock: &Clock,
         end: Instant,
     ) -> DynamoDbEventResponse {
+        let response = self.project_batch(batch, clock, end).await;
+        // The process may be frozen from here on.
+        self.metrics.flush(clock);
+        response
+    }
+
+    async fn project_batch(
+        &self,
+        batch: &Event,
+        clock: &Clock,
+        end: Instant,
+    ) -> DynamoDbEventResponse {
         let mut read = Batch::read(batch, &self.rules);
+        if let Some(written_at) = read.oldest_write() {
+            self.record(Delay::OldestRecordAge, written_at, clock);
+        }
         let mut response = DynamoDbEventResponse::default();
         if !self.settings_fit(&read, end).await {
+            self.metrics.count(Count::BatchesRetried);
             fail(&mut response, lowest_sequence_number(batch));
             return response;
         }
         for (record, poison) in &read.poison {
+            self.metrics.count(Count::RecordsPoison);
             self.log_poison(record, poison);
         }
         // Boxed, because the compiler cannot handle the SDK's futures if they are nested more deeply.
@@ -138,17 +165,16 @@ impl<F: Feed> Projector<F> {
     /// later changes must not be appended before it.
     async fn append_all(&self, deliveries: Vec<Delivery>, clock: &Clock, end: Instant) -> Outcome {
         let mut outcome = Outcome::default();
-        let tell = |entry: &Entry| {
-            if let Some(publisher) = &self.publisher {
-                publisher.announce(&entry.order, entry.seq);
-            }
-        };
+        let tell = |told: Told<'_>| self.tell(told, clock);
         for (change, sequence_number) in deliveries {
             let order = &change.order;
             let (feed, retention) = (&self.feed, self.retention);
             let append = feed::append_and_tell(feed, &change, clock, retention, &tell);
             let reason = match timeout_at(end, append).await {
                 Ok(Ok(appended)) => {
+                    if appended.is_none() {
+                        self.metrics.count(Count::RecordsWithoutChange);
+                    }
                     let seq = appended.as_ref().map(|appended| appended.entry.seq.0);
                     tracing::debug!(%order, sequence_number, seq, "projected");
                     let dwelt = appended.as_ref().and_then(Appended::dwelt);
@@ -157,17 +183,41 @@ impl<F: Feed> Projector<F> {
                     continue;
                 }
                 Ok(Err(refused @ FeedError::Refused { .. })) => {
+                    self.metrics.count(Count::RecordsPoison);
                     tracing::error!(%order, sequence_number, reason = %refused, "poison record");
                     continue;
                 }
                 Ok(Err(unavailable @ FeedError::Unavailable { .. })) => unavailable.to_string(),
                 Err(_) => OUT_OF_TIME.to_owned(),
             };
+            self.metrics.count(Count::RecordsRetried);
             tracing::warn!(%order, sequence_number, reason, "will be retried");
             outcome.failed = Some(sequence_number);
             break;
         }
         outcome
+    }
+
+    /// Publishes an entry as soon as it is in the log, and counts.
+    fn tell(&self, told: Told<'_>, clock: &Clock) {
+        let entry = match told {
+            Told::Appended(entry) => entry,
+            Told::Older => return self.metrics.count(Count::RecordsOfOlderStream),
+        };
+        if let Some(publisher) = &self.publisher {
+            publisher.announce(&entry.order, entry.seq);
+        }
+        self.metrics.count(Count::ChangesAppended);
+        if let Some(written_at) = entry.recorded_at {
+            self.record(Delay::AppendDelay, written_at, clock);
+        }
+    }
+
+    /// Records the time since a date in milliseconds since the Unix epoch.
+    fn record(&self, delay: Delay, since: u64, clock: &Clock) {
+        let since = Duration::from_millis(since);
+        self.metrics
+            .record(delay, clock.epoch().saturating_sub(since));
     }
 
     /// Logs only the order id, because other attributes of the key may be private.

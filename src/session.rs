@@ -12,6 +12,7 @@
 //! A session reads the next page of an order when everything that it read before is sent. It reads the orders side by side.
 //! Whenever it waits, it waits for three things at once: a reading, the next heartbeat and its end.
 
+mod account;
 mod backoff;
 mod decision;
 mod ending;
@@ -33,6 +34,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use tokio::time::{Instant, sleep_until};
+use tracing::Instrument;
 
 use crate::clock::Clock;
 use crate::cursor::Cursor;
@@ -40,9 +42,11 @@ use crate::deadline::Limits;
 use crate::feed::{Consistency, Discontinuity, Feed};
 use crate::hold::{Policy, SHORTEST_REST};
 use crate::invocation::Invocation;
+use crate::metrics::{self, Metrics};
 use crate::order::OrderId;
 use crate::wake::Wake;
 
+use account::Account;
 use backoff::Backoff;
 use finish::Cause;
 pub use frames::PublicChange;
@@ -77,6 +81,7 @@ pub struct Shared {
     public_attributes: Arc<BTreeSet<String>>,
     wake: Option<Wake>,
     reads: Reads,
+    metrics: Metrics,
 }
 
 impl Shared {
@@ -92,6 +97,11 @@ impl Shared {
     pub(crate) fn set_wake(&mut self, wake: Wake) {
         self.wake = Some(wake);
         self.reads = Reads::joined();
+    }
+
+    /// Counts here what sessions do, and not in counts of their own.
+    pub(crate) fn set_metrics(&mut self, metrics: Metrics) {
+        self.metrics = metrics;
     }
 
     /// Reads the dwell times before a session needs them.
@@ -117,6 +127,7 @@ pub struct Session<F> {
     next_heartbeat: Instant,
     /// `ready` was sent, and no `reset` after it.
     caught_up: bool,
+    account: Account,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,6 +172,7 @@ impl<F: Feed> Session<F> {
             next_poll: start,
             next_heartbeat: start + timing.heartbeat,
             caught_up: false,
+            account: Account::new(),
         }
     }
 
@@ -183,14 +195,22 @@ impl<F: Feed> Session<F> {
     ///
     /// A session never fails, because a client cannot tell a body that breaks off from one that ends. So every end is a frame.
     pub async fn next(&mut self) -> Option<Bytes> {
-        let next = AssertUnwindSafe(self.proceed()).catch_unwind().await;
+        // The runtime polls a response outside the invocation's span.
+        let span = self.account.span.clone();
+        let next = self.proceed().instrument(span);
+        let next = AssertUnwindSafe(next).catch_unwind().await;
         let chunk = next.unwrap_or_else(|_| {
             tracing::error!("a session panicked, the client is asked to come back");
             // After a panic, only what was sent before is relied on.
             self.rest(Cause::Panicked);
             self.outbox.take()
         });
-        self.next_heartbeat = self.clock.now() + self.timing.heartbeat;
+        let now = self.clock.now();
+        self.next_heartbeat = now + self.timing.heartbeat;
+        // The end of a shorter response reports it.
+        if now >= self.clock.start() + metrics::INTERVAL {
+            self.shared.metrics.flush(&self.clock);
+        }
         chunk
     }
 
@@ -221,6 +241,7 @@ impl<F: Feed> Session<F> {
     fn open(&mut self) {
         let retry = self.jittered(SHORTEST_REST);
         self.outbox.push(Message::Hello(retry));
+        self.count_opened();
         if let Phase::Postponing(cause) = self.phase {
             self.phase = Phase::Postponed(cause);
             return;
@@ -237,6 +258,7 @@ impl<F: Feed> Session<F> {
     fn push_reset(&mut self, orders: Range<usize>, reason: Discontinuity) {
         let orders = orders.map(|order| (order, self.watched[order].order.clone()));
         let reset = Message::Reset(orders.collect(), reason);
+        self.count_reset(reason);
         self.outbox.push(reset);
     }
 

@@ -3,6 +3,7 @@
 
 mod access;
 mod duration;
+mod metrics;
 mod prices;
 mod reader;
 mod wake;
@@ -17,6 +18,7 @@ use crate::order::Status;
 use crate::projector::{OnRemove, Rules};
 use crate::wake::WakeUrl;
 use duration::{DAY, Limits, days, seconds};
+pub use metrics::MetricsSettings;
 use reader::Reader;
 use wake::WAKE_POLL_INTERVAL;
 
@@ -32,6 +34,8 @@ pub struct ProjectorSettings {
     pub retention: Duration,
     /// `WAKE_URL`: where new entries are published.
     pub wake_url: Option<WakeUrl>,
+    /// `METRICS`, `STACK_NAME`
+    pub metrics: MetricsSettings,
 }
 
 /// The settings of the function `stream`.
@@ -62,6 +66,8 @@ pub struct StreamSettings {
     pub wake_url: Option<WakeUrl>,
     /// `WAKE_POLL_INTERVAL`: the time between two polls of an order while its messages arrive.
     pub wake_poll_interval: Duration,
+    /// `METRICS`, `STACK_NAME`
+    pub metrics: MetricsSettings,
 }
 
 /// What is wrong with the environment, a sentence for each variable.
@@ -125,6 +131,7 @@ impl ProjectorSettings {
             },
             retention: reader.duration("RETENTION", "30d", RETENTION),
             wake_url: reader.wake_url(),
+            metrics: reader.metrics(),
         };
         reader.done(settings)
     }
@@ -162,6 +169,7 @@ impl StreamSettings {
             base_path: reader.base_path(),
             wake_url: reader.wake_url(),
             wake_poll_interval: reader.duration("WAKE_POLL_INTERVAL", "30s", WAKE_POLL_INTERVAL),
+            metrics: reader.metrics(),
         };
         reader.done(settings)
     }

@@ -1,6 +1,7 @@
-//! Logs: each is a line of JSON on standard output, as Lambda's JSON log format expects it.
+//! Logs and metrics: each is a line of JSON on standard output, as Lambda's JSON log format expects it.
 
 use std::error::Error;
+use std::io::{self, Write};
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
@@ -34,6 +35,13 @@ pub fn start(variable: impl Fn(&str) -> Option<String>) {
                 .with_targets(OWN_TARGETS.map(|target| (target, level))),
         )
         .init();
+}
+
+/// Writes a line of metrics to standard output, at every log level: it is no log message, and CloudWatch reads it there.
+pub fn write_metrics(mut line: String) {
+    line.push('\n');
+    // The whole line at once, so that no log line comes into its middle. Without a standard output, nobody reads it.
+    let _ = io::stdout().lock().write_all(line.as_bytes());
 }
 
 /// An error and its causes in one line. The innermost cause says why a connection failed.

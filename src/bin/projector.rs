@@ -26,10 +26,11 @@ async fn main() -> ExitCode {
 async fn run(variable: impl Fn(&str) -> Option<String>) -> Result<(), Error> {
     let settings = ProjectorSettings::read(variable)?;
     let publisher = settings.publisher()?;
+    let metrics = settings.metrics.start(telemetry::write_metrics);
     let feed = DynamoDbFeed::connect(settings.feed_table).await;
     feed.prepare(lambda::PREPARE_LIMIT).await;
-    let projector =
-        &Projector::new(feed, settings.rules, settings.retention).with_publisher(publisher);
+    let projector = Projector::new(feed, settings.rules, settings.retention);
+    let projector = &projector.with_publisher(publisher).with_metrics(metrics);
     lambda_runtime::run(service_fn(|event: LambdaEvent<Event>| async move {
         lambda::notice_closed_connections().await;
         let clock = Clock::system();

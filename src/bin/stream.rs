@@ -26,9 +26,11 @@ async fn run(variable: impl Fn(&str) -> Option<String>) -> Result<(), Error> {
     let runtime_api = variable("AWS_LAMBDA_RUNTIME_API");
     let address = runtime_api.as_deref().and_then(nodelay::address);
     let nodelay = address.map(NoDelay::new);
+    let metrics = settings.metrics.start(telemetry::write_metrics);
     let feed = DynamoDbFeed::connect(settings.feed_table.clone()).await;
     let wake = settings.wake()?;
-    let endpoint = Arc::new(Endpoint::new(feed, settings).with_wake(wake));
+    let endpoint = Endpoint::new(feed, settings).with_wake(wake);
+    let endpoint = Arc::new(endpoint.with_metrics(metrics.clone()));
     endpoint
         .prepare(lambda::PREPARE_LIMIT, &Clock::system())
         .await;
@@ -46,7 +48,7 @@ async fn run(variable: impl Fn(&str) -> Option<String>) -> Result<(), Error> {
     });
     Runtime::new(service)
         .layer(EventTextLayer)
-        .layer(DeliveryLayer)
+        .layer(DeliveryLayer::new(metrics))
         .layer(TracingLayer::new())
         .run_concurrent()
         .await

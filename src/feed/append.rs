@@ -60,7 +60,16 @@ pub async fn append(
     append_and_tell(feed, change, clock, retention, &|_| {}).await
 }
 
-/// As [`append`]. Calls `tell` as soon as an entry is in the log, before the writes that follow it.
+/// What [`append_and_tell`] tells.
+#[derive(Clone, Copy, Debug)]
+pub enum Told<'a> {
+    /// An entry is in the log. The writes that follow it are not made yet.
+    Appended(&'a Entry),
+    /// The change was dropped, because it is of a source that another one has replaced.
+    Older,
+}
+
+/// As [`append`]. Calls `tell` as soon as something is known.
 ///
 /// # Errors
 ///
@@ -70,7 +79,7 @@ pub async fn append_and_tell(
     change: &Change,
     clock: &Clock,
     retention: Duration,
-    tell: &(dyn Fn(&Entry) + Sync),
+    tell: &(dyn Fn(Told<'_>) + Sync),
 ) -> Result<Option<Appended>, FeedError> {
     let appender = Appender {
         feed,
@@ -103,7 +112,7 @@ struct Appender<'a, F> {
     feed: &'a F,
     clock: &'a Clock,
     retention: Duration,
-    tell: &'a (dyn Fn(&Entry) + Sync),
+    tell: &'a (dyn Fn(Told<'_>) + Sync),
 }
 
 impl<F: Feed> Appender<'_, F> {
@@ -122,7 +131,7 @@ impl<F: Feed> Appender<'_, F> {
                 if self.feed.put(&entry).await? == Put::Taken {
                     return Ok(Next::Retry);
                 }
-                (self.tell)(&entry);
+                (self.tell)(Told::Appended(&entry));
                 let missed = self.finish(&entry).await?;
                 appended.get_or_insert(Appended {
                     entry: *entry,
@@ -143,6 +152,7 @@ impl<F: Feed> Appender<'_, F> {
             },
             Step::Older => {
                 log_older(change, newest.as_ref());
+                (self.tell)(Told::Older);
                 None
             }
         };

@@ -16,20 +16,35 @@ use tokio::time::timeout_at;
 
 use crate::clock::Clock;
 use crate::deadline::Deadline;
+use crate::metrics::{Count, Metrics};
 
-/// A layer of the runtime that keeps workers alive.
-#[derive(Clone, Copy, Debug)]
-pub struct DeliveryLayer;
+/// A layer of the runtime that keeps workers alive. At the end of an invocation, it writes the metrics if they are due.
+#[derive(Clone, Debug, Default)]
+pub struct DeliveryLayer {
+    metrics: Metrics,
+}
+
+impl DeliveryLayer {
+    /// A layer that counts there what was not sent.
+    #[must_use]
+    pub fn new(metrics: Metrics) -> Self {
+        Self { metrics }
+    }
+}
 
 /// The service of a [`DeliveryLayer`].
 #[derive(Clone, Debug)]
-pub struct Delivery<S>(S);
+pub struct Delivery<S> {
+    inner: S,
+    metrics: Metrics,
+}
 
 impl<S> Layer<S> for DeliveryLayer {
     type Service = Delivery<S>;
 
     fn layer(&self, inner: S) -> Delivery<S> {
-        Delivery(inner)
+        let metrics = self.metrics.clone();
+        Delivery { inner, metrics }
     }
 }
 
@@ -43,12 +58,14 @@ where
     type Future = BoxFuture<'static, Result<(), Error>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.0.poll_ready(cx)
+        self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, invocation: LambdaInvocation) -> Self::Future {
-        let deadline = Deadline::at(invocation.context.deadline, &Clock::system());
-        let sent = AssertUnwindSafe(self.0.call(invocation)).catch_unwind();
+        let clock = Clock::system();
+        let deadline = Deadline::at(invocation.context.deadline, &clock);
+        let sent = AssertUnwindSafe(self.inner.call(invocation)).catch_unwind();
+        let metrics = self.metrics.clone();
         async move {
             let sent = match deadline.give_up() {
                 Some(give_up) => timeout_at(give_up, sent).await,
@@ -56,12 +73,21 @@ where
             };
             match sent {
                 Ok(Ok(Ok(()))) => {}
-                Ok(Ok(Err(error))) => tracing::warn!(%error, "a response was not sent"),
-                Ok(Err(_)) => tracing::error!("a response was not sent: panic"),
+                Ok(Ok(Err(error))) => {
+                    tracing::warn!(%error, "a response was not sent");
+                    metrics.count(Count::ResponsesNotSent);
+                }
+                Ok(Err(_)) => {
+                    tracing::error!("a response was not sent: panic");
+                    metrics.count(Count::ResponsesNotSent);
+                }
                 Err(_) => {
                     tracing::warn!("a response was not read by its deadline and is abandoned");
+                    metrics.count(Count::ResponsesAbandoned);
                 }
             }
+            // The process may be frozen from here on.
+            metrics.flush(&clock);
             Ok(())
         }
         .boxed()

@@ -44,6 +44,12 @@ impl<'a> Batch<'a> {
         read
     }
 
+    /// When the oldest record was written, in milliseconds since the Unix epoch. A record that cannot be read does not count.
+    pub(super) fn oldest_write(&self) -> Option<u64> {
+        let changes = self.orders.values().flatten();
+        changes.filter_map(|(change, _)| change.recorded_at).min()
+    }
+
     /// The records that fail as if a setting was wrong. Empty if a record of the batch could be read.
     pub(super) fn configuration_failures(&self) -> Vec<&(&'a EventRecord, Poison)> {
         let poison = self.poison.iter();

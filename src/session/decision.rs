@@ -67,6 +67,7 @@ impl<F: Feed> Session<F> {
 
     fn hold(&mut self) {
         self.phase = Phase::Held;
+        self.account.hold(self.clock.now());
         if self.round.has_news {
             // Clients on Node were reported to keep a small chunk until the next one comes.
             self.outbox.push(Message::Comment);

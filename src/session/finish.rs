@@ -9,6 +9,7 @@ use super::outbox::Message;
 use super::{Phase, Session};
 use crate::feed::Feed;
 use crate::hold::SHORTEST_REST;
+use crate::metrics::Count;
 use crate::order::Seq;
 
 /// Why a response ends before its orders are finished.
@@ -60,6 +61,7 @@ impl<F: Feed> Session<F> {
         }
         self.outbox.push(Message::End(orders));
         self.outbox.push(Message::Comment);
+        self.account.end(Count::EndedFinished, Duration::ZERO);
         self.phase = Phase::Over;
     }
 
@@ -79,12 +81,16 @@ impl<F: Feed> Session<F> {
         let until_expiry = limits.expiry.is_some_and(|at| at <= limits.end);
         let message = match Ending::new(retry, left, cause.can_hold() && until_expiry) {
             Ending::Hold => return false,
-            Ending::Expired => Message::Expired,
+            Ending::Expired => {
+                self.account.end(Count::EndedExpired, Duration::ZERO);
+                Message::Expired
+            }
             Ending::Rest(retry) => {
                 let unavailable = cause.is_unavailable();
                 if !unavailable && self.caught_up {
                     self.count_check_in();
                 }
+                self.account.end(cause.count(), retry);
                 Message::Rest { retry, unavailable }
             }
         };

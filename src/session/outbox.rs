@@ -43,6 +43,8 @@ pub(super) struct Outbox {
     /// `hello` was taken.
     opened: bool,
     messages: VecDeque<Message>,
+    /// The number of changes that were taken.
+    changes: u64,
 }
 
 impl Outbox {
@@ -53,6 +55,7 @@ impl Outbox {
             cursor: cursor.unwrap_or_else(|| Cursor::start(orders)),
             opened: false,
             messages: VecDeque::new(),
+            changes: 0,
         }
     }
 
@@ -78,6 +81,11 @@ impl Outbox {
     /// The number of messages that wait.
     pub(super) fn len(&self) -> usize {
         self.messages.len()
+    }
+
+    /// The number of changes that were taken.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// Drops what waits, except `hello`: without it, no other frame is sent. Returns whether `hello` was taken or waits.
@@ -112,6 +120,7 @@ impl Outbox {
             }
             Message::Change(order, entry) => {
                 self.cursor.0[order] = entry.mark();
+                self.changes += 1;
                 frames::change(&entry)
             }
             Message::Ready => frames::ready(),

@@ -15,6 +15,7 @@ use super::watched::{News, Query, Watched};
 use super::{Phase, Session, show_only};
 use crate::clock::Clock;
 use crate::feed::{Consistency, Feed, FeedError, Page};
+use crate::metrics::Count;
 
 /// Readings are not polled while the client takes chunks. If a reading waited for this time and then fails, it may have failed
 /// because of the wait. So it is repeated.
@@ -167,7 +168,7 @@ impl<F: Feed> Session<F> {
             watched.is_read = true;
             let mark = self.outbox.mark(order);
             let heard = watched.heard.take();
-            let page = query.run(&self.feed, &self.shared.reads, &watched.order, mark, heard);
+            let page = query.run(&self.feed, &self.shared, &watched.order, mark, heard);
             let outcome = page.map(move |page| Outcome::Page {
                 order,
                 query,
@@ -207,6 +208,7 @@ impl<F: Feed> Session<F> {
                 page: Err(error), ..
             } => {
                 tracing::warn!(%error, "the feed could not be read, the client is asked to come back");
+                self.shared.metrics.count(Count::ReadsFailed);
                 // What can be read of the other orders is sent first.
                 self.round.failed = true;
             }
@@ -221,6 +223,7 @@ impl<F: Feed> Session<F> {
             self.push_reset(order..order + 1, reason);
         }
         for mut entry in news.entries {
+            self.record_delay(&entry);
             show_only(&self.shared.public_attributes, &mut entry);
             self.outbox.push(Message::Change(order, Box::new(entry)));
         }

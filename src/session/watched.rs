@@ -3,10 +3,12 @@
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::reads::{Key, Reads};
+use super::Shared;
+use super::reads::Key;
 use crate::clock::Clock;
 use crate::cursor::Mark;
 use crate::feed::{Consistency, Discontinuity, Entry, Feed, FeedError, Page, Reading};
+use crate::metrics::Count;
 use crate::order::{OrderId, Seq, Status};
 
 /// What to read of an order.
@@ -29,7 +31,7 @@ impl Query {
     pub(super) fn run(
         self,
         feed: &impl Feed,
-        reads: &Reads,
+        shared: &Shared,
         order: &OrderId,
         mark: Mark,
         heard: Option<Seq>,
@@ -41,7 +43,9 @@ impl Query {
             heard,
         };
         let (feed, order) = (feed.clone(), order.clone());
-        reads.read(key, move || {
+        let metrics = shared.metrics.clone();
+        shared.reads.read(key, move || {
+            metrics.count(Count::Reads);
             let (feed, order) = (feed.clone(), order.clone());
             let page = async move {
                 match self {

@@ -21,6 +21,7 @@ use order_status_stream::endpoint::{Body, Endpoint};
 use order_status_stream::feed::append;
 use order_status_stream::feed::memory::MemoryFeed;
 use order_status_stream::invocation::Invocation;
+use order_status_stream::metrics::Metrics;
 use order_status_stream::order::{OrderId, PublicView, Status};
 use order_status_stream::request::Request;
 use order_status_stream::settings::StreamSettings;
@@ -54,6 +55,7 @@ pub fn change(id: &str, n: u64, status: &str) -> Change {
 /// An endpoint, its feed, and the time when it started.
 pub struct Harness {
     pub feed: MemoryFeed,
+    pub metrics: Metrics,
     endpoint: Endpoint<MemoryFeed>,
     start: Instant,
     records: std::sync::atomic::AtomicU64,
@@ -76,10 +78,12 @@ impl Harness {
             let found = settings.find(|(known, _)| *known == name);
             found.map(|(_, value)| (*value).to_owned())
         };
-        let feed = MemoryFeed::default();
+        let (feed, metrics) = (MemoryFeed::default(), Metrics::default());
+        let endpoint = Endpoint::new(feed.clone(), StreamSettings::read(variable).unwrap());
         Self {
-            endpoint: Endpoint::new(feed.clone(), StreamSettings::read(variable).unwrap()),
+            endpoint: endpoint.with_metrics(metrics.clone()),
             feed,
+            metrics,
             start: Instant::now(),
             records: Default::default(),
         }

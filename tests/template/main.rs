@@ -4,6 +4,7 @@
 #[path = "../support/cloud.rs"]
 mod cloud_support;
 mod cloudfront;
+mod dashboard;
 mod document;
 mod managed;
 mod parameters;

@@ -10,6 +10,9 @@ use super::document::{Template, Variables};
 
 const FUNCTIONS: [&str; 2] = ["ProjectorFunction", "StreamFunction"];
 
+/// Variables that no parameter sets, but the stack. `TOKEN_HEADER` follows from whether CloudFront is used: see `cloudfront.rs`.
+const FROM_THE_STACK: [&str; 3] = ["FEED_TABLE", "STACK_NAME", "TOKEN_HEADER"];
+
 /// Pretty-printed, as tools write it, and surrounded by line breaks.
 const KEYS: &str = r#"
 {
@@ -35,6 +38,9 @@ const VALUES: &[&str] = &[
     "open",
     "auto",
     "always",
+    "on",
+    "off",
+    "ON",
     "true",
     "false",
     "1",
@@ -261,8 +267,7 @@ fn a_parameter_accepts_exactly_what_the_function_accepts() {
     for function in FUNCTIONS {
         let base = base(function);
         for (variable, parameters) in sources(&template, function) {
-            // It follows from whether CloudFront is used: see `cloudfront.rs`.
-            if ["FEED_TABLE", "TOKEN_HEADER"].contains(&variable.as_str()) {
+            if FROM_THE_STACK.contains(&&*variable) {
                 continue;
             }
             for value in VALUES
@@ -315,7 +320,7 @@ fn the_template_sets_exactly_the_variables_that_a_function_reads() {
         );
         for (name, parameters) in set {
             assert!(
-                ["FEED_TABLE", "TOKEN_HEADER"].contains(&name.as_str()) || !parameters.is_empty(),
+                FROM_THE_STACK.contains(&&*name) || !parameters.is_empty(),
                 "{name} comes from no parameter"
             );
         }
@@ -327,13 +332,14 @@ fn the_defaults_equal_those_of_the_functions() {
     let template = Template::read();
     let values = template.with_defaults(&[("Jwks", KEYS)]);
     let set = template.environment("ProjectorFunction", &values);
-    let bare: Variables = [("FEED_TABLE", "FeedTable")].map(owned).into();
+    let stack = ("STACK_NAME", "AWS::StackName");
+    let bare: Variables = [("FEED_TABLE", "FeedTable"), stack].map(owned).into();
     assert_eq!(
         ProjectorSettings::read(|name| set.get(name).cloned()),
         ProjectorSettings::read(|name| bare.get(name).cloned())
     );
     let set = template.environment("StreamFunction", &values);
-    let bare: Variables = [("FEED_TABLE", "FeedTable"), ("JWKS", KEYS)]
+    let bare: Variables = [("FEED_TABLE", "FeedTable"), ("JWKS", KEYS), stack]
         .map(owned)
         .into();
     assert_eq!(

@@ -2,6 +2,7 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use local::dynamo::{Dynamo, FEED, create_tables};
+use order_status_stream::metrics::{DIMENSION, NAMESPACE};
 use serde_json::{Value, json};
 
 use super::cloud_support::Cloud;
@@ -603,6 +604,98 @@ fn an_alarm_rings_if_records_are_late_or_given_up() {
         "notBreaching",
         "records were given up and not kept",
     );
+}
+
+#[test]
+fn an_alarm_rings_if_streams_fail_although_their_function_works() {
+    for (name, metric, of_five) in [
+        ("FeedUnavailableAlarm", "RestedFeedFailed", Some(json!(3))),
+        (
+            "KeysUnavailableAlarm",
+            "RestedKeysUnavailable",
+            Some(json!(3)),
+        ),
+        ("SessionPanickedAlarm", "RestedPanicked", None),
+    ] {
+        check_alarm(
+            name,
+            [NAMESPACE, metric],
+            Some([DIMENSION, "AWS::StackName"]),
+            AT_LEAST_ONE,
+            "notBreaching",
+            "such a response ends with `rest`, so Lambda counts no error",
+        );
+        let template = Template::read();
+        let alarm = template.at(&format!("Resources/{name}"));
+        assert_eq!(alarm["Condition"], "HasMetrics", "{name}");
+        let periods = of_five.as_ref().map_or(1, |_| 5);
+        assert_eq!(alarm["Properties"]["EvaluationPeriods"], periods, "{name}");
+        let found = alarm["Properties"].get("DatapointsToAlarm");
+        assert_eq!(found, of_five.as_ref(), "{name}: one blip is no outage");
+    }
+}
+
+#[test]
+fn an_alarm_rings_if_clients_cannot_continue() {
+    let dimensions = json!([{ "Name": DIMENSION, "Value": { "Ref": "AWS::StackName" } }]);
+    let metric = |name: &str| {
+        let metric =
+            json!({ "Namespace": NAMESPACE, "MetricName": name, "Dimensions": dimensions });
+        json!({ "Metric": metric, "Period": 300, "Stat": "Sum" })
+    };
+    check(
+        "Resources/ResetsAlarm/Properties",
+        &[
+            (
+                "Metrics/0/Expression",
+                json!("IF(resets >= 10, 100 * resets / checkins, 0)"),
+                "a few bad cursors are no reason",
+            ),
+            (
+                "Metrics/1/MetricStat",
+                metric("ResetsUnknownCursor"),
+                "a client is reset because of its cursor",
+            ),
+            (
+                "Metrics/2/MetricStat",
+                metric("CheckIns"),
+                "each of them came back",
+            ),
+            ("Metrics/1/Id", json!("resets"), "the expression names it"),
+            ("Metrics/2/Id", json!("checkins"), "the expression names it"),
+            ("Threshold", json!(5), "per cent"),
+            (
+                "TreatMissingData",
+                json!("notBreaching"),
+                "no resets, no data",
+            ),
+        ],
+    );
+}
+
+/// What the stack creates, and what of it costs something.
+#[test]
+fn everything_that_can_have_tags_has_the_one_of_the_bill() {
+    let template = Template::read();
+    let tag = json!([{ "Key": "order-status-stream", "Value": { "Ref": "AWS::StackName" } }]);
+    // SAM gives its functions the tags of `Globals`.
+    let of_functions = template.at("Globals/Function/Tags/order-status-stream");
+    assert_eq!(of_functions, &tag[0]["Value"]);
+    let untagged = [
+        "AWS::CloudWatch::Dashboard",
+        "AWS::IAM::ManagedPolicy",
+        "AWS::Logs::MetricFilter",
+        "AWS::Serverless::Function",
+    ];
+    for name in template.names("Resources") {
+        let resource = template.at(&format!("Resources/{name}"));
+        let properties = &resource["Properties"];
+        let tags = properties.get("Tags").or(properties.get("ResourceTags"));
+        match untagged.contains(&resource["Type"].as_str().unwrap()) {
+            true => assert_eq!(tags, None, "{name}"),
+            false => assert_eq!(tags, Some(&tag), "{name}"),
+        }
+    }
 }
 
 #[test]

@@ -32,6 +32,9 @@ enum CallError {
 
 type CallResult = Result<Response<Full<Bytes>>, CallError>;
 
+/// Lambda sends one with each invocation, also if nothing is traced.
+const TRACE_ID: &str = "Root=1-6921f2b0-5759e988bd862e3fe1be46a9;Sampled=0";
+
 /// One of the process's connections.
 pub(crate) struct RuntimeApi {
     pub(crate) context: Arc<Context>,
@@ -90,6 +93,7 @@ impl RuntimeApi {
                 .header("lambda-runtime-aws-request-id", queued.request_id)
                 .header("lambda-runtime-deadline-ms", deadline)
                 .header("lambda-runtime-invoked-function-arn", arn)
+                .header("lambda-runtime-trace-id", TRACE_ID)
                 .body(Full::new(queued.payload))?);
         }
     }
