@@ -91,6 +91,18 @@ conformance: ## checks any server against docs/protocol.md: URL=http://… [ORDE
 		$(if $(ORDER),--order '$(ORDER)') $(if $(FINISHED),--finished '$(FINISHED)') $(if $(TOKEN),--token '$(TOKEN)') \
 		$(if $(SHOP),--shop '$(SHOP)') $(if $(PATIENCE),--patience '$(PATIENCE)')
 
+# As it was written, because it is a shell command with variables of the shell.
+WRITE_QUOTED = '$(subst ','\'',$(value WRITE))'
+
+.PHONY: smoke
+smoke: ## checks a deployment: URL=https://… [ORDER=] [FINISHED=] [TOKEN=] [SHOP=] [WRITE=] [ORIGIN=] [OTHER_ORIGIN=] [PATIENCE=]
+	@[ -n "$(URL)" ] || { echo 'URL is missing: make smoke URL=https://….lambda-url.eu-west-1.on.aws' >&2; exit 2; }
+	@cargo run --quiet --package conformance --bin smoke --locked --target-dir $(TARGET) -- '$(URL)' \
+		$(if $(ORDER),--order '$(ORDER)') $(if $(FINISHED),--finished '$(FINISHED)') $(if $(TOKEN),--token '$(TOKEN)') \
+		$(if $(SHOP),--shop '$(SHOP)') $(if $(value WRITE),--write $(WRITE_QUOTED)) \
+		$(if $(ORIGIN),--origin '$(ORIGIN)') $(if $(OTHER_ORIGIN),--other-origin '$(OTHER_ORIGIN)') \
+		$(if $(HEARTBEAT),--heartbeat '$(HEARTBEAT)') $(if $(PATIENCE),--patience '$(PATIENCE)') $(if $(JSON),--json)
+
 .PHONY: clients
 clients: $(CLIENTS) ## only the tests of clients that others wrote, cut at every byte
 	cargo test --locked --test clients
