@@ -84,6 +84,13 @@ HURRY ?= 1
 soak: ## MINUTES=10 of faults: nothing lost, nothing doubled, all in order
 	SOAK_MINUTES=$(MINUTES) SOAK_HURRY=$(HURRY) cargo test --test soak --locked -- --nocapture
 
+# moto is only installed if it is asked for.
+.PHONY: faults
+faults: $(if $(filter moto,$(DYNAMODB)),.tools/requirements-faults.installed)
+faults: ## one fault after the other, and what every watcher received (docs/faults.md): [FAULTS=throttled] [DYNAMODB=moto]
+	FAULTS='$(or $(FAULTS),all)' $(if $(filter moto,$(DYNAMODB)),MOTO=$(abspath $(VENV))/bin/moto_server) \
+		cargo test --test faults --locked -- --nocapture
+
 .PHONY: conformance
 conformance: ## checks any server against docs/protocol.md: URL=http://… [ORDER=] [FINISHED=] [TOKEN=] [SHOP=] [ANY=1] [PATIENCE=]
 	@[ -n "$(URL)" ] || { echo 'URL is missing: make conformance URL=http://localhost:9000/lambda-url/stream' >&2; exit 2; }
