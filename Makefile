@@ -84,12 +84,31 @@ HURRY ?= 1
 soak: ## MINUTES=10 of faults: nothing lost, nothing doubled, all in order
 	SOAK_MINUTES=$(MINUTES) SOAK_HURRY=$(HURRY) cargo test --test soak --locked -- --nocapture
 
+# moto is only installed if it is asked for.
+.PHONY: faults
+faults: $(if $(filter moto,$(DYNAMODB)),.tools/requirements-faults.installed)
+faults: ## one fault after the other, and what every watcher received (docs/faults.md): [FAULTS=throttled] [DYNAMODB=moto]
+	FAULTS='$(or $(FAULTS),all)' $(if $(filter moto,$(DYNAMODB)),MOTO=$(abspath $(VENV))/bin/moto_server) \
+		cargo test --test faults --locked -- --nocapture
+
 .PHONY: conformance
 conformance: ## checks any server against docs/protocol.md: URL=http://… [ORDER=] [FINISHED=] [TOKEN=] [SHOP=] [ANY=1] [PATIENCE=]
 	@[ -n "$(URL)" ] || { echo 'URL is missing: make conformance URL=http://localhost:9000/lambda-url/stream' >&2; exit 2; }
 	@cargo run --quiet --package conformance --locked --target-dir $(TARGET) -- '$(URL)' $(if $(ANY),--any) \
 		$(if $(ORDER),--order '$(ORDER)') $(if $(FINISHED),--finished '$(FINISHED)') $(if $(TOKEN),--token '$(TOKEN)') \
 		$(if $(SHOP),--shop '$(SHOP)') $(if $(PATIENCE),--patience '$(PATIENCE)')
+
+# As it was written, because it is a shell command with variables of the shell.
+WRITE_QUOTED = '$(subst ','\'',$(value WRITE))'
+
+.PHONY: smoke
+smoke: ## checks a deployment: URL=https://… [ORDER=] [FINISHED=] [TOKEN=] [SHOP=] [WRITE=] [ORIGIN=] [OTHER_ORIGIN=] [PATIENCE=]
+	@[ -n "$(URL)" ] || { echo 'URL is missing: make smoke URL=https://….lambda-url.eu-west-1.on.aws' >&2; exit 2; }
+	@cargo run --quiet --package conformance --bin smoke --locked --target-dir $(TARGET) -- '$(URL)' \
+		$(if $(ORDER),--order '$(ORDER)') $(if $(FINISHED),--finished '$(FINISHED)') $(if $(TOKEN),--token '$(TOKEN)') \
+		$(if $(SHOP),--shop '$(SHOP)') $(if $(value WRITE),--write $(WRITE_QUOTED)) \
+		$(if $(ORIGIN),--origin '$(ORIGIN)') $(if $(OTHER_ORIGIN),--other-origin '$(OTHER_ORIGIN)') \
+		$(if $(HEARTBEAT),--heartbeat '$(HEARTBEAT)') $(if $(PATIENCE),--patience '$(PATIENCE)') $(if $(JSON),--json)
 
 .PHONY: clients
 clients: $(CLIENTS) ## only the tests of clients that others wrote, cut at every byte

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::header::ACCEPT_ENCODING;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use reqwest::{Client, RequestBuilder, Response, Url};
 
 /// The most redirects that a client follows: <https://fetch.spec.whatwg.org/#http-redirect-fetch>.
@@ -26,6 +27,7 @@ pub(crate) enum End {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Exchange {
+    pub(crate) version: Version,
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     /// As far as it was read.
@@ -35,6 +37,10 @@ pub(crate) struct Exchange {
     pub(crate) longest_silence: Duration,
     /// The length of the body before each silence of [`PAUSE`] or more.
     pub(crate) pauses: Vec<usize>,
+    /// For each chunk, the time since the request and the length of the body after it.
+    pub(crate) arrivals: Vec<(Duration, usize)>,
+    /// The time from the request to the end of reading.
+    pub(crate) took: Duration,
 }
 
 /// A response, or why there was none.
@@ -49,8 +55,8 @@ pub(crate) struct Request<'a> {
     pub(crate) accept: &'a str,
     /// Sent as `authorization: Bearer`.
     pub(crate) token: Option<&'a str>,
-    /// Sends the headers that a browser sends before a page of another origin may send a request.
-    pub(crate) is_preflight: bool,
+    /// Other header fields. `accept-encoding` replaces the one that is sent otherwise.
+    pub(crate) fields: &'a [(HeaderName, &'a str)],
     /// How long to read the response.
     pub(crate) patience: Duration,
 }
@@ -61,6 +67,7 @@ pub(crate) async fn send(
     request: Request<'_>,
     enough: impl Fn(&[u8]) -> bool,
 ) -> Seen {
+    let start = Instant::now();
     let deadline = tokio::time::Instant::now() + request.patience;
     let head = tokio::time::timeout_at(deadline, follow(client, &request)).await;
     let mut response = head.map_err(|_| {
@@ -68,13 +75,28 @@ pub(crate) async fn send(
         format!("no response from {} within {seconds} s", request.url)
     })??;
     let mut seen = Exchange {
+        version: response.version(),
         status: response.status(),
         headers: response.headers().clone(),
         body: Vec::new(),
         end: End::StillOpen,
         longest_silence: Duration::ZERO,
         pauses: Vec::new(),
+        arrivals: Vec::new(),
+        took: Duration::ZERO,
     };
+    read(&mut response, &mut seen, (start, deadline), enough).await;
+    seen.took = start.elapsed();
+    Ok(seen)
+}
+
+/// Reads the body until `enough`, its end, or the deadline.
+async fn read(
+    response: &mut Response,
+    seen: &mut Exchange,
+    (start, deadline): (Instant, tokio::time::Instant),
+    enough: impl Fn(&[u8]) -> bool,
+) {
     let mut last = Instant::now();
     while !enough(&seen.body) {
         let chunk = tokio::time::timeout_at(deadline, response.chunk()).await;
@@ -87,6 +109,7 @@ pub(crate) async fn send(
         seen.end = match chunk {
             Ok(Ok(Some(chunk))) => {
                 seen.body.extend_from_slice(&chunk);
+                seen.arrivals.push((start.elapsed(), seen.body.len()));
                 continue;
             }
             Ok(Ok(None)) => End::Whole,
@@ -95,7 +118,6 @@ pub(crate) async fn send(
         };
         break;
     }
-    Ok(seen)
 }
 
 /// Sends the request, and follows redirects as `EventSource` does: with the same header fields, except that the token does not go
@@ -124,13 +146,14 @@ async fn follow(client: &Client, request: &Request<'_>) -> Result<Response, Stri
 fn build(client: &Client, request: &Request<'_>, url: &Url, token: Option<&str>) -> RequestBuilder {
     let mut builder = client
         .request(request.method.clone(), url.clone())
-        .header("accept", request.accept)
+        .header("accept", request.accept);
+    let mut fields = request.fields.iter();
+    if !fields.any(|(name, _)| name == ACCEPT_ENCODING) {
         // Some clients can read nothing else.
-        .header("accept-encoding", "identity");
-    if request.is_preflight {
-        builder = builder
-            .header("origin", "https://conformance.example")
-            .header("access-control-request-method", "GET");
+        builder = builder.header(ACCEPT_ENCODING, "identity");
+    }
+    for (name, value) in request.fields {
+        builder = builder.header(name, *value);
     }
     if let Some(cursor) = request.cursor {
         // Browsers send it as UTF-8.
@@ -187,7 +210,7 @@ impl Exchange {
     }
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

@@ -4,12 +4,14 @@
 //! - `server`: the server under test. It keeps the responses that several rules need.
 //! - `exchange`: one request and its response, byte by byte.
 //! - [`transcript`]: a strict reader of event streams. It records what lenient clients forgive. Pure.
+//! - [`smoke`]: after a deployment, what cannot be seen without AWS: buffers, CORS, access, delays.
 //!
 //! Some rules hold for any server of Server-Sent Events, the others for this project's contract only.
 
 mod exchange;
 pub mod rules;
 mod server;
+pub mod smoke;
 pub mod transcript;
 
 use std::time::Duration;

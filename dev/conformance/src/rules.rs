@@ -7,7 +7,7 @@ mod framing;
 mod history;
 mod live;
 mod requests;
-mod response;
+pub(crate) mod response;
 mod wire;
 
 use futures_util::future::{BoxFuture, join_all};
@@ -176,18 +176,18 @@ fn worst(verdicts: impl IntoIterator<Item = Verdict>) -> Verdict {
 }
 
 /// Fails with what was seen, unless the rule is kept.
-fn expect(kept: bool, seen: impl FnOnce() -> String) -> Verdict {
+pub(crate) fn expect(kept: bool, seen: impl FnOnce() -> String) -> Verdict {
     match kept {
         true => Ok(()),
         false => Err(Remark::Fail(seen())),
     }
 }
 
-fn fail<T>(seen: String) -> Result<T, Remark> {
+pub(crate) fn fail<T>(seen: String) -> Result<T, Remark> {
     Err(Remark::Fail(seen))
 }
 
-fn skip<T>(why: &str) -> Result<T, Remark> {
+pub(crate) fn skip<T>(why: &str) -> Result<T, Remark> {
     Err(Remark::Skip(why.to_owned()))
 }
 

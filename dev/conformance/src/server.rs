@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use http::Method;
+use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
 use reqwest::{Client, ClientBuilder};
 use serde_json::Value;
 use tokio::sync::{OnceCell, Semaphore};
@@ -156,26 +157,31 @@ impl Server {
 
     /// Sends OPTIONS as a browser does before a page of another origin may send a request.
     pub(crate) async fn preflight(&self, url: &str) -> Seen {
+        let fields = [
+            (ORIGIN, "https://conformance.example"),
+            (ACCESS_CONTROL_REQUEST_METHOD, "GET"),
+        ];
         let request = Request {
-            is_preflight: true,
+            fields: &fields,
             ..self.plain(Method::OPTIONS, url)
         };
         self.send(request, |_| false).await
     }
 
-    fn plain<'a>(&'a self, method: Method, url: &'a str) -> Request<'a> {
+    /// A request with the token, for other fields to be set.
+    pub(crate) fn plain<'a>(&'a self, method: Method, url: &'a str) -> Request<'a> {
         Request {
             url,
             method,
             cursor: None,
             accept: "*/*",
             token: self.options.token.as_deref(),
-            is_preflight: false,
+            fields: &[],
             patience: SHORT,
         }
     }
 
-    async fn send(&self, request: Request<'_>, enough: impl Fn(&[u8]) -> bool) -> Seen {
+    pub(crate) async fn send(&self, request: Request<'_>, enough: impl Fn(&[u8]) -> bool) -> Seen {
         let _permit = self.permits.acquire().await;
         send(&self.client, request, enough).await
     }

@@ -84,22 +84,12 @@ impl Dynamo {
 
     #[must_use]
     pub fn client(&self) -> aws_sdk_dynamodb::Client {
-        let config = aws_sdk_dynamodb::Config::builder()
-            .region(region())
-            .credentials_provider(credentials())
-            .endpoint_url(self.endpoint())
-            .build();
-        aws_sdk_dynamodb::Client::from_conf(config)
+        client(&self.endpoint())
     }
 
     #[must_use]
     pub fn streams(&self) -> aws_sdk_dynamodbstreams::Client {
-        let config = aws_sdk_dynamodbstreams::Config::builder()
-            .region(region())
-            .credentials_provider(credentials())
-            .endpoint_url(self.endpoint())
-            .build();
-        aws_sdk_dynamodbstreams::Client::from_conf(config)
+        streams(&self.endpoint())
     }
 
     /// Deletes the items whose time to live has ended, and returns how many. DynamoDB does this within a few days.
@@ -116,6 +106,28 @@ impl Drop for Dynamo {
             let _ = server.join();
         }
     }
+}
+
+/// A client of a DynamoDB that does not check signatures, such as this one or moto's.
+#[must_use]
+pub fn client(endpoint: &str) -> aws_sdk_dynamodb::Client {
+    let config = aws_sdk_dynamodb::Config::builder()
+        .region(region())
+        .credentials_provider(credentials())
+        .endpoint_url(endpoint)
+        .build();
+    aws_sdk_dynamodb::Client::from_conf(config)
+}
+
+/// A client of the same server's streams.
+#[must_use]
+pub fn streams(endpoint: &str) -> aws_sdk_dynamodbstreams::Client {
+    let config = aws_sdk_dynamodbstreams::Config::builder()
+        .region(region())
+        .credentials_provider(credentials())
+        .endpoint_url(endpoint)
+        .build();
+    aws_sdk_dynamodbstreams::Client::from_conf(config)
 }
 
 /// Ends with `stopped`. The runtime ends with it, and so does every connection.
@@ -151,7 +163,12 @@ pub async fn create_tables(client: &aws_sdk_dynamodb::Client) -> Result<String, 
     arn.ok_or(DynamoError::NoStream)
 }
 
-async fn create_orders(
+/// Creates [`ORDERS`], empty, and returns the ARN of its stream.
+///
+/// # Errors
+///
+/// The table exists already, or the server does not answer.
+pub async fn create_orders(
     client: &aws_sdk_dynamodb::Client,
 ) -> Result<Option<String>, aws_sdk_dynamodb::Error> {
     let stream = StreamSpecification::builder()

@@ -204,6 +204,9 @@ mod tests {
         let rest = "event: rest\nretry: 5000\ndata: {\"retry\":5000}\nid: 0-0001\n\n";
         for (paused_after, kept) in [(hello.len(), true), (hello.len() + ready.len(), false)] {
             let seen = Exchange {
+                version: http::Version::HTTP_11,
+                arrivals: Vec::new(),
+                took: std::time::Duration::ZERO,
                 status: http::StatusCode::OK,
                 headers: http::HeaderMap::new(),
                 body: [hello, ready, rest].concat().into(),

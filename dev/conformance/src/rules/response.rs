@@ -72,7 +72,7 @@ async fn not_stored(server: &Server) -> Verdict {
 }
 
 /// The requests accept only `identity`, so a client cannot read any other encoding.
-fn encoding(seen: &Exchange) -> Verdict {
+pub(crate) fn encoding(seen: &Exchange) -> Verdict {
     let encoding = seen.list("content-encoding").unwrap_or_default();
     match encoding.to_ascii_lowercase().as_str() {
         "" | "identity" => Ok(()),
@@ -96,7 +96,7 @@ fn length(seen: &Exchange) -> Verdict {
     }
 }
 
-fn caching(seen: &Exchange, any_server: bool) -> Verdict {
+pub(crate) fn caching(seen: &Exchange, any_server: bool) -> Verdict {
     let control = seen.list("cache-control").unwrap_or_default();
     let lower = control.to_ascii_lowercase();
     let directives: Vec<_> = lower.split(',').map(str::trim).collect();

@@ -1,0 +1,90 @@
+//! `make faults`: one fault after the other against the real binaries, and for each of them what every watcher received.
+//!
+//! `docs/faults.md` has the table. Without the variable `FAULTS` only a few faults run, as a part of `make test`. `FAULTS=all` runs
+//! all of them, `FAULTS=throttled` those whose names contain the word. `MOTO=path/to/moto_server` runs them on moto's DynamoDB.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    missing_docs,
+    unreachable_pub,
+    reason = "tests"
+)]
+
+#[path = "../support/cloud.rs"]
+mod cloud;
+#[path = "../support/http.rs"]
+mod http_support;
+#[path = "../support/key_server.rs"]
+mod key_server;
+
+mod database;
+mod delivery;
+mod feed_proxy;
+mod rows;
+mod watcher;
+mod world;
+
+use std::time::Instant;
+
+use futures_util::stream::{self, StreamExt};
+
+use rows::{ROWS, Row};
+use world::{Outcome, World};
+
+/// How many faults run side by side. Each has its own database and processes.
+const AT_A_TIME: usize = 3;
+
+/// moto 5.2.5 refuses to switch a table's stream on again, so these do not run on it.
+const NOT_ON_MOTO: [&str; 2] = [
+    "the stream of orders is made anew (new ARN)",
+    "the orders table is restored",
+];
+
+fn chosen() -> Vec<&'static Row> {
+    let word = std::env::var("FAULTS").unwrap_or_default();
+    let rows = ROWS.iter().filter(|row| match word.as_str() {
+        "" => row.quick,
+        "all" => true,
+        word => row.name.contains(word),
+    });
+    let moto = std::env::var_os("MOTO").is_some();
+    rows.filter(|row| {
+        let runs = !moto || !NOT_ON_MOTO.contains(&row.name);
+        if !runs {
+            println!("{:52} NOT TESTED on moto", row.name);
+        }
+        runs
+    })
+    .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_fault_loses_or_doubles_a_change() {
+    let rows = chosen();
+    assert!(!rows.is_empty(), "no fault has this name");
+    println!("\n{:52} written  received  lost  doubled  seconds", "fault");
+    let mut running = stream::iter(rows)
+        .map(|row| async move {
+            let start = Instant::now();
+            let outcome = World::run(row).await;
+            (row, outcome, start.elapsed())
+        })
+        .buffered(AT_A_TIME);
+    let mut wrong = Vec::new();
+    while let Some((row, outcome, took)) = running.next().await {
+        let Outcome {
+            written,
+            received,
+            lost,
+            doubled,
+            ..
+        } = outcome;
+        let (name, seconds) = (row.name, took.as_secs_f64());
+        println!("{name:52} {written:7}  {received:8}  {lost:4}  {doubled:7}  {seconds:7.1}");
+        if lost + doubled > 0 || !outcome.violations.is_empty() {
+            wrong.push(format!("{name}: {}", outcome.violations.join("\n  ")));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
