@@ -21,6 +21,8 @@ pub enum OperateError {
     /// A call to DynamoDB failed.
     #[error("{call} failed: {reason}; check the credentials, the region and the table's name")]
     DynamoDb { call: &'static str, reason: String },
+    #[error("GetMetricData failed: {0}; check the credentials and the region")]
+    CloudWatch(String),
     #[error("{path}: {source}")]
     File { path: PathBuf, source: io::Error },
     #[error("{path}, line {line}: {reason}")]
@@ -46,5 +48,10 @@ impl OperateError {
     pub fn call(call: &'static str, error: impl std::error::Error) -> Self {
         let reason = DisplayErrorContext(error).to_string();
         Self::DynamoDb { call, reason }
+    }
+
+    /// A failed call to CloudWatch, with its causes.
+    pub fn cloud_watch(error: impl std::error::Error) -> Self {
+        Self::CloudWatch(DisplayErrorContext(error).to_string())
     }
 }

@@ -6,10 +6,12 @@
 //! - [`show`]: prints an order's log, or follows it.
 //! - [`check`]: reads the whole feed and reports what breaks its [`laws`].
 //! - [`backfill`]: touches orders, so that the projector sees them.
+//! - [`cost`]: what the deployment cost, from CloudWatch's metrics.
 //! - [`output`]: lines for people or for programs, and the progress of long work.
 pub mod backfill;
 pub mod check;
 pub mod checkpoint;
+pub mod cost;
 pub mod error;
 pub mod ids;
 pub mod laws;

@@ -6,10 +6,12 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use clap::{Args, Parser, Subcommand};
 use operate::backfill::{Backfill, Source};
 use operate::check::Check;
+use operate::cost::{Deployment, cost};
 use operate::error::OperateError;
 use operate::output::Output;
 use operate::show::{follow, show};
@@ -51,6 +53,27 @@ enum Command {
     },
     /// Touch orders, so that the projector sees them. Safe to repeat.
     Backfill(BackfillArguments),
+    /// Print what a deployment cost, from CloudWatch's metrics. FEED_TABLE is the only setting that it reads.
+    Cost(CostArguments),
+}
+
+#[derive(Args)]
+struct CostArguments {
+    /// The name of the stream function, as `aws lambda list-functions` shows it.
+    #[arg(long, env)]
+    stream_function: String,
+    /// The name of the projector's function. Without it, its cost is left out.
+    #[arg(long, env)]
+    projector_function: Option<String>,
+    /// The stack, whose functions also count how long customers watched.
+    #[arg(long, env)]
+    stack_name: Option<String>,
+    /// The memory of each function, in MB.
+    #[arg(long, default_value_t = 128)]
+    memory: u16,
+    /// How many hours, up to now.
+    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=9600))]
+    hours: u32,
 }
 
 #[derive(Args)]
@@ -135,6 +158,18 @@ async fn run(arguments: Arguments) -> Result<ExitCode, OperateError> {
         }
         Command::Backfill(arguments) => {
             backfill(client, settings, arguments, output).await?;
+        }
+        Command::Cost(arguments) => {
+            let deployment = Deployment {
+                stream_function: arguments.stream_function,
+                projector_function: arguments.projector_function,
+                feed_table: settings.feed_table,
+                stack: arguments.stack_name,
+                memory: arguments.memory.into(),
+                hours: arguments.hours,
+            };
+            let now = SystemTime::now();
+            output.line(&cost(&tables::cloud_watch().await, &deployment, now).await?);
         }
     }
     Ok(ExitCode::SUCCESS)

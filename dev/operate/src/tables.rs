@@ -15,6 +15,11 @@ pub async fn client() -> Client {
     Client::new(&aws_config::load_defaults(BehaviorVersion::latest()).await)
 }
 
+/// The same for CloudWatch.
+pub async fn cloud_watch() -> aws_sdk_cloudwatch::Client {
+    aws_sdk_cloudwatch::Client::new(&aws_config::load_defaults(BehaviorVersion::latest()).await)
+}
+
 /// The Orders table, as far as the operator needs it.
 #[derive(Clone, Debug)]
 pub struct OrdersTable {
