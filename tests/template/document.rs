@@ -158,11 +158,18 @@ impl Template {
             }
             "Fn::Sub" => {
                 let variables = Regex::new(r"\$\{([^}]+)\}").unwrap();
+                // With variables of its own, the argument is a list.
+                let (pattern, own) = match argument.as_array() {
+                    Some(list) => (&list[0], self.value(&list[1], values)),
+                    None => (argument, Value::Null),
+                };
                 let by_name = |found: &fancy_regex::Captures<'_, str>| {
                     let name = &found[1];
-                    values.get(name).map_or(name, String::as_str).to_owned()
+                    let own = own.get(name).map(text);
+                    let value = own.or_else(|| values.get(name).map(String::as_str));
+                    value.unwrap_or(name).to_owned()
                 };
-                json!(variables.replace_all(text(argument), by_name))
+                json!(variables.replace_all(text(pattern), by_name))
             }
             "Fn::GetAtt" => match values.get(text(argument)) {
                 Some(attribute) => json!(attribute),

@@ -94,7 +94,9 @@ pub async fn cost(
     while let Some(page) = pages.next().await {
         let page = page.map_err(OperateError::cloud_watch)?;
         for result in page.metric_data_results() {
-            let number = result.id().and_then(|id| id.strip_prefix('q')?.parse().ok());
+            let number = result
+                .id()
+                .and_then(|id| id.strip_prefix('q')?.parse().ok());
             let asked = number.and_then(|number: usize| queries.get(number));
             if let Some(sum) = asked {
                 (sum.add)(&mut sums, result.values().iter().sum());
