@@ -682,8 +682,12 @@ fn everything_that_can_have_tags_has_the_one_of_the_bill() {
     let of_functions = template.at("Globals/Function/Tags/order-status-stream");
     assert_eq!(of_functions, &tag[0]["Value"]);
     let untagged = [
+        "AWS::CloudFront::Function",
+        "AWS::CloudFront::OriginAccessControl",
+        "AWS::CloudFront::OriginRequestPolicy",
         "AWS::CloudWatch::Dashboard",
         "AWS::IAM::ManagedPolicy",
+        "AWS::Lambda::Permission",
         "AWS::Logs::MetricFilter",
         "AWS::Serverless::Function",
     ];
