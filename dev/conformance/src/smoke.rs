@@ -51,7 +51,7 @@ pub struct Options {
         conflicts_with = "shop"
     )]
     pub write: Option<String>,
-    /// The origin of a page that may read streams, such as https://shop.example
+    /// The origin of a page that may read streams, such as `https://shop.example`
     #[arg(long, value_name = "ORIGIN")]
     pub origin: Option<String>,
     /// An origin whose pages may not read streams

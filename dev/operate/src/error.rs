@@ -25,6 +25,10 @@ pub enum OperateError {
     CloudWatch(String),
     #[error("{path}: {source}")]
     File { path: PathBuf, source: io::Error },
+    #[error(
+        "{0} is not a private key for ES256, EdDSA or RS256 in the PEM form of PKCS #8; `openssl pkcs8 -topk8 -nocrypt -in {0}` converts other forms"
+    )]
+    PrivateKey(PathBuf),
     #[error("{path}, line {line}: {reason}")]
     Line {
         path: PathBuf,

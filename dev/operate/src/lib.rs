@@ -6,6 +6,7 @@
 //! - [`show`]: prints an order's log, or follows it.
 //! - [`check`]: reads the whole feed and reports what breaks its [`laws`].
 //! - [`backfill`]: touches orders, so that the projector sees them.
+//! - [`token`]: a token for support.
 //! - [`cost`]: what the deployment cost, from CloudWatch's metrics.
 //! - [`output`]: lines for people or for programs, and the progress of long work.
 pub mod backfill;
@@ -18,3 +19,4 @@ pub mod laws;
 pub mod output;
 pub mod show;
 pub mod tables;
+pub mod token;

@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use clap::{Args, Parser, Subcommand};
 use operate::backfill::{Backfill, Source};
@@ -16,6 +16,7 @@ use operate::error::OperateError;
 use operate::output::Output;
 use operate::show::{follow, show};
 use operate::tables::{OrdersTable, client};
+use operate::token::{Token, TokenRequest};
 use operate::{ids, tables};
 use order_status_stream::clock::Clock;
 use order_status_stream::feed::dynamodb::DynamoDbFeed;
@@ -53,8 +54,31 @@ enum Command {
     },
     /// Touch orders, so that the projector sees them. Safe to repeat.
     Backfill(BackfillArguments),
+    /// Print a token that opens orders, for support. Needs the private key of your tokens.
+    Token(TokenArguments),
     /// Print what a deployment cost, from CloudWatch's metrics. FEED_TABLE is the only setting that it reads.
     Cost(CostArguments),
+}
+
+#[derive(Args)]
+struct TokenArguments {
+    #[arg(required = true)]
+    orders: Vec<String>,
+    /// A file with the private key, in PEM.
+    #[arg(long)]
+    key: PathBuf,
+    /// The `kid` of the key, if the function's key set has more than one.
+    #[arg(long)]
+    key_id: Option<String>,
+    /// How many minutes it opens them.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1440))]
+    minutes: u32,
+    #[arg(long, env = "JWT_ORDERS_CLAIM", default_value = "orders")]
+    orders_claim: String,
+    #[arg(long, env = "JWT_ISSUER")]
+    issuer: Option<String>,
+    #[arg(long, env = "JWT_AUDIENCE")]
+    audience: Option<String>,
 }
 
 #[derive(Args)]
@@ -125,10 +149,15 @@ async fn run(arguments: Arguments) -> Result<ExitCode, OperateError> {
     let output = Output {
         json: arguments.json,
     };
+    if let Command::Token(arguments) = arguments.command {
+        output.line(&token(arguments)?);
+        return Ok(ExitCode::SUCCESS);
+    }
     let settings = ProjectorSettings::read(|name| std::env::var(name).ok())?;
     let client = client().await;
     let feed = DynamoDbFeed::new(client.clone(), &settings.feed_table);
     match arguments.command {
+        Command::Token(_) => {}
         Command::Show { order } => {
             let order = OrderId::try_from(order)?;
             if show(&feed, &order, output).await? == 0 {
@@ -173,6 +202,21 @@ async fn run(arguments: Arguments) -> Result<ExitCode, OperateError> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn token(arguments: TokenArguments) -> Result<Token, OperateError> {
+    let orders = arguments.orders.into_iter().map(OrderId::try_from);
+    let request = TokenRequest {
+        key: arguments.key,
+        key_id: arguments.key_id,
+        orders: orders.collect::<Result<_, _>>()?,
+        orders_claim: arguments.orders_claim,
+        // The setting `*` accepts any issuer.
+        issuer: arguments.issuer.filter(|issuer| issuer != "*"),
+        audience: arguments.audience,
+        lifetime: Duration::from_secs(60) * arguments.minutes,
+    };
+    request.sign(SystemTime::now())
 }
 
 async fn backfill(
