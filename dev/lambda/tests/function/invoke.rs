@@ -47,6 +47,8 @@ async fn the_process_gets_the_event_the_deadline_and_lambdas_variables() {
         "AWS_LAMBDA_RUNTIME_API",
         "INVOKE",
         "PATH",
+        // The runtime's, of the header of the invocation.
+        "_X_AMZN_TRACE_ID",
     ];
     assert!(variables.eq(expected));
 }
