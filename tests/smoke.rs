@@ -58,6 +58,9 @@ impl Deployment {
             .env("HEARTBEAT", "1s")
             .env("ACCESS", "jwt")
             .env("JWKS", issuer.jwks().unwrap())
+            // Twenty runs share a token and a process.
+            .env("TOKEN_STREAMS", "9999")
+            .env("TOKEN_OPENINGS", "99999")
             .cors(SHOP_PAGE)
             .max_concurrency(64)
             .start()
