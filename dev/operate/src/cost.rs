@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_sdk_cloudwatch::Client;
 use aws_sdk_cloudwatch::primitives::DateTime;
-use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricDataQuery, MetricStat};
+use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricDataQuery, MetricDataResult, MetricStat};
 use cost::bill::Usage;
 use order_status_stream::metrics::{Count, DIMENSION, NAMESPACE};
 use serde::Serialize;
@@ -93,15 +93,7 @@ pub async fn cost(
     let mut sums = Sums::default();
     while let Some(page) = pages.next().await {
         let page = page.map_err(OperateError::cloud_watch)?;
-        for result in page.metric_data_results() {
-            let number = result
-                .id()
-                .and_then(|id| id.strip_prefix('q')?.parse().ok());
-            let asked = number.and_then(|number: usize| queries.get(number));
-            if let Some(sum) = asked {
-                (sum.add)(&mut sums, result.values().iter().sum());
-            }
-        }
+        sums.add(&queries, page.metric_data_results());
     }
     Ok(sums.cost(deployment))
 }
@@ -171,6 +163,19 @@ fn query((number, sum): (usize, &Sum<'_>)) -> MetricDataQuery {
 }
 
 impl Sums {
+    /// Adds a page of results. A result has its query's number as its id.
+    fn add(&mut self, queries: &[Sum<'_>], results: &[MetricDataResult]) {
+        for result in results {
+            let number = result
+                .id()
+                .and_then(|id| id.strip_prefix('q')?.parse().ok());
+            let asked = number.and_then(|number: usize| queries.get(number));
+            if let Some(sum) = asked {
+                (sum.add)(self, result.values().iter().sum());
+            }
+        }
+    }
+
     fn cost(self, deployment: &Deployment) -> Cost {
         // The prices are for 128 MB. Other memory costs in proportion.
         let priced_ms = self.milliseconds * deployment.memory / PRICED_MEMORY;

@@ -1,9 +1,5 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use aws_sdk_cloudwatch::operation::get_metric_data::{GetMetricDataInput, GetMetricDataOutput};
-use aws_sdk_cloudwatch::types::MetricDataResult;
-use aws_smithy_mocks::{mock, mock_client};
-
 use super::*;
 
 fn deployment() -> Deployment {
@@ -17,49 +13,23 @@ fn deployment() -> Deployment {
     }
 }
 
-/// What was asked: namespace, metric and dimension of each id.
-fn asked(input: &GetMetricDataInput) -> Vec<(String, String, String)> {
-    let metric = |query: &MetricDataQuery| {
-        let metric = query.metric_stat().unwrap().metric().unwrap();
-        (
-            query.id().unwrap().to_owned(),
-            format!(
-                "{}/{}",
-                metric.namespace().unwrap(),
-                metric.metric_name().unwrap()
-            ),
-            metric.dimensions()[0].value().unwrap().to_owned(),
-        )
-    };
-    input.metric_data_queries().iter().map(metric).collect()
-}
-
-/// Two pages, because CloudWatch may divide its answer. Each query gets 1,000 in each.
-#[tokio::test]
-async fn the_sums_of_all_pages_are_priced() {
-    let page = |token: Option<&str>| {
-        let results = (0..8).map(|number| {
-            MetricDataResult::builder()
-                .id(format!("q{number}"))
-                .values(400.0)
-                .values(600.0)
-                .build()
-        });
-        GetMetricDataOutput::builder()
-            .set_metric_data_results(Some(results.collect()))
-            .set_next_token(token.map(str::to_owned))
+/// CloudWatch may divide its answer into pages, and a metric's values too.
+#[test]
+fn the_sums_of_all_pages_are_priced() {
+    let deployment = deployment();
+    let queries = queries(&deployment);
+    let results = (0..queries.len()).map(|number| {
+        MetricDataResult::builder()
+            .id(format!("q{number}"))
+            .values(400.0)
+            .values(600.0)
             .build()
-    };
-    let first = mock!(Client::get_metric_data)
-        .match_requests(|input| input.next_token().is_none())
-        .then_output(move || page(Some("more")));
-    let second = mock!(Client::get_metric_data)
-        .match_requests(|input| input.next_token() == Some("more"))
-        .then_output(move || page(None));
-    let client = mock_client!(aws_sdk_cloudwatch, [&first, &second]);
-    let cost = cost(&client, &deployment(), SystemTime::now())
-        .await
-        .unwrap();
+    });
+    let page: Vec<_> = results.collect();
+    let mut sums = Sums::default();
+    sums.add(&queries, &page);
+    sums.add(&queries, &page);
+    let cost = sums.cost(&deployment);
     // Two functions, two pages.
     assert!((cost.requests - 4_000.0).abs() < 1e-9);
     assert!((cost.gb_seconds - 0.5).abs() < 1e-9);
@@ -73,39 +43,42 @@ async fn the_sums_of_all_pages_are_priced() {
     assert!((million - usd / minutes * 1e6).abs() < 1e-6);
 }
 
-#[tokio::test]
-async fn each_metric_is_asked_of_the_right_part() {
-    let rule = mock!(Client::get_metric_data)
-        .match_requests(|input| {
-            let asked = asked(input);
-            let expected = [
-                ("AWS/Lambda/Invocations", "stream"),
-                ("AWS/Lambda/Duration", "stream"),
-                ("AWS/Lambda/Invocations", "projector"),
-                ("AWS/Lambda/Duration", "projector"),
-                ("AWS/DynamoDB/ConsumedReadCapacityUnits", "OrderFeed"),
-                ("AWS/DynamoDB/ConsumedWriteCapacityUnits", "OrderFeed"),
-                ("OrderStatusStream/HeldTime", "shop"),
-                ("OrderStatusStream/RestTime", "shop"),
-            ];
-            let hours = input.end_time().unwrap().secs() - input.start_time().unwrap().secs();
-            hours == 24 * 3600
-                && asked
-                    .iter()
-                    .map(|(_, metric, of)| (metric.as_str(), of.as_str()))
-                    .eq(expected)
+#[test]
+fn each_metric_is_asked_of_the_right_part() {
+    let deployment = deployment();
+    let asked: Vec<_> = queries(&deployment)
+        .iter()
+        .enumerate()
+        .map(|numbered| {
+            let query = query(numbered);
+            let stat = query.metric_stat().unwrap();
+            assert_eq!(stat.stat(), Some("Sum"));
+            let metric = stat.metric().unwrap();
+            let (namespace, name) = (metric.namespace().unwrap(), metric.metric_name().unwrap());
+            let of = metric.dimensions()[0].value().unwrap();
+            format!("{} {namespace}/{name} of {of}", query.id().unwrap())
         })
-        .then_output(|| GetMetricDataOutput::builder().build());
-    let client = mock_client!(aws_sdk_cloudwatch, [&rule]);
-    let cost = cost(&client, &deployment(), SystemTime::now())
-        .await
-        .unwrap();
+        .collect();
+    let expected = [
+        "q0 AWS/Lambda/Invocations of stream",
+        "q1 AWS/Lambda/Duration of stream",
+        "q2 AWS/Lambda/Invocations of projector",
+        "q3 AWS/Lambda/Duration of projector",
+        "q4 AWS/DynamoDB/ConsumedReadCapacityUnits of OrderFeed",
+        "q5 AWS/DynamoDB/ConsumedWriteCapacityUnits of OrderFeed",
+        "q6 OrderStatusStream/HeldTime of shop",
+        "q7 OrderStatusStream/RestTime of shop",
+    ];
+    assert_eq!(asked, expected);
+}
+
+#[test]
+fn without_metrics_of_the_functions_the_price_of_a_minute_is_missing() {
+    let cost = Sums::default().cost(&deployment());
     assert_eq!(cost.watched_minutes, None);
     let text = cost.to_string();
-    assert!(
-        text.contains("total of 24 hours") && !text.contains("watched"),
-        "{text}"
-    );
+    assert!(text.contains("total of 24 hours"), "{text}");
+    assert!(!text.contains("watched"), "{text}");
 }
 
 #[test]
