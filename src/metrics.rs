@@ -4,9 +4,10 @@
 //! session, endpoint, delivery, projector ──▶ counts of the process ──once a minute at most──▶ a line on standard output
 //! ```
 //!
-//! A line for each request would cost more than the request. So counts are added up in the process, and the line is written at the
-//! end of an invocation, or between two chunks of a response that is held for longer than that, if the last line is at least [`INTERVAL`] old. Lambda freezes a
-//! process between two invocations, so a timer could not do this. `docs/operations.md` lists the metrics, and what is lost.
+//! A line for each request would cost more than the request. So counts are added up in the process, and a line is written if the
+//! last one is at least [`INTERVAL`] old: at the end of an invocation, or between two chunks of a response that is open for longer
+//! than that. Lambda freezes a process between two invocations, so a timer could not do this. `docs/operations.md` lists the
+//! metrics, and says what is lost.
 
 mod delays;
 mod line;

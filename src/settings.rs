@@ -52,8 +52,8 @@ pub struct StreamSettings {
     /// `PUBLIC_ATTRIBUTES`: the attributes that are shown in addition to the status. They apply to older changes too, which may
     /// have been projected when more attributes were public.
     pub public_attributes: BTreeSet<String>,
-    /// `HOLD`, `FRESHNESS`, `MAX_REST`, `REQUEST_PRICE`, `DURATION_PRICE`: when a response ends early. `None` means that each response is held for the whole
-    /// window.
+    /// `HOLD`, `FRESHNESS`, `MAX_REST`, `REQUEST_PRICE`, `DURATION_PRICE`: when a response ends early. `None` means that each
+    /// response is held for the whole window.
     pub policy: Option<Policy>,
     /// `ACCESS`, `JWKS`, `JWT_ISSUER`, `JWT_AUDIENCE`, `JWT_ORDERS_CLAIM`, `JWT_LEEWAY`, `TOKEN_HEADER`: who may
     /// watch.

@@ -607,6 +607,31 @@ async fn a_token_that_opens_too_often_is_told_to_rest_until_the_minute_is_over()
     opened.until("message").await;
 }
 
+/// Lambda does not say that a client has left, so its response stays open for the window: 15 minutes on a Managed Instance.
+#[tokio::test(start_paused = true)]
+async fn a_page_whose_connection_breaks_every_ten_seconds_is_not_refused() {
+    let issuer = Issuer::new(Algorithm::ES256, "k").unwrap();
+    let jwks = issuer.jwks().unwrap();
+    let settings = [
+        ("FEED_TABLE", "in memory"),
+        ("JWKS", &jwks),
+        ("WINDOW", "15m"),
+    ];
+    let harness = Harness::with(&settings);
+    harness.change("A", "PLACED").await;
+    let (token, _) = issuer.token(&["A"], HOUR).unwrap();
+    let mut open = std::collections::VecDeque::new();
+    for _ in 0..180 {
+        let mut page = Connection::new(harness.respond(&bearer(A, &token)).await);
+        page.until("message").await;
+        open.push_back(page);
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        if open.len() == 90 {
+            open.pop_front();
+        }
+    }
+}
+
 /// Ten tabs, each of which checks in as often as the server allows.
 #[tokio::test(start_paused = true)]
 async fn the_default_limits_refuse_no_honest_page() {

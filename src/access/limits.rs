@@ -1,8 +1,8 @@
 //! How much one token may open in this process. Pure.
 //!
-//! Whoever holds a valid token could open streams as fast as a connection allows, and each would be read and held. The count is
-//! that of a token, not of a customer: a token need not name a customer, and the backend that makes tokens knows its customers.
-//! Each process counts for itself, because a shared count would cost a write for each check-in.
+//! Without a limit, one client with a valid token could open streams as fast as its connection allows, and each would be read and
+//! held. Tokens are counted, not customers: a token need not name a customer, and the backend that makes tokens can limit how
+//! many a customer gets. Each process counts for itself, because a shared count would cost a write for each check-in.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -43,10 +43,11 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
         }
     }
 
-    /// Whatever is allowed here, an honest page must stay below it: a tab checks in once a second at most.
+    /// An honest page must stay below both. A tab checks in once a second at most. If its connection breaks, Lambda does not say
+    /// so, and the response stays open until its window is over: 15 minutes on a Managed Instance.
     pub(super) fn token_limits(&mut self) -> TokenLimits {
         TokenLimits {
-            streams: self.whole("TOKEN_STREAMS", 20, 1..=9999),
+            streams: self.whole("TOKEN_STREAMS", 100, 1..=9999),
             openings: self.whole("TOKEN_OPENINGS", 600, 60..=99_999),
         }
     }

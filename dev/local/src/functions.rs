@@ -32,7 +32,11 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Environment variables of the functions, unless this program's environment sets them.
-const DEFAULTS: [(&str, &str); 1] = [("PUBLIC_ATTRIBUTES", "eta,carrier,trackingUrl")];
+const DEFAULTS: [(&str, &str); 2] = [
+    ("PUBLIC_ATTRIBUTES", "eta,carrier,trackingUrl"),
+    // Their lines would stand between the program's own.
+    ("METRICS", "off"),
+];
 
 /// Environment variables of the functions that replace those of this program: no call may reach an AWS account.
 const FIXED: [(&str, &str); 6] = [

@@ -99,38 +99,35 @@ pub async fn cost(
 }
 
 fn queries(deployment: &Deployment) -> Vec<Sum<'_>> {
-    let stream = deployment.stream_function.as_str();
-    let feed = deployment.feed_table.as_str();
+    let stream = Some(deployment.stream_function.as_str());
+    let projector = deployment.projector_function.as_deref();
     let mut queries = Vec::new();
-    for function in [Some(stream), deployment.projector_function.as_deref()]
-        .into_iter()
-        .flatten()
-    {
-        let of_function = |name, add| Sum {
-            namespace: "AWS/Lambda",
-            name,
-            dimension: ("FunctionName", function),
-            add,
+    for function in [stream, projector].into_iter().flatten() {
+        let mut of_function = |name, add| {
+            queries.push(Sum {
+                namespace: "AWS/Lambda",
+                name,
+                dimension: ("FunctionName", function),
+                add,
+            });
         };
-        queries.push(of_function("Invocations", |sums, value| {
-            sums.requests += value;
-        }));
-        queries.push(of_function("Duration", |sums, value| {
-            sums.milliseconds += value;
-        }));
+        of_function("Invocations", |sums, value| sums.requests += value);
+        of_function("Duration", |sums, value| sums.milliseconds += value);
     }
-    let of_table = |name, add| Sum {
-        namespace: "AWS/DynamoDB",
-        name,
-        dimension: ("TableName", feed),
-        add,
+    let mut of_table = |name, add| {
+        queries.push(Sum {
+            namespace: "AWS/DynamoDB",
+            name,
+            dimension: ("TableName", &deployment.feed_table),
+            add,
+        });
     };
-    queries.push(of_table("ConsumedReadCapacityUnits", |sums, value| {
+    of_table("ConsumedReadCapacityUnits", |sums, value| {
         sums.read_units += value;
-    }));
-    queries.push(of_table("ConsumedWriteCapacityUnits", |sums, value| {
+    });
+    of_table("ConsumedWriteCapacityUnits", |sums, value| {
         sums.write_units += value;
-    }));
+    });
     for count in [Count::HeldTime, Count::RestTime] {
         queries.extend(deployment.stack.as_deref().map(|stack| Sum {
             namespace: NAMESPACE,

@@ -24,16 +24,33 @@ mod watchers;
 use std::error::Error;
 use std::process::ExitCode;
 
+use tokio::signal::ctrl_c;
+use tokio::signal::unix::{SignalKind, signal};
+
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 const USAGE: &str = "usage: fan_out watchers [NUMBER…] | growth FILE.svg";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    match run().await {
+    // The servers end with the measurement. Without this, nginx's worker would outlive a program that is told to end.
+    let ended = tokio::select! {
+        ended = run() => ended,
+        told = told_to_end() => told,
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => tools::fail(&*error),
     }
+}
+
+async fn told_to_end() -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        interrupted = ctrl_c() => interrupted?,
+    }
+    Err("ended before the last measurement".into())
 }
 
 async fn run() -> Result<()> {
