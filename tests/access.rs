@@ -574,8 +574,8 @@ async fn a_token_that_opens_too_much_is_told_to_rest() {
     assert!(refused[1].data.contains(r#""unavailable":true"#));
 
     let another = guarded.token(json!(["A", "B"]), HOUR);
-    let other = Connection::new(guarded.harness.respond(&bearer(A, &another)).await);
-    drop(other);
+    let mut other = Connection::new(guarded.harness.respond(&bearer(A, &another)).await);
+    other.until("message").await;
     drop(second);
     let mut third = open().await;
     third.until("message").await;
