@@ -22,11 +22,9 @@ const HISTORIES: [u64; 5] = [1, 10, 100, 1_000, 10_000];
 /// The streams while something else grows.
 const FEW: usize = 256;
 
-/// As long as two heartbeats, and a poll of each stream that has the wake.
+/// As long as two heartbeats, and a poll of each stream that has the wake. The polls of streams that were opened together come
+/// together, so a shorter time would have all of them or none.
 const WHILE: Duration = Duration::from_secs(30);
-
-/// For how long changes come at a rate.
-const CHANGES: Duration = Duration::from_secs(10);
 
 /// Files that a process needs besides its sockets.
 const OTHER_FILES: usize = 200;
@@ -44,7 +42,7 @@ pub(crate) struct Point {
 pub(crate) struct Growth {
     /// CPU: microseconds a second for each stream, while nothing changes.
     pub(crate) streams: Vec<Point>,
-    /// CPU: microseconds for each frame.
+    /// CPU: percent of a core, with the heartbeats and polls of all streams.
     pub(crate) rates: Vec<Point>,
     /// CPU: microseconds for each frame.
     pub(crate) histories: Vec<Point>,
@@ -94,10 +92,10 @@ async fn idle(streams: usize, base: u64) -> Result<Point> {
 /// One order after the other changes. If the machine cannot keep the rate, the one that it kept is shown.
 async fn at_rate(rate: u32, base: u64) -> Result<Point> {
     let mut open = Open::new(Kind::Ours, FEW, own_order).await?;
-    let changes = (CHANGES.as_secs_f64() * f64::from(rate)) as usize;
+    let changes = (WHILE.as_secs_f64() * f64::from(rate)) as usize;
     let (from, cpu) = (Instant::now(), open.server.process.cpu()?);
     for number in 0..changes {
-        sleep_until((from + CHANGES.mul_f64(number as f64 / changes as f64)).into()).await;
+        sleep_until((from + WHILE.mul_f64(number as f64 / changes as f64)).into()).await;
         if number % FEW == 0 {
             open.server.publisher.next();
         }
@@ -109,11 +107,9 @@ async fn at_rate(rate: u32, base: u64) -> Result<Point> {
     open.watchers.receipts(changes, LIMIT).await?;
     let took = from.elapsed().as_secs_f64();
     let cpu = open.server.process.cpu()?.saturating_sub(cpu).as_secs_f64();
-    // What the streams use without changes is not a part of a frame.
-    let idle = open.cpu_in(WHILE).await? / 100.0 * took;
     let point = Point {
         x: changes as f64 / took,
-        cpu: (cpu - idle).max(0.0) * 1e6 / changes as f64,
+        cpu: cpu * 100.0 / took,
         kilobytes: memory(&open, FEW, base)?,
     };
     open.close().await?;

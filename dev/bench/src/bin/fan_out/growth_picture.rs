@@ -36,7 +36,7 @@ pub(crate) fn draw(path: &Path, growth: &Growth) -> Drawn {
             &growth.streams,
         ),
         (
-            "µs of CPU a frame",
+            "% of a core, all streams",
             "changes a second, 256 streams",
             &growth.rates,
         ),
