@@ -109,8 +109,12 @@ impl OrderKey {
             })
     }
 
-    /// What `{orderId}` stands for. `None` if the item is not an order.
-    pub(super) fn id(&self, keys: &Item) -> Result<Option<String>, Poison> {
+    /// What `{orderId}` stands for, which may be an invalid id. `None` if the item is not an order.
+    ///
+    /// # Errors
+    ///
+    /// [`Poison`] if the table has another key.
+    pub fn id(&self, keys: &Item) -> Result<Option<String>, Poison> {
         if keys.len() > self.parts.len() {
             let names: BTreeSet<_> = keys.keys().map(String::as_str).collect();
             let names = names.into_iter().collect::<Vec<_>>().join(", ");

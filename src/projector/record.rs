@@ -33,10 +33,6 @@ pub enum OnRemove {
 
 /// What a record is, if it can be read.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "most records are changes, and a box would cost each of them an allocation"
-)]
 pub(super) enum Reading {
     /// An order changed.
     Change(Change),

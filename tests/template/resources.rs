@@ -39,10 +39,15 @@ fn check_all(part: &str, expected: &[Expected<'_>]) {
 fn the_mapping_loses_no_record() {
     let failed = json!({ "OnFailure": { "Destination": { "Fn::GetAtt": "FailedRecords.Arn" } } });
     let stream = json!({ "Fn::If": ["CreatesOrders", { "Fn::GetAtt": "OrdersTable.StreamArn" }, { "Ref": "OrdersStreamArn" }] });
+    let mapping = "Resources/ProjectorFunction/Properties/Events/Orders/Properties";
+    let filter = Template::read()
+        .at(&format!("{mapping}/FilterCriteria"))
+        .clone();
     check_all(
-        "Resources/ProjectorFunction/Properties/Events/Orders/Properties",
+        mapping,
         &[
             ("Stream", stream, "changes come from the orders table"),
+            ("FilterCriteria", filter, "filter.rs checks what it admits"),
             (
                 "StartingPosition",
                 json!("TRIM_HORIZON"),
