@@ -484,6 +484,23 @@ fn rules_compare_parameters_before_anything_is_created() {
 }
 
 #[test]
+fn an_order_key_needs_a_table_of_the_shop() {
+    let open = ("Access", "open");
+    let key = ("OrderKey", "PK=ORDER#{orderId}");
+    let stream =
+        "arn:aws:dynamodb:eu-west-1:123456789012:table/Shop/stream/2026-11-22T00:00:00.000";
+    let stream = ("OrdersStreamArn", stream);
+    check(&[open, key, stream], &[]);
+    check(&[open, key], &["OrdersStreamArn is needed"]);
+    let attribute = ("OrderIdAttribute", "id");
+    check(
+        &[open, key, stream, attribute],
+        &["OrderKey and OrderIdAttribute"],
+    );
+    check(&[open, stream, attribute], &[]);
+}
+
+#[test]
 fn a_vpc_needs_subnets_and_security_groups() {
     let open = ("Access", "open");
     let subnets = ("SubnetIds", "subnet-0a1b,subnet-2c3d");
