@@ -205,3 +205,54 @@ fn part(text: &str) -> Result<Part, String> {
         pattern,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use proptest::prelude::*;
+
+    fn item(texts: BTreeMap<&str, String>) -> Item {
+        let texts = texts.into_iter();
+        let texts = texts.map(|(name, text)| (name.to_owned(), AttributeValue::S(text)));
+        texts.collect::<std::collections::HashMap<_, _>>().into()
+    }
+
+    #[test]
+    fn an_id_says_what_the_key_is_if_nothing_else_is_in_it() {
+        let of_order = |key: &str| {
+            let key = OrderKey::parse(key).unwrap();
+            key.of_order("7")
+                .map(|texts| texts.into_values().collect::<Vec<_>>())
+        };
+        assert_eq!(
+            of_order("PK=ORDER#{orderId},SK=META").unwrap(),
+            ["ORDER#7", "META"]
+        );
+        assert_eq!(of_order("PK={orderId},SK=#{orderId}").unwrap(), ["7", "#7"]);
+        assert_eq!(of_order("PK=C#{customerId},SK=ORDER#{orderId}"), None);
+        assert_eq!(OrderKey::whole("id").of_order("7").unwrap()["id"], "7");
+    }
+
+    proptest! {
+        #[test]
+        fn the_key_of_an_order_is_read_as_this_order(
+            partition in "[A-Z#]{1,4}",
+            sort in "[A-Z#]{1,4}",
+            id in "[a-z0-9:/-]{1,8}",
+        ) {
+            for key in [
+                format!("PK={partition}{{orderId+}},SK={sort}"),
+                format!("PK={partition},SK={{orderId}}"),
+                format!("PK={partition}{{orderId}}{sort},SK={{orderId}}"),
+                "id={orderId}".to_owned(),
+            ] {
+                let key = OrderKey::parse(&key).unwrap();
+                let keys = item(key.of_order(&id).unwrap());
+                let order = key.order(&keys).unwrap();
+                prop_assert_eq!(order.unwrap().as_str(), id.as_str());
+            }
+        }
+    }
+}

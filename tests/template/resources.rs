@@ -765,7 +765,7 @@ fn an_alarm_rings_if_the_filter_admits_nothing() {
         let mapping = json!([{ "Name": "EventSourceMappingUUID", "Value": { "Ref": "ProjectorFunctionOrders" } }]);
         let metric =
             json!({ "Namespace": "AWS/Lambda", "MetricName": name, "Dimensions": mapping });
-        json!({ "Metric": metric, "Period": 3600, "Stat": "Sum" })
+        json!({ "Metric": metric, "Period": 10800, "Stat": "Sum" })
     };
     let topic = json!([{ "Fn::If": ["HasAlarmTopic", { "Ref": "AlarmTopicArn" }, { "Ref": "AWS::NoValue" }] }]);
     let alarm = "NoOrdersAlarm";
