@@ -121,6 +121,15 @@ impl Status {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether the statuses differ only in upper and lower case.
+    pub fn is_alike(&self, other: &Self) -> bool {
+        lower(&self.0).eq(lower(&other.0))
+    }
+}
+
+fn lower(text: &str) -> impl Iterator<Item = char> {
+    text.chars().flat_map(char::to_lowercase)
 }
 
 /// The attributes of an order that its customer may see, in addition to the status, as JSON.
@@ -169,5 +178,16 @@ mod tests {
             Status::new("PAID").as_ref().map(Status::as_str),
             Some("PAID")
         );
+    }
+
+    #[test]
+    fn statuses_are_alike_if_only_the_case_differs() {
+        let alike = |one, other| {
+            let status = |text| Status::new(text).expect("not empty");
+            status(one).is_alike(&status(other))
+        };
+        assert!(alike("DELIVERED", "Delivered") && alike("Canceled", "CANCELED"));
+        assert!(alike("ДОСТАВЛЕН", "доставлен") && alike("ΩΣ", "ωσ"));
+        assert!(!alike("CANCELLED", "CANCELED") && !alike("DELIVERED", "DELIVERED "));
     }
 }

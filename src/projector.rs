@@ -1,8 +1,14 @@
 //! Appends a batch of stream records to the feed, and says which records must be delivered again.
 
+mod attribute_check;
 mod batch;
+mod image;
 mod json;
+mod key;
 mod learner;
+mod path;
+mod pattern;
+mod poison;
 mod record;
 mod settings_check;
 
@@ -20,9 +26,14 @@ use crate::metrics::{Count, Delay, Metrics};
 use crate::order::Status;
 use crate::telemetry::with_causes;
 use crate::wake::Publisher;
+use attribute_check::AttributeCheck;
 use batch::{Batch, Delivery, lowest_sequence_number};
+pub use image::{ImageRules, PublicAttributes};
+pub use key::OrderKey;
 use learner::Learner;
-pub use record::{OnRemove, Poison, Rules};
+pub use path::Path;
+pub use poison::Poison;
+pub use record::{OnRemove, Rules};
 use settings_check::SettingsCheck;
 
 /// The number of orders that are projected concurrently. An order waits for DynamoDB most of the time, and more orders would
@@ -39,6 +50,7 @@ pub struct Projector<F> {
     rules: Rules,
     retention: Duration,
     settings_check: SettingsCheck,
+    attribute_check: AttributeCheck,
     learner: Learner,
     publisher: Option<Publisher>,
     metrics: Metrics,
@@ -58,6 +70,7 @@ impl<F: Feed> Projector<F> {
     pub fn new(feed: F, rules: Rules, retention: Duration) -> Self {
         Self {
             feed,
+            attribute_check: AttributeCheck::new(&rules.image.public_attributes),
             rules,
             retention,
             settings_check: SettingsCheck::default(),
@@ -114,6 +127,8 @@ impl<F: Feed> Projector<F> {
             fail(&mut response, lowest_sequence_number(batch));
             return response;
         }
+        self.metrics.add(Count::RecordsOfOtherItems, read.others);
+        self.attribute_check.look(&read);
         for (record, poison) in &read.poison {
             self.metrics.count(Count::RecordsPoison);
             self.log_poison(record, poison);
@@ -133,9 +148,9 @@ impl<F: Feed> Projector<F> {
         }
         let store = async {
             self.learner.learn(&self.feed, dwelt, clock).await;
-            self.settings_check
-                .remember(&read, &self.rules, &self.feed)
-                .await;
+            let check = &self.settings_check;
+            check.remember(&read, &self.rules, &self.feed).await;
+            check.notice_others(&read, &self.rules, &self.feed).await;
         };
         let published = async {
             if let Some(publisher) = &self.publisher {
@@ -225,7 +240,7 @@ impl<F: Feed> Projector<F> {
         tracing::error!(
             event_id = record.event_id,
             sequence_number = record.change.sequence_number,
-            order = ?record.change.keys.get(&self.rules.order_id_attribute),
+            order = self.rules.key.id(&record.change.keys).ok().flatten(),
             reason = with_causes(reason),
             "poison record"
         );

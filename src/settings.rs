@@ -4,6 +4,7 @@
 mod access;
 mod duration;
 mod metrics;
+mod orders;
 mod prices;
 mod reader;
 mod wake;
@@ -14,8 +15,7 @@ use std::time::Duration;
 
 use crate::access::{AccessSettings, TokenLimits};
 use crate::hold::{Policy, SHORTEST_REST};
-use crate::order::Status;
-use crate::projector::{OnRemove, Rules};
+use crate::projector::Rules;
 use crate::wake::WakeUrl;
 use duration::{DAY, Limits, days, seconds};
 pub use metrics::MetricsSettings;
@@ -27,8 +27,8 @@ use wake::WAKE_POLL_INTERVAL;
 pub struct ProjectorSettings {
     /// `FEED_TABLE`
     pub feed_table: String,
-    /// `ORDER_ID_ATTRIBUTE`, `STATUS_ATTRIBUTE`, `UPDATED_AT_ATTRIBUTE`, `PUBLIC_ATTRIBUTES`, `TERMINAL_STATUSES`,
-    /// `ON_REMOVE`
+    /// `ORDER_ID_ATTRIBUTE`, `ORDER_KEY`, `STATUS_ATTRIBUTE`, `STATUS_NAMES`, `UPDATED_AT_ATTRIBUTE`, `PUBLIC_ATTRIBUTES`,
+    /// `TERMINAL_STATUSES`, `ON_REMOVE`
     pub rules: Rules,
     /// `RETENTION`
     pub retention: Duration,
@@ -49,8 +49,8 @@ pub struct StreamSettings {
     pub poll_interval: Duration,
     /// `HEARTBEAT`: the time without an event after which a comment is sent.
     pub heartbeat: Duration,
-    /// `PUBLIC_ATTRIBUTES`: the attributes that are shown in addition to the status. They apply to older changes too, which may
-    /// have been projected when more attributes were public.
+    /// `PUBLIC_ATTRIBUTES`: the names of the attributes that are shown in addition to the status. They apply to older changes too,
+    /// which may have been projected when more attributes were public.
     pub public_attributes: BTreeSet<String>,
     /// `HOLD`, `FRESHNESS`, `MAX_REST`, `REQUEST_PRICE`, `DURATION_PRICE`: when a response ends early. `None` means that each
     /// response is held for the whole window.
@@ -115,20 +115,7 @@ impl ProjectorSettings {
         let mut reader = Reader::new(variable);
         let settings = Self {
             feed_table: reader.required("FEED_TABLE"),
-            rules: Rules {
-                order_id_attribute: reader.word("ORDER_ID_ATTRIBUTE", "orderId"),
-                status_attribute: reader.word("STATUS_ATTRIBUTE", "status"),
-                updated_at_attribute: reader.word("UPDATED_AT_ATTRIBUTE", "updatedAt"),
-                public_attributes: reader.list("PUBLIC_ATTRIBUTES", "").collect(),
-                terminal_statuses: reader
-                    .list("TERMINAL_STATUSES", "DELIVERED,CANCELLED,RETURNED,REFUNDED")
-                    .filter_map(Status::new)
-                    .collect(),
-                on_remove: reader.one_of(
-                    "ON_REMOVE",
-                    &[("end", OnRemove::End), ("ignore", OnRemove::Ignore)],
-                ),
-            },
+            rules: reader.rules(),
             retention: reader.duration("RETENTION", "30d", RETENTION),
             wake_url: reader.wake_url(),
             metrics: reader.metrics(),
@@ -162,7 +149,7 @@ impl StreamSettings {
             window,
             poll_interval,
             heartbeat,
-            public_attributes: reader.list("PUBLIC_ATTRIBUTES", "").collect(),
+            public_attributes: reader.public_attributes().into_keys().collect(),
             policy: (!holds).then_some(policy),
             access: reader.access(),
             token_limits: reader.token_limits(),
@@ -178,7 +165,9 @@ impl StreamSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::order::Status;
     use crate::prices::Prices;
+    use crate::projector::{OnRemove, OrderKey, Path};
 
     fn variables<'a>(pairs: &'a [(&str, &str)]) -> impl Fn(&str) -> Option<String> + 'a {
         |name| {
@@ -193,19 +182,17 @@ mod tests {
     fn defaults_are_the_documented_ones() {
         let projector =
             ProjectorSettings::read(variables(&[("FEED_TABLE", "Feed")])).expect("complete");
-        assert_eq!(projector.rules.order_id_attribute, "orderId");
-        assert_eq!(projector.rules.status_attribute, "status");
-        assert_eq!(projector.rules.updated_at_attribute, "updatedAt");
-        assert_eq!(projector.rules.public_attributes, BTreeSet::new());
+        let image = &projector.rules.image;
+        assert_eq!(projector.rules.key, OrderKey::whole("orderId"));
+        assert_eq!(image.status, Path::new("status"));
+        assert_eq!(image.updated_at, Path::new("updatedAt"));
+        assert!(image.public_attributes.is_empty() && image.status_names.is_empty());
         assert_eq!(projector.rules.on_remove, OnRemove::End);
         assert_eq!(projector.retention, Duration::from_secs(30 * 86_400));
-        let terminal: Vec<_> = projector
-            .rules
-            .terminal_statuses
-            .iter()
-            .map(Status::as_str)
-            .collect();
-        assert_eq!(terminal, ["CANCELLED", "DELIVERED", "REFUNDED", "RETURNED"]);
+        let terminal = image.terminal_statuses.iter().map(Status::as_str);
+        let terminal: Vec<_> = terminal.collect();
+        let expected = ["CANCELED", "CANCELLED", "DELIVERED", "REFUNDED", "RETURNED"];
+        assert_eq!(terminal, expected);
 
         let stream = StreamSettings::read(variables(&[("FEED_TABLE", "Feed"), ("ACCESS", "open")]))
             .expect("complete");
@@ -231,14 +218,12 @@ mod tests {
             ("ON_REMOVE", ""),
         ];
         let settings = ProjectorSettings::read(variables(&pairs)).expect("complete");
-        assert_eq!(
-            settings.rules.public_attributes,
-            ["carrier", "eta"].map(str::to_owned).into()
-        );
+        let public: BTreeSet<_> = settings.rules.image.public_attributes.into_keys().collect();
+        assert_eq!(public, ["carrier", "eta"].map(str::to_owned).into());
         assert_eq!(settings.rules.on_remove, OnRemove::End);
         let pairs = [pairs[0], pairs[1], ("ACCESS", "open")];
         let stream = StreamSettings::read(variables(&pairs)).expect("complete");
-        assert_eq!(stream.public_attributes, settings.rules.public_attributes);
+        assert_eq!(stream.public_attributes, public);
     }
 
     #[test]

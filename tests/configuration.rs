@@ -46,12 +46,12 @@ fn wrong_settings() -> Vec<(&'static str, Vec<Value>)> {
             }),
         ),
         (
-            "is not a string",
+            "neither a string nor a number",
             table(&|dynamodb| dynamodb["Keys"]["orderId"] = json!({ "B": "AAAA" })),
         ),
         (
-            "is not a string",
-            table(&|dynamodb| dynamodb["NewImage"]["status"] = json!({ "N": "4" })),
+            "is not a string, a number or a boolean",
+            table(&|dynamodb| dynamodb["NewImage"]["status"] = json!({ "L": [] })),
         ),
         (
             "sort key",

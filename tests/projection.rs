@@ -193,7 +193,7 @@ async fn each_kind_of_poison_is_named() {
     };
     check(
         &|record| record["dynamodb"]["Keys"]["line"] = json!({ "N": "1" }),
-        "the Orders table has a sort key, so an item is not an order: its keys are line, orderId",
+        "the Orders table has a sort key, so ORDER_KEY must say which items are orders: its keys are line, orderId",
     );
     check(
         &|record| record["dynamodb"]["Keys"] = json!({ "id": { "S": "A" } }),
@@ -205,7 +205,7 @@ async fn each_kind_of_poison_is_named() {
     );
     check(
         &|record| record["dynamodb"]["Keys"]["orderId"] = json!({ "B": "AAAA" }),
-        "the attribute `orderId` is not a string",
+        "the attribute `orderId` is neither a string nor a number, so it is no order id",
     );
     check(
         &|record| record["dynamodb"]["NewImage"] = json!({}),
@@ -221,8 +221,12 @@ async fn each_kind_of_poison_is_named() {
         no_status,
     );
     check(
-        &|record| record["dynamodb"]["NewImage"]["status"] = json!({ "N": "4" }),
-        "the attribute `status` is not a string",
+        &|record| record["dynamodb"]["NewImage"]["status"] = json!({ "NULL": true }),
+        no_status,
+    );
+    check(
+        &|record| record["dynamodb"]["NewImage"]["status"] = json!({ "M": {} }),
+        "the attribute `status` is not a string, a number or a boolean: check STATUS_ATTRIBUTE",
     );
     let no_position = "the record has no sequence number of up to 40 digits, or no stream ARN";
     check(

@@ -101,6 +101,8 @@ metrics! {
         RecordsWithoutChange: Count,
         /// Records of a stream that another one has replaced.
         RecordsOfOlderStream: Count,
+        /// Records of items that are not orders.
+        RecordsOfOtherItems: Count,
         /// Records that can never become a change.
         RecordsPoison: Count,
         /// Records from which on an order is delivered again.

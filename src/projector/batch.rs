@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws_lambda_events::event::dynamodb::{Event, EventRecord};
 use sha2::{Digest, Sha256};
 
-use super::record::{Poison, Rules};
+use super::poison::Poison;
+use super::record::{Reading, Rules};
 use crate::change::Change;
 use crate::order::OrderId;
 
@@ -21,14 +22,17 @@ pub(super) struct Batch<'a> {
     pub(super) poison: Vec<(&'a EventRecord, Poison)>,
     /// The stream of a record whose status could be read. So the settings fit that stream.
     pub(super) readable_source: Option<&'a str>,
+    /// The records of items that are not orders, and the stream of one of them.
+    pub(super) others: u64,
+    pub(super) source_of_others: Option<&'a str>,
 }
 
 impl<'a> Batch<'a> {
     pub(super) fn read(batch: &'a Event, rules: &Rules) -> Self {
         let mut read = Self::default();
         for record in &batch.records {
-            match rules.read(record) {
-                Ok(Some(change)) => {
+            match rules.reading(record) {
+                Ok(Reading::Change(change)) => {
                     // A deletion has no status.
                     if record.event_name != "REMOVE" {
                         read.readable_source = record.event_source_arn.as_deref();
@@ -37,7 +41,11 @@ impl<'a> Batch<'a> {
                     let deliveries = read.orders.entry(change.order.clone()).or_default();
                     deliveries.push((change, sequence_number));
                 }
-                Ok(None) => {}
+                Ok(Reading::IgnoredDeletion) => {}
+                Ok(Reading::NotAnOrder) => {
+                    read.others += 1;
+                    read.source_of_others = record.event_source_arn.as_deref();
+                }
                 Err(poison) => read.poison.push((record, poison)),
             }
         }
@@ -90,7 +98,7 @@ pub(super) fn lowest_sequence_number(batch: &Event) -> String {
 /// hashes.
 pub(super) fn settings_hash(source: &str, rules: &Rules) -> u64 {
     let mut hash = Sha256::new();
-    for part in [source, &rules.order_id_attribute, &rules.status_attribute] {
+    for part in [source, rules.key.as_str(), rules.image.status.as_str()] {
         hash.update(part.len().to_be_bytes());
         hash.update(part);
     }
@@ -102,17 +110,20 @@ pub(super) fn settings_hash(source: &str, rules: &Rules) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::projector::OnRemove;
+    use crate::projector::{ImageRules, OnRemove, OrderKey, Path};
 
     /// The expected number comes from another program. The feed stores it, so it must not change with the code.
     #[test]
     fn the_settings_hash_is_the_first_six_bytes_of_a_sha256() {
         let rules = Rules {
-            order_id_attribute: "orderId".to_owned(),
-            status_attribute: "status".to_owned(),
-            updated_at_attribute: "updatedAt".to_owned(),
-            public_attributes: BTreeSet::new(),
-            terminal_statuses: BTreeSet::new(),
+            key: OrderKey::whole("orderId"),
+            image: ImageRules {
+                status: Path::new("status"),
+                status_names: BTreeMap::new(),
+                updated_at: Path::new("updatedAt"),
+                public_attributes: BTreeMap::new(),
+                terminal_statuses: BTreeSet::new(),
+            },
             on_remove: OnRemove::End,
         };
         let source = "arn:aws:dynamodb:eu-west-1:1:table/Orders/stream/a";

@@ -1,31 +1,23 @@
 //! A record of the Orders table's stream, read as a change of what the public may see. Pure.
 
-use std::collections::BTreeSet;
-
 use aws_lambda_events::event::dynamodb::EventRecord;
 use chrono::{DateTime, Utc};
-use serde_dynamo::{AttributeValue, Item};
-use thiserror::Error;
+use serde_dynamo::Item;
 
-use super::json::json;
+use super::image::ImageRules;
+use super::key::OrderKey;
+use super::poison::Poison;
 use crate::change::{Change, Position, Write};
-use crate::number::Decimal;
-use crate::order::{OrderId, OrderIdError, PublicView, Status};
+use crate::order::{OrderId, PublicView, Status};
 use crate::timestamp;
 
-/// Which attributes of the Orders table mean what, and which of them the public may see.
+/// How the items of the Orders table are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// The table's partition key, which must be its only key.
-    pub order_id_attribute: String,
-    /// Contains the status.
-    pub status_attribute: String,
-    /// Contains the time of the change, in any form that [`timestamp`] reads.
-    pub updated_at_attribute: String,
-    /// The attributes that the public may see in addition to the status.
-    pub public_attributes: BTreeSet<String>,
-    /// Statuses after which no further change is expected.
-    pub terminal_statuses: BTreeSet<Status>,
+    /// Which items are orders.
+    pub key: OrderKey,
+    /// What the public may see of an order.
+    pub image: ImageRules,
     /// What a deleted item means.
     pub on_remove: OnRemove,
 }
@@ -39,80 +31,49 @@ pub enum OnRemove {
     Ignore,
 }
 
-/// Why a record can never become a change. Another attempt would fail in the same way.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum Poison {
-    /// The table's key has more than one attribute. Then several items would describe one order.
-    #[error("the Orders table has a sort key, so an item is not an order: its keys are {0}")]
-    SortKey(String),
-    /// The key is a different attribute.
-    #[error("the key has no attribute `{0}`: check ORDER_ID_ATTRIBUTE")]
-    NoOrderId(String),
-    /// The key is not a valid order id.
-    #[error("the attribute `{attribute}` is not a valid order id")]
-    OrderId {
-        /// The key's name.
-        attribute: String,
-        /// Why the id is invalid.
-        source: OrderIdError,
-    },
-    /// The stream contains only keys, or only old images.
-    #[error(
-        "the record has no new image: the stream's view type must be NEW_IMAGE or NEW_AND_OLD_IMAGES"
-    )]
-    NoImage,
-    /// The item has no status, or an empty one.
-    #[error("the attribute `{0}` is missing or empty: check STATUS_ATTRIBUTE")]
-    NoStatus(String),
-    /// The key or the status has another type.
-    #[error("the attribute `{0}` is not a string")]
-    NotAString(String),
-    /// Without these, the record cannot be put in order.
-    #[error("the record has no sequence number of up to 40 digits, or no stream ARN")]
-    NoPosition,
-    /// The event is not INSERT, MODIFY or REMOVE.
-    #[error("the record's event name {0:?} is unknown")]
-    EventName(String),
-}
-
-impl Poison {
-    /// Whether a wrong setting (an attribute's name, the table, the stream's view type) would make every record fail like this.
-    /// All other errors can only come from a single item or record.
-    pub fn is_configuration(&self) -> bool {
-        match self {
-            Self::SortKey(_)
-            | Self::NoOrderId(_)
-            | Self::NoImage
-            | Self::NoStatus(_)
-            | Self::NotAString(_) => true,
-            Self::OrderId { .. } | Self::NoPosition | Self::EventName(_) => false,
-        }
-    }
+/// What a record is, if it can be read.
+#[derive(Debug)]
+pub(super) enum Reading {
+    /// An order changed.
+    Change(Change),
+    /// An order was deleted, and deletions are ignored.
+    IgnoredDeletion,
+    /// The item is not an order.
+    NotAnOrder,
 }
 
 impl Rules {
-    /// Reads a stream record. `None` if it is a deletion that is ignored.
+    /// Reads a stream record. `None` if its item is not an order, or if it is a deletion that is ignored.
     ///
     /// # Errors
     ///
     /// [`Poison`] if the record can never become a change.
     pub fn read(&self, record: &EventRecord) -> Result<Option<Change>, Poison> {
-        let order = self.order(&record.change.keys)?;
+        Ok(match self.reading(record)? {
+            Reading::Change(change) => Some(change),
+            Reading::IgnoredDeletion | Reading::NotAnOrder => None,
+        })
+    }
+
+    pub(super) fn reading(&self, record: &EventRecord) -> Result<Reading, Poison> {
+        let Some(order) = self.key.order(&record.change.keys)? else {
+            return Ok(Reading::NotAnOrder);
+        };
         let position = position(record)?;
         let written_at = timestamp::of_record(record.change.approximate_creation_date_time);
-        match record.event_name.as_str() {
-            "REMOVE" if self.on_remove == OnRemove::Ignore || is_time_to_live(record) => Ok(None),
-            "REMOVE" => Ok(Some(removal(order, position, written_at))),
-            "INSERT" => {
-                let change = self.change(record, order, position, written_at, Write::Insert)?;
-                Ok(Some(change))
+        let write = match record.event_name.as_str() {
+            "REMOVE" if self.on_remove == OnRemove::Ignore || is_time_to_live(record) => {
+                return Ok(Reading::IgnoredDeletion);
             }
-            "MODIFY" => {
-                let change = self.change(record, order, position, written_at, Write::Modify)?;
-                Ok(Some(change))
+            "REMOVE" => {
+                return Ok(Reading::Change(removal(order, position, written_at)));
             }
-            other => Err(Poison::EventName(other.to_owned())),
-        }
+            "INSERT" => Write::Insert,
+            "MODIFY" => Write::Modify,
+            other => return Err(Poison::EventName(other.to_owned())),
+        };
+        let change = self.change(record, order, position, written_at, write)?;
+        Ok(Reading::Change(change))
     }
 
     fn change(
@@ -124,10 +85,9 @@ impl Rules {
         write: Write,
     ) -> Result<Change, Poison> {
         let image = &record.change.new_image;
-        let status = self.status(image)?;
-        let view = self.view(image);
-        let updated_at = image.get(&self.updated_at_attribute);
-        let updated_at = updated_at.and_then(|value| timestamp::read(value, written_at));
+        let status = self.image.status(image)?;
+        let view = self.image.view(image);
+        let updated_at = self.image.updated_at(image, written_at);
         Ok(Change {
             order,
             position,
@@ -135,7 +95,7 @@ impl Rules {
             recorded_at: written_at.and_then(epoch_millis),
             write,
             began: write == Write::Insert || self.differs(&record.change.old_image, &status, &view),
-            terminal: self.terminal_statuses.contains(&status),
+            terminal: self.image.is_terminal(&status),
             status,
             view,
         })
@@ -144,49 +104,8 @@ impl Rules {
     /// Whether the old image shows a different state. False if the stream has no old images.
     fn differs(&self, old_image: &Item, status: &Status, view: &PublicView) -> bool {
         !old_image.is_empty()
-            && (self.status(old_image).as_ref() != Ok(status) || self.view(old_image) != *view)
-    }
-
-    fn order(&self, keys: &Item) -> Result<OrderId, Poison> {
-        if keys.len() > 1 {
-            let names: BTreeSet<_> = keys.keys().map(String::as_str).collect();
-            return Err(Poison::SortKey(
-                names.into_iter().collect::<Vec<_>>().join(", "),
-            ));
-        }
-        let attribute = &self.order_id_attribute;
-        let id = match keys.get(attribute) {
-            Some(AttributeValue::S(id)) => id.clone(),
-            // `1` and `1.0` are the same key.
-            Some(AttributeValue::N(id)) => {
-                Decimal::parse(id).map_or_else(|| id.clone(), |id| id.to_string())
-            }
-            Some(_) => return Err(Poison::NotAString(attribute.clone())),
-            None => return Err(Poison::NoOrderId(attribute.clone())),
-        };
-        OrderId::try_from(id).map_err(|source| Poison::OrderId {
-            attribute: attribute.clone(),
-            source,
-        })
-    }
-
-    fn status(&self, image: &Item) -> Result<Status, Poison> {
-        if image.is_empty() {
-            return Err(Poison::NoImage);
-        }
-        let attribute = &self.status_attribute;
-        match image.get(attribute) {
-            Some(AttributeValue::S(status)) => {
-                Status::new(status).ok_or_else(|| Poison::NoStatus(attribute.clone()))
-            }
-            Some(_) => Err(Poison::NotAString(attribute.clone())),
-            None => Err(Poison::NoStatus(attribute.clone())),
-        }
-    }
-
-    fn view(&self, image: &Item) -> PublicView {
-        let public = |name: &String| image.get(name).map(|value| (name.clone(), json(value)));
-        self.public_attributes.iter().filter_map(public).collect()
+            && (self.image.status(old_image).as_ref() != Ok(status)
+                || self.image.view(old_image) != *view)
     }
 }
 

@@ -6,6 +6,7 @@ mod cloud_support;
 mod cloudfront;
 mod dashboard;
 mod document;
+mod filter;
 mod managed;
 mod parameters;
 mod resources;

@@ -69,6 +69,80 @@ const VALUES: &[&str] = &[
     "[eta, carrier]",
     "\"eta\"",
     "OUT FOR DELIVERY,DELIVERED",
+    "carrier=shipping.carrier",
+    "eta, carrier = shipping.carrier ,first=items[0].name",
+    "items[0]",
+    "items[0][12].name",
+    "items[0]name",
+    "items[0].",
+    "items [0]",
+    "items[x]",
+    "items[]",
+    "items[1234567]",
+    "items[0",
+    "items0]",
+    "[0]",
+    " [0]",
+    "a[0]=b",
+    "a=b[0]",
+    "a=[0]",
+    "=b",
+    "a=",
+    "a= ",
+    "a =b",
+    "a=b=c",
+    "a==b",
+    "=",
+    "a..b",
+    ".a",
+    "1=PLACED,2=PAID",
+    " 1 = OUT FOR DELIVERY , true=DELIVERED,",
+    "1=PLACED,PAID",
+    "1=PLACED,=PAID",
+    "PK=ORDER#{orderId}",
+    "PK=CUSTOMER#{customerId},SK=ORDER#{orderId}",
+    "PK={orderId},SK=META",
+    "PK=orders,SK={orderId+}",
+    "PK={orderId}#{orderId},SK={x}",
+    "a b=x y{orderId}z",
+    "pk={orderId}",
+    "pk={orderId},",
+    ",pk={orderId}",
+    "pk={orderId},sk=",
+    "pk={orderId},=x",
+    "={orderId}",
+    "pk={orderId},sk",
+    "pk={orderId},pk=META",
+    "pk={orderId},PK=META",
+    "pk={orderId},pks=META",
+    "a={orderId},b={x},c={y}",
+    "pk={order_id}",
+    "pk={orderid}",
+    "pk={orderId",
+    "pk=orderId}",
+    "pk={orderId}}",
+    "pk={{orderId}",
+    "pk={orderId}{x}",
+    "pk={x}{orderId}",
+    "pk={x}-{orderId}",
+    "pk={orderId++}",
+    "pk={1x}-{orderId}",
+    "pk={x y}-{orderId}",
+    "pk={}-{orderId}",
+    " pk={orderId}",
+    "pk ={orderId}",
+    "pk= {orderId}",
+    "pk={orderId} ",
+    "pk={orderId}, sk=META",
+    "pk={orderId} ,sk=META",
+    "pk={orderId},sk= META",
+    "pk={orderId},sk=A B",
+    "pk=\"{orderId}",
+    "pk=\\{orderId}",
+    "p\\k={orderId}",
+    "pk=a=b{orderId}",
+    "pk=a\n{orderId}",
+    "pk=é🚚{orderId}",
     "a,b\u{0}",
     KEYS,
     PRIVATE_KEYS,
@@ -278,6 +352,10 @@ fn a_parameter_accepts_exactly_what_the_function_accepts() {
                 let mut variables = base.clone();
                 variables.insert(variable.clone(), value.to_owned());
                 let started = starts(function, &variables);
+                // A pattern cannot compare the names of a list.
+                if matches!(&started, Err(error) if error.to_string().ends_with("twice")) {
+                    continue;
+                }
                 let accepted = parameters
                     .iter()
                     .any(|parameter| template.accepts(parameter, value));
@@ -403,6 +481,23 @@ fn rules_compare_parameters_before_anything_is_created() {
         &[open, ("AllowCredentials", "yes")],
         &["AllowCredentials is"],
     );
+}
+
+#[test]
+fn an_order_key_needs_a_table_of_the_shop() {
+    let open = ("Access", "open");
+    let key = ("OrderKey", "PK=ORDER#{orderId}");
+    let stream =
+        "arn:aws:dynamodb:eu-west-1:123456789012:table/Shop/stream/2026-11-22T00:00:00.000";
+    let stream = ("OrdersStreamArn", stream);
+    check(&[open, key, stream], &[]);
+    check(&[open, key], &["OrdersStreamArn is needed"]);
+    let attribute = ("OrderIdAttribute", "id");
+    check(
+        &[open, key, stream, attribute],
+        &["OrderKey and OrderIdAttribute"],
+    );
+    check(&[open, stream, attribute], &[]);
 }
 
 #[test]

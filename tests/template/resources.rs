@@ -39,10 +39,15 @@ fn check_all(part: &str, expected: &[Expected<'_>]) {
 fn the_mapping_loses_no_record() {
     let failed = json!({ "OnFailure": { "Destination": { "Fn::GetAtt": "FailedRecords.Arn" } } });
     let stream = json!({ "Fn::If": ["CreatesOrders", { "Fn::GetAtt": "OrdersTable.StreamArn" }, { "Ref": "OrdersStreamArn" }] });
+    let mapping = "Resources/ProjectorFunction/Properties/Events/Orders/Properties";
+    let filter = Template::read()
+        .at(&format!("{mapping}/FilterCriteria"))
+        .clone();
     check_all(
-        "Resources/ProjectorFunction/Properties/Events/Orders/Properties",
+        mapping,
         &[
             ("Stream", stream, "changes come from the orders table"),
+            ("FilterCriteria", filter, "filter.rs checks what it admits"),
             (
                 "StartingPosition",
                 json!("TRIM_HORIZON"),
@@ -709,8 +714,16 @@ fn an_alarm_rings_for_each_message_that_needs_a_person() {
         ("SettingsMisfits", "the settings do not fit the records"),
         ("OlderStreamRecords", "dropped a record of an older stream"),
     ];
+    let is = |message: &str| format!(r#"$.fields.message = "{message}""#);
     for (name, message) in messages {
-        let pattern = format!(r#"{{ $.fields.message = "{message}" }}"#);
+        let pattern = match name {
+            "SettingsMisfits" => format!(
+                "{{ ({}) || ({}) }}",
+                is(message),
+                is("no item matches ORDER_KEY")
+            ),
+            _ => format!("{{ {} }}", is(message)),
+        };
         let transformation = json!([{
             "MetricNamespace": { "Ref": "AWS::StackName" }, "MetricName": name, "MetricValue": "1",
         }]);
@@ -743,6 +756,60 @@ fn an_alarm_rings_for_each_message_that_needs_a_person() {
             "each message is a reason",
         );
     }
+}
+
+/// What the filter refuses is neither an error nor late. So nothing else would tell that `OrderKey` is wrong.
+#[test]
+fn an_alarm_rings_if_the_filter_admits_nothing() {
+    let metric = |name: &str| {
+        let mapping = json!([{ "Name": "EventSourceMappingUUID", "Value": { "Ref": "ProjectorFunctionOrders" } }]);
+        let metric =
+            json!({ "Namespace": "AWS/Lambda", "MetricName": name, "Dimensions": mapping });
+        json!({ "Metric": metric, "Period": 10800, "Stat": "Sum" })
+    };
+    let topic = json!([{ "Fn::If": ["HasAlarmTopic", { "Ref": "AlarmTopicArn" }, { "Ref": "AWS::NoValue" }] }]);
+    let alarm = "NoOrdersAlarm";
+    check(
+        &format!("Resources/{alarm}"),
+        &[
+            (
+                "Condition",
+                json!("FiltersOrders"),
+                "without a filter, the projector sees each record, and logs a message",
+            ),
+            (
+                "Properties/Metrics/0/Expression",
+                json!("IF(FILL(invoked, 0) > 0, 0, FILL(polled, 0))"),
+                "a count is missing if it is 0",
+            ),
+            (
+                "Properties/Metrics/1/MetricStat",
+                metric("PolledEventCount"),
+                "before the filter",
+            ),
+            (
+                "Properties/Metrics/2/MetricStat",
+                metric("InvokedEventCount"),
+                "after the filter",
+            ),
+            (
+                "Properties/Threshold",
+                json!(100),
+                "other items are written too",
+            ),
+            (
+                "Properties/ComparisonOperator",
+                json!("GreaterThanOrEqualToThreshold"),
+                "100 records without an order",
+            ),
+            (
+                "Properties/TreatMissingData",
+                json!("notBreaching"),
+                "nobody writes the table",
+            ),
+            ("Properties/AlarmActions", topic, "somebody must be told"),
+        ],
+    );
 }
 
 #[test]

@@ -90,7 +90,7 @@ impl Trace {
     pub fn finished(&self, order: &str) -> Option<Duration> {
         let mut changes = self.changes(order).iter();
         changes
-            .find(|change| TERMINAL.contains(&change.status.as_str()))
+            .find(|change| is_terminal(&change.status))
             .map(|change| change.at)
     }
 
@@ -121,7 +121,13 @@ impl Trace {
 }
 
 /// The default of `TERMINAL_STATUSES`.
-pub const TERMINAL: [&str; 4] = ["DELIVERED", "CANCELLED", "RETURNED", "REFUNDED"];
+const TERMINAL: [&str; 5] = ["DELIVERED", "CANCELLED", "CANCELED", "RETURNED", "REFUNDED"];
+
+fn is_terminal(status: &str) -> bool {
+    TERMINAL
+        .iter()
+        .any(|terminal| terminal.eq_ignore_ascii_case(status))
+}
 
 /// The fold of an order, from its id.
 pub fn fold(order: &str) -> usize {

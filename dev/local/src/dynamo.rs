@@ -18,6 +18,9 @@ use tokio::sync::oneshot;
 /// The shop's table. Its key is `orderId`, and its stream has new and old images.
 pub const ORDERS: &str = "Orders";
 
+/// The key of [`ORDERS`].
+const ORDER_ID: &str = "orderId";
+
 /// The projector's log of each order. Its key is `order` and `seq`, and its time to live is in `expiresAt`.
 pub const FEED: &str = "OrderFeed";
 
@@ -154,7 +157,19 @@ async fn serve(
 ///
 /// [`DynamoError::Table`] if a table exists already or the server does not answer.
 pub async fn create_tables(client: &aws_sdk_dynamodb::Client) -> Result<String, DynamoError> {
-    let arn = create_orders(client)
+    create_tables_with_key(client, &[ORDER_ID]).await
+}
+
+/// The same, if the key of [`ORDERS`] has these attributes, the partition key first. They are strings.
+///
+/// # Errors
+///
+/// [`DynamoError::Table`] if a table exists already or the server does not answer.
+pub async fn create_tables_with_key(
+    client: &aws_sdk_dynamodb::Client,
+    attributes: &[&str],
+) -> Result<String, DynamoError> {
+    let arn = create_orders_with_key(client, attributes)
         .await
         .map_err(|source| table(ORDERS, source))?;
     create_feed(client)
@@ -171,19 +186,28 @@ pub async fn create_tables(client: &aws_sdk_dynamodb::Client) -> Result<String, 
 pub async fn create_orders(
     client: &aws_sdk_dynamodb::Client,
 ) -> Result<Option<String>, aws_sdk_dynamodb::Error> {
+    create_orders_with_key(client, &[ORDER_ID]).await
+}
+
+async fn create_orders_with_key(
+    client: &aws_sdk_dynamodb::Client,
+    attributes: &[&str],
+) -> Result<Option<String>, aws_sdk_dynamodb::Error> {
     let stream = StreamSpecification::builder()
         .stream_enabled(true)
         .stream_view_type(StreamViewType::NewAndOldImages)
         .build()?;
-    let created = client
+    let mut create = client
         .create_table()
         .table_name(ORDERS)
         .billing_mode(BillingMode::PayPerRequest)
-        .attribute_definitions(attribute("orderId", ScalarAttributeType::S)?)
-        .key_schema(key("orderId", KeyType::Hash)?)
-        .stream_specification(stream)
-        .send()
-        .await?;
+        .stream_specification(stream);
+    for (name, kind) in attributes.iter().zip([KeyType::Hash, KeyType::Range]) {
+        create = create
+            .attribute_definitions(attribute(name, ScalarAttributeType::S)?)
+            .key_schema(key(name, kind)?);
+    }
+    let created = create.send().await?;
     Ok(created
         .table_description
         .and_then(|table| table.latest_stream_arn))

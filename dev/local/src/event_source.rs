@@ -5,18 +5,22 @@
 //! `template.yaml`.
 
 mod batch;
+mod filter;
 mod http;
 mod record;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_lambda_events::event::dynamodb::EventRecord;
 use aws_sdk_dynamodbstreams::types::ShardIteratorType;
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 use lambda_stand_in::Function;
+use serde_json::Value;
 use tokio::time;
 
+pub use self::filter::admits;
 pub use self::http::HttpFunction;
 use batch::{Batch, Verdict};
 
@@ -52,6 +56,8 @@ pub struct Settings {
     pub min_backoff: Duration,
     /// The longest wait between two attempts.
     pub max_backoff: Duration,
+    /// The pattern of a filter. The function does not get the records that it does not admit.
+    pub filter: Option<Value>,
 }
 
 impl Default for Settings {
@@ -62,11 +68,23 @@ impl Default for Settings {
             timeout: Duration::from_secs(30),
             min_backoff: Duration::from_millis(100),
             max_backoff: Duration::from_secs(5),
+            filter: None,
         }
     }
 }
 
 impl Settings {
+    /// Whether the filter admits a record.
+    fn admits(&self, record: &EventRecord) -> Result<bool, EventSourceError> {
+        let Some(filter) = &self.filter else {
+            return Ok(true);
+        };
+        let record = record::to_json(record).map_err(|error| error.to_string());
+        record
+            .and_then(|record| admits(filter, &record))
+            .map_err(EventSourceError::Filter)
+    }
+
     /// The wait after so many failures in a row.
     fn backoff(&self, failures: u32) -> Duration {
         let doubled = 2_u32.saturating_pow(failures.saturating_sub(1));
@@ -87,6 +105,9 @@ pub enum EventSourceError {
     /// read children.
     #[error("shard {0} was closed, and the event source does not read its children")]
     ShardClosed(String),
+    /// A record cannot be compared with the filter.
+    #[error("the filter cannot be applied: {0}")]
+    Filter(String),
 }
 
 impl<E: Into<aws_sdk_dynamodbstreams::Error>> From<E> for EventSourceError {
@@ -158,11 +179,16 @@ impl<I: Invoke> EventSource<I> {
                 time::sleep(self.settings.poll_interval).await;
                 continue;
             }
-            let records = records
-                .into_iter()
-                .map(|record| record::from_stream(record, &self.stream_arn))
-                .collect();
-            deliver(Batch::new(records), &self.function, &self.settings).await;
+            let mut admitted = Vec::new();
+            for record in records {
+                let record = record::from_stream(record, &self.stream_arn);
+                if self.settings.admits(&record)? {
+                    admitted.push(record);
+                }
+            }
+            if !admitted.is_empty() {
+                deliver(Batch::new(admitted), &self.function, &self.settings).await;
+            }
         }
         Err(EventSourceError::ShardClosed(shard))
     }

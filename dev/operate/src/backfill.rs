@@ -3,6 +3,7 @@
 //! A touch writes one private attribute. The projector appends an entry only if the public sees a difference. So a second touch
 //! does no harm.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use chrono::{SecondsFormat, Utc};
 use order_status_stream::feed::Feed;
 use order_status_stream::feed::dynamodb::DynamoDbFeed;
 use order_status_stream::order::OrderId;
+use order_status_stream::projector::Path;
 use order_status_stream::settings::ProjectorSettings;
 use serde::Serialize;
 use tokio::time::{Interval, MissedTickBehavior, interval};
@@ -31,8 +33,12 @@ const CHECKPOINT_EACH: u64 = 50;
 pub enum Source {
     /// Every order of the table.
     Table,
-    /// These.
-    Ids { name: String, ids: Vec<String> },
+    /// These. An order whose key is not given is looked for.
+    Ids {
+        name: String,
+        ids: Vec<String>,
+        keys: BTreeMap<String, Item>,
+    },
 }
 
 /// How orders are touched.
@@ -113,7 +119,7 @@ impl Backfill {
         };
         match &self.source {
             Source::Table => self.touch_table(&mut run).await?,
-            Source::Ids { ids, .. } => self.touch_ids(ids, &mut run).await?,
+            Source::Ids { ids, keys, .. } => self.touch_ids(ids, keys, &mut run).await?,
         }
         run.progress.end();
         if let Some(checkpoint) = run.checkpoint.filter(|_| !self.dry_run) {
@@ -125,14 +131,13 @@ impl Backfill {
 
     /// The touch must not change what the projector reads.
     fn check_attribute(&self) -> Result<(), OperateError> {
-        let rules = &self.settings.rules;
-        let read = [
-            &rules.order_id_attribute,
-            &rules.status_attribute,
-            &rules.updated_at_attribute,
-        ];
-        let is_read =
-            read.contains(&&self.attribute) || rules.public_attributes.contains(&self.attribute);
+        let image = &self.settings.rules.image;
+        let attribute = self.attribute.as_str();
+        let has = |path: &Path| path.as_str() == attribute || path.attribute() == attribute;
+        let is_read = has(&image.status)
+            || has(&image.updated_at)
+            || image.public_attributes.values().any(has)
+            || self.orders.attributes().any(|name| name == attribute);
         match is_read {
             true => Err(OperateError::Attribute(self.attribute.clone())),
             false => Ok(()),
@@ -141,46 +146,69 @@ impl Backfill {
 
     async fn touch_table(&self, run: &mut Run) -> Result<(), OperateError> {
         let last = run.checkpoint.as_ref().and_then(Checkpoint::last);
-        let mut start = last.map(|last| self.orders.key_of(last));
+        let mut start = last.and_then(|last| self.orders.key_at(last));
         loop {
-            let scan = self.client.scan().table_name(&self.orders.name);
-            let scan = scan
-                .projection_expression("#id")
-                .expression_attribute_names("#id", &self.orders.key);
-            let page = scan.set_exclusive_start_key(start).send().await;
-            let page = page.map_err(|error| OperateError::call("Scan", error))?;
-            for item in page.items.unwrap_or_default() {
-                if let Some(id) = self.orders.id_of(&item) {
-                    self.handle(&id, run).await?;
+            let (keys, next) = self.orders.scan_keys(&self.client, start).await?;
+            for key in keys {
+                if let Some(id) = self.orders.id_of(&key) {
+                    let mark = self.orders.mark_of(&key);
+                    self.handle(&id, Some(key), &mark, run).await?;
                 }
             }
-            start = page.last_evaluated_key;
+            start = next;
             if start.is_none() {
                 return Ok(());
             }
         }
     }
 
-    async fn touch_ids(&self, ids: &[String], run: &mut Run) -> Result<(), OperateError> {
+    async fn touch_ids(
+        &self,
+        ids: &[String],
+        keys: &BTreeMap<String, Item>,
+        run: &mut Run,
+    ) -> Result<(), OperateError> {
         let last = run.checkpoint.as_ref().and_then(Checkpoint::last);
         let done = last.and_then(|last| ids.iter().position(|id| id == last));
-        for id in &ids[done.map_or(0, |done| done + 1)..] {
-            self.handle(id, run).await?;
+        let ids = &ids[done.map_or(0, |done| done + 1)..];
+        let unknown = |id: &&String| !keys.contains_key(*id) && self.orders.key_of(id).is_none();
+        let unknown: BTreeSet<_> = ids.iter().filter(unknown).cloned().collect();
+        let found = match unknown.is_empty() {
+            true => BTreeMap::new(),
+            false => self.orders.find(&self.client, &unknown).await?,
+        };
+        for id in ids {
+            let key = keys.get(id).or_else(|| found.get(id)).cloned();
+            let key = key.or_else(|| self.orders.key_of(id));
+            self.handle(id, key, id, run).await?;
         }
         Ok(())
     }
 
-    async fn handle(&self, id: &str, run: &mut Run) -> Result<(), OperateError> {
+    /// Touches an order, if it has a key. `mark` is where a run goes on.
+    async fn handle(
+        &self,
+        id: &str,
+        key: Option<Item>,
+        mark: &str,
+        run: &mut Run,
+    ) -> Result<(), OperateError> {
         run.ticks.tick().await;
         match OrderId::try_from(id) {
             Err(_) => run.summary.invalid += 1,
             Ok(order) if !self.all && run.feed.newest(&order).await?.is_some() => {
                 run.summary.known += 1;
             }
-            Ok(_) => match self.touch(self.orders.key_of(id)).await? {
-                true => run.summary.touched += 1,
-                false => run.summary.missing += 1,
-            },
+            Ok(_) => {
+                let touched = match key {
+                    Some(key) => self.touch(key).await?,
+                    None => false,
+                };
+                match touched {
+                    true => run.summary.touched += 1,
+                    false => run.summary.missing += 1,
+                }
+            }
         }
         run.progress.add(1);
         run.handled += 1;
@@ -188,7 +216,7 @@ impl Backfill {
             && run.handled.is_multiple_of(CHECKPOINT_EACH)
             && let Some(checkpoint) = &mut run.checkpoint
         {
-            checkpoint.save(id)?;
+            checkpoint.save(mark)?;
         }
         Ok(())
     }
@@ -202,14 +230,20 @@ impl Backfill {
             return Ok(found.item.is_some());
         }
         let now = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
+        let key_attribute = self.orders.attributes().next().unwrap_or_default();
+        let names = [
+            ("#touched", self.attribute.as_str()),
+            ("#id", key_attribute),
+        ];
+        let names = names.map(|(name, attribute)| (name.to_owned(), attribute.to_owned()));
+        let names = HashMap::from(names);
         let update = self.client.update_item().table_name(&self.orders.name);
         let update = update
             .set_key(Some(key))
             .update_expression("SET #touched = :now")
             // Otherwise the update would create the order.
             .condition_expression("attribute_exists(#id)")
-            .expression_attribute_names("#touched", &self.attribute)
-            .expression_attribute_names("#id", &self.orders.key)
+            .set_expression_attribute_names(Some(names))
             .expression_attribute_values(":now", AttributeValue::S(now));
         match update.send().await {
             Ok(_) => Ok(true),

@@ -3,7 +3,7 @@
 //! The projector may write while the tables are read. So each difference between the two tables is read again before it is
 //! reported.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -68,8 +68,9 @@ impl Check {
     ///
     /// A call fails. Run it again: it changes nothing.
     pub async fn run(&self, now: u64) -> Result<Summary, OperateError> {
+        let public = &self.settings.rules.image.public_attributes;
         let terms = Terms {
-            public_attributes: self.settings.rules.public_attributes.clone(),
+            public_attributes: public.keys().cloned().collect(),
             retention: self.settings.retention,
             now,
         };
@@ -145,26 +146,46 @@ impl Check {
     ) -> Result<(), OperateError> {
         let progress = Progress::new("orders read", Some(orders.items));
         let mut suspects = Vec::new();
+        let mut seen = HashSet::new();
         let mut pages = self.pages(&orders.name);
         while let Some(items) = pages.next(&self.client).await? {
             progress.add(items.len() as u64);
             // An item that is no order, such as one without a status, never gets a log.
-            for change in items
-                .into_iter()
-                .filter_map(|item| self.change(orders, item))
-            {
+            for item in items {
+                let key = orders.key_in(&item);
+                let Some(change) = self.change(orders, item) else {
+                    continue;
+                };
+                // Two items with one id are only possible if the id is not the key.
+                if !orders.ids_are_keys() && !seen.insert(change.order.clone()) {
+                    let detail = "more than one item of the orders table has this id";
+                    let id = change.order.as_str();
+                    self.report(summary, &Finding::new(id, None, Law::Unique, detail));
+                    continue;
+                }
                 let entry = newest.remove(&change.order);
                 if !entry.is_some_and(|entry| is_current(&entry, &change)) {
-                    suspects.push(change.order);
+                    suspects.push((change.order, Some(key)));
                 }
             }
         }
         progress.end();
         let unfinished = newest.into_values().filter(|entry| !entry.terminal);
-        suspects.extend(unfinished.map(|entry| entry.order));
+        suspects.extend(unfinished.map(|entry| {
+            let key = orders.key_of(entry.order.as_str());
+            (entry.order, key)
+        }));
+        let without_key = suspects.iter().filter(|(_, key)| key.is_none());
+        let without_key = without_key.map(|(order, _)| order.to_string());
+        let without_key: BTreeSet<_> = without_key.collect();
+        let mut found = match without_key.is_empty() {
+            true => Default::default(),
+            false => orders.find(&self.client, &without_key).await?,
+        };
         let feed = DynamoDbFeed::new(self.client.clone(), &self.settings.feed_table);
-        for order in suspects {
-            if let Some(finding) = self.compare(orders, &feed, &order).await? {
+        for (order, key) in suspects {
+            let key = key.or_else(|| found.remove(order.as_str()));
+            if let Some(finding) = self.compare(orders, &feed, &order, key).await? {
                 self.report(summary, &finding);
             }
         }
@@ -177,13 +198,17 @@ impl Check {
         orders: &OrdersTable,
         feed: &DynamoDbFeed,
         order: &OrderId,
+        key: Option<Item>,
     ) -> Result<Option<Finding>, OperateError> {
-        let get = self.client.get_item().table_name(&orders.name);
-        let get = get.set_key(Some(orders.key_of(order.as_str())));
-        let got = get.consistent_read(true).send().await;
-        let item = got
-            .map_err(|error| OperateError::call("GetItem", error))?
-            .item;
+        let item = match key {
+            Some(key) => {
+                let get = self.client.get_item().table_name(&orders.name);
+                let got = get.set_key(Some(key)).consistent_read(true).send().await;
+                let got = got.map_err(|error| OperateError::call("GetItem", error))?;
+                got.item
+            }
+            None => None,
+        };
         let change = item.and_then(|item| self.change(orders, item));
         let newest = feed.newest(order).await?;
         let finding = |law, detail: String| Some(Finding::new(order.as_str(), None, law, detail));
@@ -231,8 +256,7 @@ impl Check {
 
 /// Reads an item of the Orders table in the way the projector reads a record with this image.
 fn change(rules: &Rules, orders: &OrdersTable, item: Item) -> Option<Change> {
-    let id = orders.id_of(&item)?;
-    let keys = serde_dynamo::Item::from(orders.key_of(&id));
+    let keys = serde_dynamo::Item::from(orders.key_in(&item));
     let mut record = EventRecord::default();
     record.event_name = "MODIFY".to_owned();
     record.event_source_arn = Some("checked/stream/now".to_owned());

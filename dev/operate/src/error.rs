@@ -39,7 +39,9 @@ pub enum OperateError {
         "{0} is not a checkpoint of this backfill; remove the file to begin again, or repeat the arguments of the run that wrote it"
     )]
     Checkpoint(PathBuf),
-    #[error("the table {0} must have the partition key {1}, of type S or N, and no sort key")]
+    #[error(
+        "the key of the table {0} must be {1}, of type S or N; check ORDER_ID_ATTRIBUTE or ORDER_KEY"
+    )]
     Key(String, String),
     #[error(
         "the attribute {0} has a meaning for the projector: choose another one for --attribute"

@@ -1,15 +1,15 @@
 //! Which orders a backfill touches: those of a table, of a list, or of the records that Lambda gave up.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use aws_lambda_events::event::dynamodb::Event;
-use serde_dynamo::AttributeValue;
 use serde_json::Value;
 
 use crate::error::OperateError;
+use crate::tables::{Item, OrdersTable};
 
 /// Reads ids, one in a line. `-` is standard input.
 ///
@@ -29,14 +29,17 @@ pub fn of_list(path: &Path) -> Result<Vec<String>, OperateError> {
     Ok(lines.map(str::to_owned).collect())
 }
 
-/// Reads the ids of the records in a folder: a copy of the bucket of failed records, made with
+/// Reads the ids and keys of the records in a folder: a copy of the bucket of failed records, made with
 /// `aws s3 cp --recursive`.
 ///
 /// # Errors
 ///
 /// A file cannot be read, or is not what Lambda writes.
-pub fn of_failed_records(folder: &Path, key: &str) -> Result<Vec<String>, OperateError> {
-    let mut ids = BTreeSet::new();
+pub fn of_failed_records(
+    folder: &Path,
+    orders: &OrdersTable,
+) -> Result<BTreeMap<String, Item>, OperateError> {
+    let mut found = BTreeMap::new();
     for path in files(folder)? {
         let json = fs::read(&path).map_err(|source| file(&path, source))?;
         let malformed = |reason: &dyn ToString| OperateError::Line {
@@ -48,13 +51,14 @@ pub fn of_failed_records(folder: &Path, key: &str) -> Result<Vec<String>, Operat
         let payload = record["payload"].as_str();
         let payload = payload.ok_or_else(|| malformed(&"it has no `payload`"))?;
         let event: Event = serde_json::from_str(payload).map_err(|error| malformed(&error))?;
-        let keys = event.records.iter().map(|record| &record.change.keys);
-        ids.extend(keys.filter_map(|keys| match keys.get(key) {
-            Some(AttributeValue::S(id) | AttributeValue::N(id)) => Some(id.clone()),
-            _ => None,
-        }));
+        let keys = event.records.into_iter().map(|record| record.change.keys);
+        for key in keys.map(Item::from) {
+            if let Some(id) = orders.id_of(&key) {
+                found.insert(id, key);
+            }
+        }
     }
-    Ok(ids.into_iter().collect())
+    Ok(found)
 }
 
 /// All files below a folder, in order.

@@ -30,6 +30,8 @@ pub enum Law {
     Known,
     /// An unfinished log has an order in the Orders table.
     Exists,
+    /// An id belongs to one item of the Orders table.
+    Unique,
 }
 
 impl Law {
@@ -45,6 +47,9 @@ impl Law {
             Self::Current | Self::Known => "touch the order: operate backfill",
             Self::Exists => {
                 "the order was deleted while the projector did not see it: insert and delete it again"
+            }
+            Self::Unique => {
+                "customers of one order see the other: let {orderId} in ORDER_KEY stand for an id that is unique in the table"
             }
         }
     }

@@ -14,6 +14,7 @@ pub mod check;
 pub mod checkpoint;
 pub mod cost;
 pub mod error;
+pub mod filter;
 pub mod ids;
 pub mod laws;
 pub mod output;

@@ -4,6 +4,7 @@
     reason = "a command line program talks to its user"
 )]
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
@@ -13,6 +14,7 @@ use operate::backfill::{Backfill, Source};
 use operate::check::Check;
 use operate::cost::{Deployment, cost};
 use operate::error::OperateError;
+use operate::filter::FilterCriteria;
 use operate::output::Output;
 use operate::show::{follow, show};
 use operate::tables::{OrdersTable, client};
@@ -52,6 +54,9 @@ enum Command {
         #[arg(long, default_value_t = 1000.0, value_parser = rate)]
         rate: f64,
     },
+    /// Print the filter of the projector's event source mapping, as `aws lambda update-event-source-mapping
+    /// --filter-criteria` takes it. The template makes the same one of OrderKey.
+    Filter,
     /// Touch orders, so that the projector sees them. Safe to repeat.
     Backfill(BackfillArguments),
     /// Print a token that opens orders, for support. Needs the private key of your tokens.
@@ -169,7 +174,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, OperateError> {
             follow(&feed, &OrderId::try_from(order)?, output, &Clock::system()).await?;
         }
         Command::Check { orders_table, rate } => {
-            let key = &settings.rules.order_id_attribute;
+            let key = &settings.rules.key;
             let orders = match orders_table {
                 Some(name) => Some(OrdersTable::describe(&client, &name, key).await?),
                 None => None,
@@ -185,6 +190,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, OperateError> {
                 return Ok(ExitCode::FAILURE);
             }
         }
+        Command::Filter => output.line(&FilterCriteria::of(&settings.rules.key)),
         Command::Backfill(arguments) => {
             backfill(client, settings, arguments, output).await?;
         }
@@ -225,18 +231,23 @@ async fn backfill(
     arguments: BackfillArguments,
     output: Output,
 ) -> Result<(), OperateError> {
-    let key = &settings.rules.order_id_attribute;
+    let key = &settings.rules.key;
     let orders = tables::OrdersTable::describe(&client, &arguments.orders_table, key).await?;
     let failed = arguments.failed_records.is_some();
     let source = match (&arguments.list, &arguments.failed_records) {
         (Some(list), _) => Source::Ids {
             name: list.display().to_string(),
             ids: ids::of_list(list)?,
+            keys: BTreeMap::new(),
         },
-        (_, Some(folder)) => Source::Ids {
-            name: folder.display().to_string(),
-            ids: ids::of_failed_records(folder, key)?,
-        },
+        (_, Some(folder)) => {
+            let keys = ids::of_failed_records(folder, &orders)?;
+            Source::Ids {
+                name: folder.display().to_string(),
+                ids: keys.keys().cloned().collect(),
+                keys,
+            }
+        }
         _ => Source::Table,
     };
     let backfill = Backfill {

@@ -19,7 +19,7 @@ use crate::transcript::{Frame, Transcript};
 pub(super) const WRITE: Check = Check {
     name: "write",
     title: "a write reaches a watching client",
-    advice: "read the projector's log, and look whether the event source mapping is enabled and ORDER_ID_ATTRIBUTE and STATUS_ATTRIBUTE fit the table",
+    advice: "read the projector's log, and look whether the event source mapping is enabled and ORDER_ID_ATTRIBUTE (or ORDER_KEY) and STATUS_ATTRIBUTE fit the table",
     run: |stage| Box::pin(write(stage)),
 };
 
