@@ -13,7 +13,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use bytes::Bytes;
 use local::dynamo::{Dynamo, create_tables};
-use local::event_source::{BoxError, EventSource, Invoke};
+use local::event_source::{BoxError, EventSource, Invoke, Metrics};
 use order_status_stream::clock::Clock;
 use order_status_stream::feed::Feed;
 use order_status_stream::feed::dynamodb::DynamoDbFeed;
@@ -37,6 +37,15 @@ impl Invoke for InProcess {
         let response = self.projector.project(&event, &Clock::system(), end).await;
         self.batches.notify_one();
         Ok(serde_json::to_vec(&response)?.into())
+    }
+}
+
+/// A function that fails.
+struct Broken;
+
+impl Invoke for Broken {
+    async fn invoke(&self, _: Bytes) -> Result<Bytes, BoxError> {
+        Err("out of memory".into())
     }
 }
 
@@ -86,6 +95,8 @@ impl Shop {
                 batches: Arc::clone(&batches),
             },
             settings: local::event_source::Settings::default(),
+            metrics: Arc::default(),
+            clock: Default::default(),
         };
         let order = OrderId::try_from(order).unwrap();
         let shown = async {
@@ -99,6 +110,26 @@ impl Shop {
         };
         let limit = tokio::time::timeout(Duration::from_secs(60), source.run(shown));
         limit.await.unwrap().unwrap();
+    }
+
+    /// Delivers the stream to a function that fails, until so many records were given up.
+    async fn give_up(&self, bucket: &Path, records: usize) {
+        let metrics = Arc::new(Metrics::default());
+        let source = EventSource {
+            streams: self.dynamo.streams(),
+            stream_arn: self.stream_arn.clone(),
+            function: Broken,
+            settings: local::event_source::Settings {
+                maximum_retry_attempts: Some(0),
+                on_failure: Some(bucket.to_owned()),
+                ..Default::default()
+            },
+            metrics: Arc::clone(&metrics),
+            clock: Default::default(),
+        };
+        let mut dropped = metrics.dropped_events.subscribe();
+        let given_up = async { drop(dropped.wait_for(|count| *count >= records).await) };
+        source.run(given_up).await.unwrap();
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -205,24 +236,22 @@ async fn a_list_may_contain_ids_that_do_not_exist_or_cannot_exist() {
     assert!(!shop.touched("nobody").await);
 }
 
-/// The object that Lambda writes into the bucket has the event as a text in `payload`.
+/// The documents are those that the stand-in for the event source mapping writes.
 #[tokio::test]
 async fn the_orders_of_failed_records_are_touched_even_if_they_have_a_log() {
     let shop = Shop::new().await;
-    shop.write("A-1001", "PLACED").await;
-    shop.project_until("A-1001", "PLACED").await;
-    let folder = tempfile::tempdir().unwrap();
-    let inner = folder.path().join("aws/lambda/mapping/2026/11/26");
-    fs::create_dir_all(&inner).unwrap();
-    let event = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events/stream-modify.json");
-    let event = fs::read_to_string(event).unwrap();
-    let record =
-        json!({ "requestContext": { "condition": "RecordAgeExceeded" }, "payload": event });
-    fs::write(inner.join("a.json"), record.to_string()).unwrap();
-    let folder = folder.path().to_str().unwrap();
-    let touched = shop.backfill(&["--failed-records", folder]).await;
-    assert_eq!(touched, summary(1, 0, 0, 0, false));
-    assert!(shop.touched("A-1001").await);
+    for id in ["A", "B"] {
+        shop.write(id, "PLACED").await;
+        shop.project_until(id, "PLACED").await;
+    }
+    let bucket = tempfile::tempdir().unwrap();
+    // Each record is given up after its first failure: one of A and one of B.
+    shop.give_up(bucket.path(), 2).await;
+    shop.write("C", "PLACED").await;
+    let bucket = bucket.path().to_str().unwrap();
+    let touched = shop.backfill(&["--failed-records", bucket]).await;
+    assert_eq!(touched, summary(2, 0, 0, 0, false));
+    assert!(shop.touched("A").await && shop.touched("B").await && !shop.touched("C").await);
 }
 
 #[tokio::test]
