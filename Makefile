@@ -88,7 +88,9 @@ soak: ## MINUTES=10 of faults: nothing lost, nothing doubled, all in order
 .PHONY: faults
 faults: $(if $(filter moto,$(DYNAMODB)),.tools/requirements-faults.installed)
 faults: ## one fault after the other, and what every watcher received (docs/faults.md): [FAULTS=throttled] [DYNAMODB=moto]
-	FAULTS='$(or $(FAULTS),all)' $(if $(filter moto,$(DYNAMODB)),MOTO=$(abspath $(VENV))/bin/moto_server) \
+	@# The rows in which records are given up run the operator's command.
+	@cargo build --package operate --locked --target-dir $(TARGET)
+	FAULTS='$(or $(FAULTS),all)' OPERATE=$(abspath $(TARGET))/debug/operate $(if $(filter moto,$(DYNAMODB)),MOTO=$(abspath $(VENV))/bin/moto_server) \
 		cargo test --test faults --locked -- --nocapture
 
 .PHONY: conformance

@@ -61,6 +61,8 @@ async fn no_log_line_contains_a_secret() {
         stream_arn,
         function: Arc::clone(&projector),
         settings: Default::default(),
+        metrics: Default::default(),
+        clock: Default::default(),
     };
     let event_source = tokio::spawn(event_source.run(std::future::pending()));
 

@@ -1,4 +1,4 @@
-//! The projector, as the event source sees it: batches may come twice, with lost answers, or with times that jump.
+//! The projector, as the event source sees it: batches may come twice, with lost answers, with times that jump, or be too big.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -18,6 +18,10 @@ pub struct Delivery {
     /// Each batch is delivered twice, and every other answer is lost.
     pub repeats: Arc<AtomicBool>,
     pub clock_jumps: Arc<AtomicBool>,
+    /// A batch with more records kills the projector. 0 is no limit.
+    pub too_many: Arc<AtomicUsize>,
+    /// How many batches had too many records.
+    pub crashes: Arc<AtomicUsize>,
     /// The numbers of records that are not delivered.
     skipped: Arc<Mutex<HashSet<String>>>,
     batches: Arc<AtomicUsize>,
@@ -29,6 +33,8 @@ impl Delivery {
             projector,
             repeats: Arc::default(),
             clock_jumps: Arc::default(),
+            too_many: Arc::default(),
+            crashes: Arc::default(),
             skipped: Arc::default(),
             batches: Arc::default(),
         }
@@ -61,7 +67,13 @@ impl Invoke for Delivery {
         if self.clock_jumps.load(Ordering::Relaxed) {
             move_times(&mut event, JUMPS[batch % JUMPS.len()]);
         }
+        let records = event["Records"].as_array().map_or(0, Vec::len);
         let payload = Bytes::from(event.to_string());
+        if (1..records).contains(&self.too_many.load(Ordering::Relaxed)) {
+            self.crashes.fetch_add(1, Ordering::Relaxed);
+            let (answer, _) = tokio::join!(self.projector.invoke(payload), self.projector.kill());
+            return Err(answer.map_or_else(Into::into, |_| "out of memory".into()));
+        }
         if self.repeats.load(Ordering::Relaxed) {
             self.projector.invoke(payload.clone()).await?;
             if batch.is_multiple_of(2) {

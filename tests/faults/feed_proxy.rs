@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
@@ -20,6 +20,8 @@ pub enum Trouble {
     Slow(Duration),
     /// No call is answered.
     Unreachable,
+    /// Each call about this order fails, as if its partition was too hot.
+    Order(&'static str),
 }
 
 /// Functions reach the database through it.
@@ -39,14 +41,17 @@ impl FeedProxy {
         let (client, target) = (reqwest::Client::new(), gate.url().to_owned());
         let server = serve(move |request| {
             let (client, target, mut current) = (client.clone(), target.clone(), current.clone());
-            let here = *current.borrow();
+            let here = match *current.borrow() {
+                Trouble::Order(order) if !names(&request, order) => Trouble::None,
+                here => here,
+            };
             if here != Trouble::None {
                 count.send_modify(|calls| *calls += 1);
             }
             async move {
                 match here {
                     Trouble::None => {}
-                    Trouble::Throttled => {
+                    Trouble::Throttled | Trouble::Order(_) => {
                         return refusal("ProvisionedThroughputExceededException", 400);
                     }
                     Trouble::Failing => return refusal("InternalServerError", 500),
@@ -79,6 +84,12 @@ impl FeedProxy {
         let wanted = *troubled.borrow() + calls;
         troubled.wait_for(|calls| *calls >= wanted).await.unwrap();
     }
+}
+
+/// Whether a value of the request is the order's id.
+fn names(request: &Request<Bytes>, order: &str) -> bool {
+    let id = format!(r#"{{"S":"{order}"}}"#);
+    String::from_utf8_lossy(request.body()).contains(&id)
 }
 
 fn refusal(name: &str, status: u16) -> Response<Bytes> {

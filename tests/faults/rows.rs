@@ -4,13 +4,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use chrono::TimeDelta;
 use futures_util::future::BoxFuture;
 use http::StatusCode;
 use lambda_stand_in::Fault;
-use local::dynamo::FEED;
 
+use super::clock::wait_for_clock;
 use super::feed_proxy::{FeedProxy, Trouble};
 use super::http_support::Shut;
+use super::mapping::{big_batches, put_into_log, put_junk, remove_from_log, repair};
 use super::world::World;
 
 /// What happens before or after the changes of a step are written. The first step is 0.
@@ -22,6 +24,10 @@ pub struct Row {
     pub quick: bool,
     /// The trouble of the feed from the second to the fourth step.
     pub trouble: Trouble,
+    /// The clock of both functions can be moved.
+    pub moves_clock: bool,
+    /// How many changes are never shown, because their records were given up, and a newer state was shown instead.
+    pub given_up: usize,
     pub before: Act,
     pub after: Act,
 }
@@ -31,6 +37,8 @@ const CALM: Row = Row {
     name: "none",
     quick: false,
     trouble: Trouble::None,
+    moves_clock: false,
+    given_up: 0,
     before: |_, _| Box::pin(async {}),
     after: |world, step| Box::pin(world.saw(step)),
 };
@@ -55,6 +63,19 @@ const TROUBLED: Row = Row {
                 );
             } else {
                 world.saw(step).await;
+            }
+        })
+    },
+    ..CALM
+};
+
+/// Two records of order A cannot be appended until they are 23 hours old. Then it works again, and the operator repairs the order.
+const GIVEN_UP: Row = Row {
+    given_up: 1,
+    before: |world, step| {
+        Box::pin(async move {
+            if step == 2 {
+                world.projectors_feed.set(Trouble::Order("A"));
             }
         })
     },
@@ -92,6 +113,16 @@ pub const ROWS: &[Row] = &[
         before: |world, step| Box::pin(async move { if step == 3 { world.read_from(world.stream_arn.clone()); } }), ..CALM },
     Row { name: "the clock of the records jumps",
         before: |world, _| Box::pin(async { world.delivery.clock_jumps.store(true, Ordering::Relaxed) }), ..CALM },
+    Row { name: "the clock of the functions jumps", moves_clock: true,
+        before: |world, step| Box::pin(async move {
+            let clock = world.clock.as_ref().unwrap();
+            clock.set(["+0", "+1h", "+1h", "-1h", "-1h", "+0"][step]);
+        }),
+        after: |world, step| Box::pin(async move {
+            world.saw(step).await;
+            let hours = [0, 1, 1, -1, -1, 0][step];
+            wait_for_clock(&world.stream, TimeDelta::hours(hours)).await;
+        }), ..CALM },
     Row { name: "the stream of orders is made anew (new ARN)", quick: true,
         before: |world, step| Box::pin(async move {
             if step == 2 || step == 4 {
@@ -125,6 +156,45 @@ pub const ROWS: &[Row] = &[
                 world.saw(step).await;
             }
         }), ..CALM },
+    Row { name: "shards split in mid-stream", quick: true,
+        before: |world, step| Box::pin(async move { if step == 0 { world.read_sharded().await; } }),
+        after: |world, step| Box::pin(async move {
+            let stream = world.sharded.lock().unwrap().clone().unwrap();
+            if step % 2 == 0 { stream.split() } else { stream.roll() }
+            if step % 3 == 2 { world.saw(step).await; }
+        }), ..CALM },
+    Row { name: "a big batch kills the projector",
+        before: |world, step| Box::pin(async move { if step == 0 { world.stop_reading(); } }),
+        after: |world, step| Box::pin(big_batches(world, step)), ..CALM },
+    Row { name: "the own log of one order cannot be read",
+        before: |world, step| Box::pin(async move {
+            match step {
+                1 => put_into_log(world, "A").await,
+                4 => remove_from_log(world, "A").await,
+                _ => {}
+            }
+        }),
+        // Until then, all others see theirs.
+        after: |world, step| Box::pin(async move {
+            let missing = if (1..4).contains(&step) { step } else { 0 };
+            world.saw_all_but(missing, step).await;
+            if missing > 0 { world.projector.wait_for_log("will be retried").await; }
+        }), ..CALM },
+    Row { name: "records are given up and backfilled",
+        after: |world, step| Box::pin(async move {
+            let bucket = world.bucket.path().to_str().unwrap();
+            repair(world, step, &["--failed-records", bucket]).await;
+        }), ..GIVEN_UP },
+    Row { name: "the bucket refuses records that are given up",
+        before: |world, step| Box::pin(async move {
+            if step == 0 { std::fs::remove_dir(world.bucket.path()).unwrap(); }
+            (GIVEN_UP.before)(world, step).await;
+        }),
+        after: |world, step| Box::pin(async move {
+            repair(world, step, &["--all"]).await;
+            let refused = *world.metrics.destination_delivery_failures.borrow();
+            assert_eq!(refused >= 2, step >= 3, "{refused} documents were refused");
+        }), ..GIVEN_UP },
 ];
 
 /// Holds the calls back, from a later one with each step.
@@ -166,13 +236,7 @@ async fn strange_items(world: &World, step: usize) {
 
 async fn feed_junk(world: &World) {
     for (n, order) in ["junk", "A~", "B.C"].into_iter().enumerate() {
-        let put = world.database.client.put_item().table_name(FEED);
-        let put = put.item("order", AttributeValue::S(order.to_owned()));
-        let put = put.item("seq", AttributeValue::N(n.to_string()));
-        put.item("status", AttributeValue::Bool(true))
-            .send()
-            .await
-            .unwrap();
+        put_junk(world, order, n).await;
     }
 }
 

@@ -9,19 +9,23 @@ use http::{Response, StatusCode};
 use jsonwebtoken::Algorithm;
 use lambda_stand_in::{Builder, Function};
 use local::dynamo;
-use local::event_source::{EventSource, Settings};
+use local::event_source::{Clock, EventSource, Invoke, Metrics, Settings};
 use local::issuer::Issuer;
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::clock::MovableClock;
 use super::cloud::environment;
 use super::database::Database;
 use super::delivery::Delivery;
 use super::feed_proxy::{FeedProxy, Trouble};
 use super::key_server::{Authority, KeyServer};
+use super::outcome::Outcome;
 use super::rows::Row;
+use super::sharded::Pump;
+use super::stream_server::{STREAM_ARN, StreamServer};
 use super::watcher::{Received, Watcher};
 
 pub const ORDERS: [&str; 3] = ["A", "B", "C"];
@@ -48,23 +52,22 @@ pub struct World {
     pub delivery: Delivery,
     /// Whether the issuer's server answers.
     pub keys_gone: Arc<AtomicBool>,
+    /// The clock of both functions, if the row moves it.
+    pub clock: Option<MovableClock>,
+    /// The clock of the event source.
+    pub mapping_clock: Arc<Clock>,
+    /// What the event source counts.
+    pub metrics: Arc<Metrics>,
+    /// Where it writes the records that it gives up. A row may remove the folder.
+    pub bucket: TempDir,
+    /// The stream whose shards split, if it is read.
+    pub sharded: Mutex<Option<Arc<StreamServer>>>,
     source: Mutex<JoinSet<()>>,
     /// The number of changes that all watchers received together.
     received: watch::Sender<usize>,
     token: String,
     _keys: KeyServer,
     _trusted: NamedTempFile,
-}
-
-/// What came of it.
-#[derive(Debug, Default)]
-pub struct Outcome {
-    pub written: usize,
-    /// Changes that every watcher of the order received.
-    pub received: usize,
-    pub lost: usize,
-    pub doubled: usize,
-    pub violations: Vec<String>,
 }
 
 impl World {
@@ -81,7 +84,7 @@ impl World {
             while watching.join_next().await.is_some() {}
         });
         let ended = ended.await;
-        let mut outcome = count(&watchers);
+        let mut outcome = Outcome::of(&watchers);
         if ended.is_err() {
             let limit = format!("not over after {} s", LIMIT.as_secs());
             outcome.violations.push(limit);
@@ -98,11 +101,16 @@ impl World {
         let authority = Authority::new("a test");
         let keys = key_server(&authority, issuer.jwks().unwrap(), &keys_gone).await;
         let trusted = authority.file();
-        let projector = Function::builder(env!("CARGO_BIN_EXE_projector"));
+        let clock = row.moves_clock.then(MovableClock::new);
+        let with_clock = |function| match &clock {
+            Some(clock) => clock.environment(function),
+            None => function,
+        };
+        let projector = with_clock(Function::builder(env!("CARGO_BIN_EXE_projector")));
         let projector = environment(projector, projectors_feed.url());
         let projector = projector.timeout(Duration::from_secs(20)).start().await;
         let projector = Arc::new(projector.unwrap());
-        let stream = Function::builder(env!("CARGO_BIN_EXE_stream"));
+        let stream = with_clock(Function::builder(env!("CARGO_BIN_EXE_stream")));
         let stream = environment(stream, streams_feed.url())
             .env("ACCESS", "jwt")
             .env("JWKS", &keys.url)
@@ -118,9 +126,14 @@ impl World {
             projectors_feed,
             streams_feed,
             keys_gone,
+            clock,
+            mapping_clock: Arc::default(),
+            metrics: Arc::default(),
+            bucket: tempfile::tempdir().unwrap(),
+            sharded: Mutex::default(),
             source: Mutex::default(),
             received: watch::Sender::new(0),
-            token: issuer.token(&["*"], Duration::from_secs(3600)).unwrap().0,
+            token: issuer.token(&["*"], Duration::from_secs(86_400)).unwrap().0,
             _keys: keys,
             _trusted: trusted,
         };
@@ -130,21 +143,38 @@ impl World {
 
     /// Reads this stream from its oldest record, and no other one any more.
     pub fn read_from(&self, stream_arn: String) {
+        self.stop_reading();
+        self.deliver(&self.database.endpoint, stream_arn, self.delivery.clone());
+    }
+
+    /// Reads the records of the stream through one whose shards split.
+    pub async fn read_sharded(&self) {
+        let server = Arc::new(StreamServer::start().await);
+        *self.sharded.lock().unwrap() = Some(Arc::clone(&server));
+        self.stop_reading();
+        let delivery = self.delivery.clone();
+        self.deliver(server.url(), STREAM_ARN.to_owned(), delivery);
+        let stream_arn = self.stream_arn.clone();
+        self.deliver(&self.database.endpoint, stream_arn, Pump(server));
+    }
+
+    fn deliver<I: Invoke + Send + 'static>(&self, endpoint: &str, stream_arn: String, function: I) {
         let event_source = EventSource {
-            streams: dynamo::streams(&self.database.endpoint),
+            streams: dynamo::streams(endpoint),
             stream_arn,
-            function: self.delivery.clone(),
+            function,
             settings: Settings {
                 batch_size: 10,
+                on_failure: Some(self.bucket.path().to_owned()),
                 poll_interval: Duration::from_millis(50),
                 min_backoff: Duration::from_millis(50),
                 max_backoff: Duration::from_millis(500),
                 ..Settings::default()
             },
+            metrics: Arc::clone(&self.metrics),
+            clock: Arc::clone(&self.mapping_clock),
         };
-        let mut source = self.source.lock().unwrap();
-        *source = JoinSet::new();
-        source.spawn(async move {
+        self.source.lock().unwrap().spawn(async move {
             event_source.run(std::future::pending()).await.unwrap();
         });
     }
@@ -186,7 +216,13 @@ impl World {
 
     /// Waits until every watcher has received the changes of this step. After the last step, the watchers end by themselves.
     pub async fn saw(&self, step: usize) {
-        let wanted = ORDERS.len() * (WATCHERS_OF_ONE + WATCHERS_OF_ALL) * (step + 1);
+        self.saw_all_but(0, step).await;
+    }
+
+    /// The same, if so many changes until then are not shown yet, or never.
+    pub async fn saw_all_but(&self, missing: usize, step: usize) {
+        let changes = ORDERS.len() * (step + 1) - missing;
+        let wanted = changes * (WATCHERS_OF_ONE + WATCHERS_OF_ALL);
         let mut received = self.received.subscribe();
         received.wait_for(|count| *count >= wanted).await.unwrap();
     }
@@ -218,35 +254,4 @@ async fn key_server(authority: &Authority, jwks: String, gone: &Arc<AtomicBool>)
         response
     })
     .await
-}
-
-fn count(watchers: &[Arc<Mutex<Received>>]) -> Outcome {
-    let mut outcome = Outcome {
-        written: ORDERS.len() * STATUSES.len(),
-        ..Outcome::default()
-    };
-    for order in ORDERS {
-        for (seq, status) in (1..).zip(STATUSES) {
-            let has = |received: &Received| {
-                let statuses = received.changes.get(order);
-                statuses
-                    .and_then(|statuses| statuses.get(&seq))
-                    .is_some_and(|seen| seen == status)
-            };
-            let everyone = watchers.iter().all(|watcher| {
-                let received = watcher.lock().unwrap();
-                !received.orders.iter().any(|watched| watched == order) || has(&received)
-            });
-            outcome.received += usize::from(everyone);
-        }
-    }
-    outcome.lost = outcome.written - outcome.received;
-    for watcher in watchers {
-        let received = watcher.lock().unwrap();
-        outcome.doubled += received.doubled;
-        outcome
-            .violations
-            .extend(received.violations.iter().cloned());
-    }
-    outcome
 }

@@ -134,6 +134,8 @@ async fn nothing_is_lost_doubled_or_out_of_order() {
             max_backoff: Duration::from_millis(500),
             ..Settings::default()
         },
+        metrics: Default::default(),
+        clock: Default::default(),
     };
     background.spawn(async move {
         event_source.run(std::future::pending()).await.unwrap();

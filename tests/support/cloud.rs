@@ -65,6 +65,8 @@ impl Cloud {
             stream_arn: self.stream_arn.clone(),
             function: Arc::clone(projector),
             settings: Default::default(),
+            metrics: Default::default(),
+            clock: Default::default(),
         }
     }
 

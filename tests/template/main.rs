@@ -10,3 +10,4 @@ mod filter;
 mod managed;
 mod parameters;
 mod resources;
+mod stand_in;

@@ -163,6 +163,8 @@ async fn run_system(ports: Ports, processes: &ProcessGroup) -> Result<Infallible
         stream_arn,
         function: functions::projector(ports.functions_port)?,
         settings: Settings::default(),
+        metrics: Default::default(),
+        clock: Default::default(),
     };
     let shop = Shop::new(dynamo.client());
     let page = PageServer {

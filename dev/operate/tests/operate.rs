@@ -5,7 +5,6 @@ mod shop;
 
 use std::collections::HashMap;
 use std::fs;
-use std::path::Path;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::json;
@@ -50,24 +49,22 @@ async fn a_list_may_contain_ids_that_do_not_exist_or_cannot_exist() {
     assert!(!shop.touched("nobody").await);
 }
 
-/// The object that Lambda writes into the bucket has the event as a text in `payload`.
+/// The documents are those that the stand-in for the event source mapping writes.
 #[tokio::test]
 async fn the_orders_of_failed_records_are_touched_even_if_they_have_a_log() {
     let shop = Shop::new().await;
-    shop.write("A-1001", "PLACED").await;
-    shop.project_until("A-1001", "PLACED").await;
-    let folder = tempfile::tempdir().unwrap();
-    let inner = folder.path().join("aws/lambda/mapping/2026/11/26");
-    fs::create_dir_all(&inner).unwrap();
-    let event = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events/stream-modify.json");
-    let event = fs::read_to_string(event).unwrap();
-    let record =
-        json!({ "requestContext": { "condition": "RecordAgeExceeded" }, "payload": event });
-    fs::write(inner.join("a.json"), record.to_string()).unwrap();
-    let folder = folder.path().to_str().unwrap();
-    let touched = shop.backfill(&["--failed-records", folder]).await;
-    assert_eq!(touched, summary(1, 0, 0, 0, false));
-    assert!(shop.touched("A-1001").await);
+    for id in ["A", "B"] {
+        shop.write(id, "PLACED").await;
+        shop.project_until(id, "PLACED").await;
+    }
+    let bucket = tempfile::tempdir().unwrap();
+    // Each record is given up after its first failure: one of A and one of B.
+    shop.give_up(bucket.path(), 2).await;
+    shop.write("C", "PLACED").await;
+    let bucket = bucket.path().to_str().unwrap();
+    let touched = shop.backfill(&["--failed-records", bucket]).await;
+    assert_eq!(touched, summary(2, 0, 0, 0, false));
+    assert!(shop.touched("A").await && shop.touched("B").await && !shop.touched("C").await);
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@
 use aws_lambda_events::event::dynamodb::EventRecord;
 use aws_lambda_events::event::streams::DynamoDbBatchItemFailure;
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -30,7 +31,9 @@ pub(super) enum Verdict {
     /// All records were taken.
     Complete,
     /// The records before index `from` were taken. The others must be delivered again.
-    Retry { from: usize, reason: String },
+    Reported { from: usize },
+    /// The invocation failed, or its response cannot be read.
+    Failed { reason: String },
 }
 
 /// `DynamoDbEventResponse` of `aws_lambda_events` cannot read a list that is null or absent.
@@ -63,26 +66,41 @@ impl Batch {
         json!({ "Records": records }).to_string().into()
     }
 
-    /// Drops the first `taken` records.
-    pub(super) fn remove_first(&mut self, taken: usize) {
-        self.records.drain(..taken);
+    pub(super) fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    pub(super) fn records(&self) -> &[EventRecord] {
+        &self.records
+    }
+
+    /// Removes the first `count` records.
+    pub(super) fn remove_first(&mut self, count: usize) -> Self {
+        Self::new(self.records.drain(..count).collect())
+    }
+
+    /// How many of the first records were written before this time.
+    pub(super) fn older_than(&self, limit: DateTime<Utc>) -> usize {
+        let written = |record: &EventRecord| record.change.approximate_creation_date_time;
+        let older = |record: &&EventRecord| written(record) < limit;
+        self.records.iter().take_while(older).count()
     }
 
     pub(super) fn judge(&self, response: Result<Bytes, BoxError>) -> Verdict {
-        let retry = |from, reason| Verdict::Retry { from, reason };
+        let failed = |reason| Verdict::Failed { reason };
         let body = match response {
             Ok(body) if body.is_empty() => return Verdict::Complete,
             Ok(body) => body,
-            Err(error) => return retry(0, error.to_string()),
+            Err(error) => return failed(error.to_string()),
         };
         let response: BatchResponse = match serde_json::from_slice::<Option<_>>(&body) {
             Ok(response) => response.unwrap_or_default(),
-            Err(error) => return retry(0, format!("invalid response: {error}")),
+            Err(error) => return failed(format!("invalid response: {error}")),
         };
         let failures = response.batch_item_failures.unwrap_or_default();
         match failures.iter().map(|failure| self.index_of(failure)).min() {
             None => Verdict::Complete,
-            Some(from) => retry(from, "reported by the function".to_owned()),
+            Some(from) => Verdict::Reported { from },
         }
     }
 
@@ -96,7 +114,7 @@ impl Batch {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
+    #![allow(clippy::panic, reason = "tests")]
 
     use super::*;
 
@@ -114,7 +132,8 @@ mod tests {
         let verdict = batch().judge(Ok(Bytes::from_static(response.as_bytes())));
         let got = match verdict {
             Verdict::Complete => None,
-            Verdict::Retry { from, .. } => Some(from),
+            Verdict::Reported { from } => Some(from),
+            Verdict::Failed { reason } => panic!("{reason}"),
         };
         assert_eq!(got, from, "{response}");
     }
@@ -160,14 +179,18 @@ mod tests {
     }
 
     #[test]
-    fn an_invalid_response_means_the_whole_batch() {
-        check("[1]", Some(0));
-        check("Internal Server Error", Some(0));
-        check(r#"{"batchItemFailures":"102"}"#, Some(0));
-        let again = Verdict::Retry {
-            from: 0,
+    fn an_invalid_response_is_a_failure() {
+        for response in [
+            "[1]",
+            "Internal Server Error",
+            r#"{"batchItemFailures":"102"}"#,
+        ] {
+            let verdict = batch().judge(Ok(Bytes::from_static(response.as_bytes())));
+            assert!(matches!(verdict, Verdict::Failed { .. }), "{response}");
+        }
+        let gone = Verdict::Failed {
             reason: "gone".to_owned(),
         };
-        assert_eq!(batch().judge(Err("gone".into())), again);
+        assert_eq!(batch().judge(Err("gone".into())), gone);
     }
 }

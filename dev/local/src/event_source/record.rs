@@ -67,7 +67,18 @@ fn remove_absent(json: &mut Value) {
 /// A record of which only the sequence number matters.
 #[cfg(test)]
 pub(super) fn numbered(sequence_number: &str) -> EventRecord {
+    of_order("A", sequence_number)
+}
+
+/// A record of an item with the key `orderId`.
+#[cfg(test)]
+pub(super) fn of_order(id: &str, sequence_number: &str) -> EventRecord {
     let mut record = EventRecord::default();
+    let key = serde_dynamo::AttributeValue::S(id.to_owned());
+    record.change.keys = Item::from(std::collections::HashMap::from([(
+        "orderId".to_owned(),
+        key,
+    )]));
     record.change.sequence_number = Some(sequence_number.to_owned());
     record
 }

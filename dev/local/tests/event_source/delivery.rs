@@ -22,7 +22,7 @@ async fn batches_are_bounded_ordered_and_one_at_a_time() {
     let first = harness.next().await;
     assert_eq!(first.changes(), ["A:INSERT", "B:INSERT", "C:INSERT"]);
     put(&harness.orders, "A", "PAID").await;
-    assert!(harness.deliveries.try_recv().is_err());
+    assert!(harness.source.deliveries.try_recv().is_err());
     first.take_all();
     let mut rest = Vec::new();
     while rest.len() < 2 {
@@ -34,23 +34,72 @@ async fn batches_are_bounded_ordered_and_one_at_a_time() {
 }
 
 #[tokio::test]
-async fn a_batch_that_fails_is_delivered_again_before_any_other() {
+async fn a_batch_that_fails_is_halved_and_delivered_again_before_any_other() {
     let mut harness = Harness::start(100, abcd).await;
-    let all = ["A:INSERT", "B:INSERT", "C:INSERT", "D:INSERT"];
     let first = harness.next().await;
-    assert_eq!(first.changes(), all);
+    assert_eq!(
+        first.changes(),
+        ["A:INSERT", "B:INSERT", "C:INSERT", "D:INSERT"]
+    );
     put(&harness.orders, "E", "PLACED").await;
     first.responder.send(Err("out of memory".into())).unwrap();
 
     let second = harness.next().await;
-    assert_eq!(second.changes(), all);
+    assert_eq!(second.changes(), ["A:INSERT", "B:INSERT"]);
     // This happens if the process ends.
     drop(second.responder);
 
-    let third = harness.next().await;
-    assert_eq!(third.changes(), all);
-    third.take_all();
-    assert_eq!(harness.next().await.changes(), ["E:INSERT"]);
+    let rest = [
+        &["A:INSERT"][..],
+        &["B:INSERT"],
+        &["C:INSERT", "D:INSERT"],
+        &["E:INSERT"],
+    ];
+    for expected in rest {
+        let next = harness.next().await;
+        assert_eq!(next.changes(), expected);
+        next.take_all();
+    }
+}
+
+#[tokio::test]
+async fn a_lane_that_waits_does_not_hold_the_others_back() {
+    let ids: Vec<_> = (0..40).map(|number| number.to_string()).collect();
+    let mut harness = Harness::with_lanes(100, 10, async |orders: &Client| {
+        for id in &ids {
+            put(orders, id, "PLACED").await;
+        }
+    })
+    .await;
+    // The first batch of each lane, at the same time.
+    let mut lanes = Vec::new();
+    let mut records = 0;
+    while records < ids.len() {
+        let next = harness.next().await;
+        records += next.changes().len();
+        lanes.push(next);
+    }
+    assert!((2..=10).contains(&lanes.len()), "{} lanes", lanes.len());
+    let stuck = lanes.remove(0);
+    let stuck_ids = stuck.changes();
+    for lane in lanes {
+        lane.take_all();
+    }
+    for id in &ids {
+        put(&harness.orders, id, "PAID").await;
+    }
+    // The records of the lane that waits come after its first batch was taken.
+    let of_stuck = |change: &String| stuck_ids.contains(&change.replace("MODIFY", "INSERT"));
+    let mut modified = 0;
+    while modified < ids.len() - stuck_ids.len() {
+        let next = harness.next().await;
+        assert!(!next.changes().iter().any(of_stuck));
+        modified += next.changes().len();
+        next.take_all();
+    }
+    stuck.take_all();
+    let next = harness.next().await;
+    assert!(next.changes().iter().all(of_stuck));
 }
 
 #[tokio::test]
@@ -71,8 +120,8 @@ async fn delivery_continues_at_the_lowest_failure() {
 async fn shutdown_does_not_wait_for_a_batch() {
     let mut harness = Harness::start(100, abcd).await;
     let delivery = harness.next().await;
-    harness.stop.take();
-    harness.running.await.unwrap().unwrap();
+    harness.source.stop.take();
+    harness.source.running.await.unwrap().unwrap();
     assert!(delivery.responder.is_closed());
 }
 
@@ -80,7 +129,7 @@ async fn shutdown_does_not_wait_for_a_batch() {
 async fn a_stream_that_is_gone_is_an_error() {
     let harness = Harness::start(100, async |_: &Client| {}).await;
     drop(harness.dynamo);
-    let error = harness.running.await.unwrap().unwrap_err();
+    let error = harness.source.running.await.unwrap().unwrap_err();
     assert!(matches!(error, EventSourceError::Stream(_)), "{error:?}");
 }
 

@@ -1,5 +1,6 @@
 //! A database, an event source, and a function whose responses the test sends.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
@@ -10,6 +11,7 @@ use local::event_source::{BoxError, EventSource, EventSourceError, Invoke, Setti
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 /// A function whose invocations wait until the test responds.
 struct TestFunction(mpsc::UnboundedSender<Delivery>);
@@ -60,40 +62,38 @@ pub(crate) fn text(value: &Value) -> &str {
     value.as_str().unwrap()
 }
 
-/// A database, an event source on its stream of orders, and the batches that it delivers.
-pub(crate) struct Harness {
-    pub(crate) dynamo: Dynamo,
-    pub(crate) orders: Client,
-    pub(crate) stream_arn: String,
+/// An event source, and the batches that it delivers.
+pub(crate) struct Source {
     pub(crate) deliveries: mpsc::UnboundedReceiver<Delivery>,
     pub(crate) stop: Option<oneshot::Sender<()>>,
     pub(crate) running: JoinHandle<Result<(), EventSourceError>>,
 }
 
-impl Harness {
-    pub(crate) async fn start(batch_size: i32, before: impl AsyncFnOnce(&Client)) -> Self {
-        let dynamo = Dynamo::start("127.0.0.1:0").await.unwrap();
-        let orders = dynamo.client();
-        let stream_arn = create_tables(&orders).await.unwrap();
-        before(&orders).await;
+impl Source {
+    pub(crate) fn start(
+        streams: aws_sdk_dynamodbstreams::Client,
+        stream_arn: &str,
+        batch_size: usize,
+        parallelization_factor: usize,
+    ) -> Self {
         let (sender, deliveries) = mpsc::unbounded_channel();
         let event_source = EventSource {
-            streams: dynamo.streams(),
-            stream_arn: stream_arn.clone(),
+            streams,
+            stream_arn: stream_arn.to_owned(),
             function: TestFunction(sender),
             settings: Settings {
                 batch_size,
+                parallelization_factor,
                 poll_interval: Duration::from_millis(5),
                 min_backoff: Duration::from_millis(1),
                 ..Settings::default()
             },
+            metrics: Arc::default(),
+            clock: Default::default(),
         };
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(event_source.run(async { drop(stopped.await) }));
         Self {
-            dynamo,
-            orders,
-            stream_arn,
             deliveries,
             stop: Some(stop),
             running,
@@ -101,7 +101,46 @@ impl Harness {
     }
 
     pub(crate) async fn next(&mut self) -> Delivery {
-        self.deliveries.recv().await.unwrap()
+        let next = timeout(Duration::from_secs(60), self.deliveries.recv());
+        next.await.unwrap().unwrap()
+    }
+}
+
+/// A database, and an event source on its stream of orders.
+pub(crate) struct Harness {
+    pub(crate) dynamo: Dynamo,
+    pub(crate) orders: Client,
+    pub(crate) stream_arn: String,
+    pub(crate) source: Source,
+}
+
+impl Harness {
+    /// One batch at a time.
+    pub(crate) async fn start(batch_size: usize, before: impl AsyncFnOnce(&Client)) -> Self {
+        Self::with_lanes(batch_size, 1, before).await
+    }
+
+    pub(crate) async fn with_lanes(
+        batch_size: usize,
+        parallelization_factor: usize,
+        before: impl AsyncFnOnce(&Client),
+    ) -> Self {
+        let dynamo = Dynamo::start("127.0.0.1:0").await.unwrap();
+        let orders = dynamo.client();
+        let stream_arn = create_tables(&orders).await.unwrap();
+        before(&orders).await;
+        let streams = dynamo.streams();
+        let source = Source::start(streams, &stream_arn, batch_size, parallelization_factor);
+        Self {
+            dynamo,
+            orders,
+            stream_arn,
+            source,
+        }
+    }
+
+    pub(crate) async fn next(&mut self) -> Delivery {
+        self.source.next().await
     }
 }
 

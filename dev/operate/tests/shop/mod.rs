@@ -6,6 +6,7 @@
     reason = "test files share it"
 )]
 
+use std::path::Path;
 use std::process::Output;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use bytes::Bytes;
 use local::dynamo::{Dynamo, create_tables_with_key};
-use local::event_source::{BoxError, EventSource, Invoke};
+use local::event_source::{BoxError, EventSource, Invoke, Metrics};
 use order_status_stream::clock::Clock;
 use order_status_stream::feed::Feed;
 use order_status_stream::feed::dynamodb::DynamoDbFeed;
@@ -39,6 +40,15 @@ impl Invoke for InProcess {
         let response = self.projector.project(&event, &Clock::system(), end).await;
         self.batches.notify_one();
         Ok(serde_json::to_vec(&response)?.into())
+    }
+}
+
+/// A function that fails.
+struct Broken;
+
+impl Invoke for Broken {
+    async fn invoke(&self, _: Bytes) -> Result<Bytes, BoxError> {
+        Err("out of memory".into())
     }
 }
 
@@ -107,6 +117,8 @@ impl Shop {
                 filter,
                 ..Default::default()
             },
+            metrics: Arc::default(),
+            clock: Default::default(),
         };
         let order = OrderId::try_from(order).unwrap();
         let shown = async {
@@ -120,6 +132,26 @@ impl Shop {
         };
         let limit = tokio::time::timeout(Duration::from_secs(60), source.run(shown));
         limit.await.unwrap().unwrap();
+    }
+
+    /// Delivers the stream to a function that fails, until so many records were given up.
+    pub async fn give_up(&self, bucket: &Path, records: usize) {
+        let metrics = Arc::new(Metrics::default());
+        let source = EventSource {
+            streams: self.dynamo.streams(),
+            stream_arn: self.stream_arn.clone(),
+            function: Broken,
+            settings: local::event_source::Settings {
+                maximum_retry_attempts: Some(0),
+                on_failure: Some(bucket.to_owned()),
+                ..Default::default()
+            },
+            metrics: Arc::clone(&metrics),
+            clock: Default::default(),
+        };
+        let mut dropped = metrics.dropped_events.subscribe();
+        let given_up = async { drop(dropped.wait_for(|count| *count >= records).await) };
+        source.run(given_up).await.unwrap();
     }
 
     pub fn command(&self, arguments: &[&str]) -> Command {
