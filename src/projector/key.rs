@@ -250,8 +250,8 @@ mod tests {
             ] {
                 let key = OrderKey::parse(&key).unwrap();
                 let keys = item(key.of_order(&id).unwrap());
-                let order = key.order(&keys).unwrap();
-                prop_assert_eq!(order.unwrap().as_str(), id.as_str());
+                let order = key.order(&keys).unwrap().unwrap();
+                prop_assert_eq!(order.as_str(), &*id);
             }
         }
     }
