@@ -54,6 +54,16 @@ screenshot: ## docs/page.png, taken anew from what `make run` started
 	@$(call need,chromium,install Chromium)
 	@dev/tools/screenshot docs/page.png
 
+DASHBOARD := $(abspath $(TARGET))/dashboard
+
+.PHONY: dashboard
+dashboard: ## docs/dashboard.png: the dashboard of template.yaml, of a shop that runs for MINUTES=10 on this machine
+	@$(call need,chromium,install Chromium)
+	@cargo build --quiet --package order-status-stream --package dashboard --bins --locked --target-dir $(TARGET)
+	@$(TARGET)/debug/dashboard record --functions $(TARGET)/debug --minutes $(MINUTES) $(DASHBOARD).log
+	@size=$$($(TARGET)/debug/dashboard draw $(DASHBOARD).log $(DASHBOARD).html); \
+		dev/tools/picture file://$(DASHBOARD).html docs/dashboard.png "$$size"
+
 .PHONY: tools
 tools: $(RUN_TOOLS) ## installs what `make run` needs besides Rust and Python into .tools/
 
