@@ -38,8 +38,10 @@ pub struct Graph {
     /// In seconds.
     pub period: u64,
     pub stacked: bool,
-    /// The label of the y axis.
+    /// The label of the left axis.
     pub unit: String,
+    /// The label of the right axis, if there is one.
+    pub right_unit: Option<String>,
     pub rows: Vec<Row>,
 }
 
@@ -51,6 +53,8 @@ pub struct Row {
     pub label: String,
     pub color: Option<String>,
     pub visible: bool,
+    /// Whether its values belong to the right axis.
+    pub right: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -120,6 +124,14 @@ struct RawGraph {
 #[serde(deny_unknown_fields)]
 struct RawAxes {
     left: RawAxis,
+    right: Option<RawAxis>,
+}
+
+#[derive(Clone, Copy, Deserialize, PartialEq)]
+#[serde(rename_all = "camelCase")]
+enum Side {
+    Left,
+    Right,
 }
 
 #[derive(Deserialize)]
@@ -131,7 +143,7 @@ struct RawAxis {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Options {
     expression: Option<String>,
     label: Option<String>,
@@ -139,6 +151,7 @@ struct Options {
     color: Option<String>,
     id: Option<String>,
     visible: Option<bool>,
+    y_axis: Option<Side>,
 }
 
 /// The body as CloudWatch gets it from a stack of this name with the default parameters. A resource has its name in the
@@ -214,24 +227,29 @@ fn graph(raw: RawGraph) -> Result<Graph, BodyError> {
         title: title.clone(),
         reason: reason.to_owned(),
     };
-    let axis = raw.y_axis.left;
-    if axis.min != 0.0 || axis.show_units {
-        return Err(refused(
-            "the left axis must begin at 0 and have its own label",
-        ));
+    let RawAxes { left, right } = raw.y_axis;
+    let axes = [Some(&left), right.as_ref()].into_iter().flatten();
+    if axes.into_iter().any(|it| it.min != 0.0 || it.show_units) {
+        return Err(refused("an axis must begin at 0 and have its own label"));
     }
     if raw.period == 0 {
         return Err(refused("the period is 0"));
     }
-    let rows = raw
-        .metrics
-        .into_iter()
-        .map(|row| row_of(&title, row, raw.stat));
+    let rows = raw.metrics.into_iter();
+    let rows = rows.map(|row| row_of(&title, row, raw.stat));
+    let rows = rows.collect::<Result<Vec<_>, _>>()?;
+    let uses_right = rows.iter().any(|row| row.right);
+    if uses_right != right.is_some() || (uses_right && raw.stacked) {
+        return Err(refused(
+            "a right axis needs a label, and a row in a graph that is not stacked",
+        ));
+    }
     Ok(Graph {
         period: raw.period,
         stacked: raw.stacked,
-        unit: axis.label,
-        rows: rows.collect::<Result<_, _>>()?,
+        unit: left.label,
+        right_unit: right.map(|axis| axis.label),
+        rows,
     })
 }
 
@@ -281,5 +299,6 @@ fn row_of(title: &str, mut row: Vec<Value>, stat: Statistic) -> Result<Row, Body
         label: options.label.unwrap_or(name),
         color: options.color,
         visible: options.visible.unwrap_or(true),
+        right: options.y_axis == Some(Side::Right),
     })
 }

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use plotters::chart::DualCoordChartContext;
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
@@ -22,7 +23,10 @@ const HALF_BAR: f64 = 0.4;
 pub struct Chart<'a> {
     /// In pixels.
     pub size: (u32, u32),
+    /// The label of the left axis.
     pub unit: &'a str,
+    /// The label of the right axis, if there is one.
+    pub right_unit: Option<&'a str>,
     /// Of the lines' points, in seconds.
     pub period: u64,
     /// The end of the x axis, in minutes. It begins at 0.
@@ -31,7 +35,8 @@ pub struct Chart<'a> {
     pub lines: &'a [Line],
 }
 
-type Plane<'a> = ChartContext<'a, SVGBackend<'a>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+type Axes = Cartesian2d<RangedCoordf64, RangedCoordf64>;
+type Plane<'a> = DualCoordChartContext<'a, SVGBackend<'a>, Axes, Axes>;
 
 impl Chart<'_> {
     /// The chart as an SVG element.
@@ -47,24 +52,25 @@ impl Chart<'_> {
     }
 
     fn draw<'a>(&self, backend: SVGBackend<'a>) -> Result<(), Box<dyn Error + 'a>> {
-        let limit = match self.highest() * HEADROOM {
-            0.0 => 1.0,
-            limit => limit,
-        };
+        let (limit, right_limit) = (self.limit(false), self.limit(true));
+        let minutes = 0.0..self.minutes.max(1) as f64;
         let root = backend.into_drawing_area();
         let mut plane = ChartBuilder::on(&root)
             .margin_top(6)
-            .margin_right(14)
+            .margin_right(24)
             .x_label_area_size(22)
             .y_label_area_size(66)
-            .build_cartesian_2d(0.0..self.minutes.max(1) as f64, 0.0..limit)?;
+            .right_y_label_area_size(self.right_unit.map_or(0, |_| 50))
+            .build_cartesian_2d(minutes.clone(), 0.0..limit)?
+            .set_secondary_coord(minutes, 0.0..right_limit);
+        let labels = || ("sans-serif", 12).into_font().color(&INK);
         plane
             .configure_mesh()
             .disable_x_mesh()
             .light_line_style(TRANSPARENT)
             .bold_line_style(GRID)
             .axis_style(AXIS)
-            .label_style(("sans-serif", 12).into_font().color(&INK))
+            .label_style(labels())
             .y_desc(self.unit)
             .y_labels(5)
             .x_label_formatter(&|minutes| match minutes.fract() {
@@ -73,6 +79,16 @@ impl Chart<'_> {
             })
             .y_label_formatter(&|value| number(*value, limit))
             .draw()?;
+        if let Some(unit) = self.right_unit {
+            plane
+                .configure_secondary_axes()
+                .axis_style(AXIS)
+                .label_style(labels())
+                .y_desc(unit)
+                .y_labels(5)
+                .y_label_formatter(&|value| number(*value, right_limit))
+                .draw()?;
+        }
         if self.stacked {
             self.bars(&mut plane)?;
         } else {
@@ -86,12 +102,17 @@ impl Chart<'_> {
     fn curves<'a>(&self, plane: &mut Plane<'a>) -> Result<(), Box<dyn Error + 'a>> {
         for line in self.lines {
             let color = color(&line.color);
-            let points = line
-                .points
-                .iter()
-                .map(|(at, value)| (self.middle(*at), *value));
-            plane.draw_series(LineSeries::new(points.clone(), color.stroke_width(2)))?;
-            plane.draw_series(points.map(|at| Circle::new(at, 3, color.filled())))?;
+            let points = line.points.iter();
+            let points = points.map(|(at, value)| (self.middle(*at), *value));
+            let curve = LineSeries::new(points.clone(), color.stroke_width(2));
+            let dots = points.map(|at| Circle::new(at, 3, color.filled()));
+            if line.right {
+                plane.draw_secondary_series(curve)?;
+                plane.draw_secondary_series(dots)?;
+            } else {
+                plane.draw_series(curve)?;
+                plane.draw_series(dots)?;
+            }
         }
         Ok(())
     }
@@ -113,13 +134,20 @@ impl Chart<'_> {
         Ok(())
     }
 
-    fn highest(&self) -> f64 {
-        let points = self.lines.iter().flat_map(|line| &line.points);
-        let tops = points.map(|(at, value)| match self.stacked {
-            true => height(self.lines, *at),
-            false => *value,
+    /// The end of an axis.
+    fn limit(&self, right: bool) -> f64 {
+        let lines = self.lines.iter().filter(|line| line.right == right);
+        let tops = lines.flat_map(|line| &line.points).map(|(at, value)| {
+            if self.stacked {
+                height(self.lines, *at)
+            } else {
+                *value
+            }
         });
-        tops.fold(0.0, f64::max)
+        match tops.fold(0.0, f64::max) * HEADROOM {
+            0.0 => 1.0,
+            limit => limit,
+        }
     }
 
     fn minutes_of_period(&self) -> f64 {

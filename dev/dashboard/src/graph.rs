@@ -18,6 +18,8 @@ pub struct Line {
     /// `#` and six hexadecimal digits.
     pub color: String,
     pub points: Points,
+    /// Whether its values belong to the right axis.
+    pub right: bool,
     /// AWS counts this itself, and the log has nothing of it.
     pub only_from_aws: bool,
 }
@@ -46,6 +48,7 @@ pub fn lines(graph: &Graph, samples: &Samples) -> Result<Vec<Line>, String> {
                 .unwrap_or(COLORS[number % COLORS.len()])
                 .to_owned(),
             points: points(row, graph, samples, &by_id)?,
+            right: row.right,
             only_from_aws: only_from_aws(row, samples, &unknown),
         })
     };

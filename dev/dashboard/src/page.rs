@@ -92,11 +92,14 @@ fn chart(widget: &Widget, graph: &Graph, samples: &Samples) -> Result<String, St
             height.saturating_sub(AROUND.1),
         ),
         unit: &graph.unit,
+        right_unit: graph.right_unit.as_deref(),
         period: graph.period,
         minutes: samples.periods(60),
         stacked: graph.stacked,
         lines: &lines,
     };
+    // A graph with two axes says to which one a line belongs.
+    let entry = |line| entry(line, graph.right_unit.is_some());
     Ok(format!(
         "<h2>{}</h2>\n{}<ul>{}</ul>\n",
         text(&widget.title),
@@ -106,10 +109,11 @@ fn chart(widget: &Widget, graph: &Graph, samples: &Samples) -> Result<String, St
 }
 
 /// An entry of the legend.
-fn entry(line: &Line) -> String {
+fn entry(line: &Line, two_axes: bool) -> String {
     let (class, note) = match (line.only_from_aws, line.points.is_empty()) {
         (true, _) => ("empty", format!(": {FROM_AWS}")),
         (false, true) => ("empty", ": none".to_owned()),
+        (false, false) if two_axes && line.right => ("", " (right)".to_owned()),
         (false, false) => ("", String::new()),
     };
     format!(

@@ -59,6 +59,11 @@ fn references_have_their_values_and_rows_their_options() {
     assert_eq!(statistic, Statistic::Percentile(99.0));
     assert_eq!(late.rows[2].label, "99 of 100");
     let shown = graph("Are customers");
+    assert_eq!(shown.right_unit.as_deref(), Some("check-ins a minute"));
+    assert_eq!(
+        shown.rows.iter().map(|row| row.right).collect::<Vec<_>>(),
+        [false, false, true]
+    );
     assert_eq!(metric(&shown.rows[0]).1, Statistic::Sum, "the widget's");
     let feed = graph("How late is the feed?");
     assert_eq!(metric(&feed.rows[2]).0.value, "ProjectorFunction");
@@ -108,11 +113,16 @@ fn what_is_not_drawn_is_an_error_that_names_it() {
         json!(5),
         "unknown field `max`",
     );
+    let option = |name: &str, value: &str| row(json!({ (name): value }));
+    let metrics = "/properties/metrics";
     refused(
-        "/properties/metrics",
-        row(json!({ "yAxis": "right" })),
-        "unknown field `yAxis`",
+        metrics,
+        option("yAxis", "middle"),
+        "unknown variant `middle`",
     );
+    refused(metrics, option("yAxis", "left"), "a right axis needs");
+    refused(metrics, option("color2", "red"), "unknown field `color2`");
+    refused("/properties/stacked", json!(true), "a right axis needs");
     refused(
         "/properties/metrics",
         json!([[".", "CheckIns", ".", "."]]),
