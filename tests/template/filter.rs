@@ -6,7 +6,7 @@ use order_status_stream::projector::{OrderKey, Poison};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::document::Template;
+use dashboard::template::Template;
 
 const STREAM: &str =
     "arn:aws:dynamodb:eu-west-1:123456789012:table/Shop/stream/2026-11-22T00:00:00.000";

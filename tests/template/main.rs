@@ -5,7 +5,6 @@
 mod cloud_support;
 mod cloudfront;
 mod dashboard;
-mod document;
 mod filter;
 mod managed;
 mod parameters;

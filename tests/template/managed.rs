@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
+use dashboard::template::Template;
 use order_status_stream::settings::StreamSettings;
 use serde_json::{Value, json};
-
-use super::document::Template;
 
 const FUNCTION: &str = "Resources/ManagedStreamFunction/Properties";
 const GIVEN: [(&str, &str); 3] = [

@@ -3,10 +3,9 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
+use dashboard::template::{Template, Variables};
 use order_status_stream::settings::{ProjectorSettings, SettingsError, StreamSettings};
 use serde_json::json;
-
-use super::document::{Template, Variables};
 
 const FUNCTIONS: [&str; 2] = ["ProjectorFunction", "StreamFunction"];
 

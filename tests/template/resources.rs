@@ -1,12 +1,12 @@
 //! What the functions rely on and cannot check themselves. Each expected value has the reason for it.
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use dashboard::template::Template;
 use local::dynamo::{Dynamo, FEED, create_tables};
 use order_status_stream::metrics::{DIMENSION, NAMESPACE};
 use serde_json::{Value, json};
 
 use super::cloud_support::Cloud;
-use super::document::Template;
 
 /// A path in the template, its value, and the reason for it.
 type Expected<'a> = (&'a str, Value, &'a str);

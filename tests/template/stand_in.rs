@@ -3,7 +3,7 @@
 use local::event_source::Settings;
 use serde_json::{Value, json};
 
-use super::document::Template;
+use dashboard::template::Template;
 
 #[test]
 fn the_stand_in_has_the_properties_of_the_mapping() {

@@ -7,10 +7,11 @@
 //! - [`event_source`] delivers the stream to the projector,
 //! - [`page`] serves the page, on which a browser shows what the stream function sends.
 //!
-//! [`issuer`] makes the tokens that give access to orders.
+//! [`issuer`] makes the tokens that give access to orders. [`meter`] learns what the functions' calls consume.
 
 pub mod dynamo;
 pub mod event_source;
 pub mod issuer;
+pub mod meter;
 pub mod page;
 pub mod shop;
