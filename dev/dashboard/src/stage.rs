@@ -51,7 +51,7 @@ const DWELLS: [f64; 5] = [8.0, 15.0, 40.0, 60.0, 30.0];
 const RARE: usize = 8;
 
 /// The functions' timeouts in template.yaml.
-const TIMEOUTS: (Duration, Duration) = (Duration::from_secs(120), Duration::from_secs(30));
+const TIMEOUTS: (Duration, Duration) = (Duration::from_secs(90), Duration::from_secs(60));
 
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
