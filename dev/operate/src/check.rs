@@ -14,7 +14,7 @@ use order_status_stream::change::Change;
 use order_status_stream::feed::dynamodb::DynamoDbFeed;
 use order_status_stream::feed::{Entry, Feed};
 use order_status_stream::order::OrderId;
-use order_status_stream::projector::Rules;
+use order_status_stream::projector::{Poison, Rules};
 use order_status_stream::settings::ProjectorSettings;
 use serde::Serialize;
 use tokio::time::{MissedTickBehavior, interval};
@@ -61,6 +61,13 @@ impl fmt::Display for Summary {
     }
 }
 
+/// What a scan of the feed has found.
+struct Logs {
+    newest: HashMap<OrderId, Entry>,
+    /// Orders whose logs have an item that cannot be read.
+    unreadable: BTreeSet<String>,
+}
+
 impl Check {
     /// Reads the tables, and prints each finding and then the summary.
     ///
@@ -76,7 +83,7 @@ impl Check {
         };
         let mut summary = Summary::default();
         let logs = self.check_feed(&terms, &mut summary).await?;
-        summary.orders = logs.len() as u64;
+        summary.orders = logs.newest.len() as u64;
         if let Some(orders) = &self.orders {
             self.check_orders(orders, logs, &mut summary).await?;
         }
@@ -90,18 +97,17 @@ impl Check {
     }
 
     /// Checks each entry, and returns the newest one of each order.
-    async fn check_feed(
-        &self,
-        terms: &Terms,
-        summary: &mut Summary,
-    ) -> Result<HashMap<OrderId, Entry>, OperateError> {
+    async fn check_feed(&self, terms: &Terms, summary: &mut Summary) -> Result<Logs, OperateError> {
         let mut newest: HashMap<OrderId, Entry> = HashMap::new();
+        let mut unreadable = BTreeSet::new();
         let progress = Progress::new("entries read", None);
         let mut pages = self.pages(&self.settings.feed_table);
         while let Some(items) = pages.next(&self.client).await? {
             progress.add(items.len() as u64);
             for item in items.into_iter().filter(is_of_an_order) {
+                let order = text(&item, "order");
                 let Some(entry) = self.entry(item, summary) else {
+                    unreadable.insert(order);
                     continue;
                 };
                 summary.entries += 1;
@@ -117,7 +123,7 @@ impl Check {
             }
         }
         progress.end();
-        Ok(newest)
+        Ok(Logs { newest, unreadable })
     }
 
     /// An item of the feed as an entry. A tombstone has the number of its entry in another attribute.
@@ -141,20 +147,28 @@ impl Check {
     async fn check_orders(
         &self,
         orders: &OrdersTable,
-        mut newest: HashMap<OrderId, Entry>,
+        logs: Logs,
         summary: &mut Summary,
     ) -> Result<(), OperateError> {
+        let Logs {
+            mut newest,
+            unreadable,
+        } = logs;
         let progress = Progress::new("orders read", Some(orders.items));
         let mut suspects = Vec::new();
         let mut seen = HashSet::new();
         let mut pages = self.pages(&orders.name);
         while let Some(items) = pages.next(&self.client).await? {
             progress.add(items.len() as u64);
-            // An item that is no order, such as one without a status, never gets a log.
             for item in items {
                 let key = orders.key_in(&item);
-                let Some(change) = self.change(orders, item) else {
-                    continue;
+                let change = match change(&self.settings.rules, orders, item) {
+                    Ok(Some(change)) => change,
+                    Ok(None) => continue,
+                    Err(poison) => {
+                        self.report(summary, &unreadable_order(orders, &key, &poison));
+                        continue;
+                    }
                 };
                 // Two items with one id are only possible if the id is not the key.
                 if !orders.ids_are_keys() && !seen.insert(change.order.clone()) {
@@ -175,6 +189,8 @@ impl Check {
             let key = orders.key_of(entry.order.as_str());
             (entry.order, key)
         }));
+        // The finding of the item that cannot be read says what to do first.
+        suspects.retain(|(order, _)| !unreadable.contains(order.as_str()));
         let without_key = suspects.iter().filter(|(_, key)| key.is_none());
         let without_key = without_key.map(|(order, _)| order.to_string());
         let without_key: BTreeSet<_> = without_key.collect();
@@ -209,7 +225,8 @@ impl Check {
             }
             None => None,
         };
-        let change = item.and_then(|item| self.change(orders, item));
+        let change = |item| change(&self.settings.rules, orders, item).ok().flatten();
+        let change = item.and_then(change);
         let newest = feed.newest(order).await?;
         let finding = |law, detail: String| Some(Finding::new(order.as_str(), None, law, detail));
         Ok(match (change, newest) {
@@ -237,11 +254,6 @@ impl Check {
         })
     }
 
-    /// What the projector would make of an item.
-    fn change(&self, orders: &OrdersTable, item: Item) -> Option<Change> {
-        change(&self.settings.rules, orders, item)
-    }
-
     fn pages(&self, table: &str) -> Pages {
         let second = Duration::from_secs(1);
         let mut ticks = interval(second.mul_f64(PAGE_UNITS / self.rate));
@@ -255,7 +267,7 @@ impl Check {
 }
 
 /// Reads an item of the Orders table in the way the projector reads a record with this image.
-fn change(rules: &Rules, orders: &OrdersTable, item: Item) -> Option<Change> {
+fn change(rules: &Rules, orders: &OrdersTable, item: Item) -> Result<Option<Change>, Poison> {
     let keys = serde_dynamo::Item::from(orders.key_in(&item));
     let mut record = EventRecord::default();
     record.event_name = "MODIFY".to_owned();
@@ -263,7 +275,20 @@ fn change(rules: &Rules, orders: &OrdersTable, item: Item) -> Option<Change> {
     record.change.sequence_number = Some("0".to_owned());
     record.change.keys = keys;
     record.change.new_image = item.into();
-    rules.read(&record).ok().flatten()
+    rules.read(&record)
+}
+
+/// Names the item by its key, as far as it is text.
+fn unreadable_order(orders: &OrdersTable, key: &Item, poison: &Poison) -> Finding {
+    let parts = key
+        .values()
+        .filter_map(|value| value.as_s().or_else(|_| value.as_n()).ok());
+    let id = parts.map(String::as_str).collect::<Vec<_>>().join(" ");
+    let detail = format!(
+        "an item of {} cannot be read as an order: {poison}",
+        orders.name
+    );
+    Finding::new(&id, None, Law::Order, detail)
 }
 
 /// Dwell times and settings are in partitions whose names contain `%`.

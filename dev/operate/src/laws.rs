@@ -24,6 +24,8 @@ pub enum Law {
     Expires,
     /// An entry has only public attributes.
     Public,
+    /// An item of the Orders table can be read as an order.
+    Order,
     /// The newest entry shows what the order is.
     Current,
     /// An order of the Orders table has a log.
@@ -37,14 +39,22 @@ pub enum Law {
 impl Law {
     fn advice(self) -> &'static str {
         match self {
-            Self::Readable => "somebody else has written into the feed's table: delete the item",
+            Self::Readable => {
+                "somebody else has written into the feed's table: delete the item with this order and seq"
+            }
             Self::Dense | Self::Previous => {
                 "entries were deleted by hand, or the table was restored: clients are reset when they come back"
             }
             Self::Rising => "two projectors with different tables write this feed: stop one",
             Self::Expires => "touch the order: the projector makes the missing write",
             Self::Public => "nothing: the stream function hides what is not in PUBLIC_ATTRIBUTES",
-            Self::Current | Self::Known => "touch the order: operate backfill",
+            Self::Order => {
+                "the projector skips it: correct the item. If all items have this, correct the settings: first of this command, then of the projector"
+            }
+            Self::Current => {
+                "touch the order: write its id into a file, and run operate backfill --list FILE --all"
+            }
+            Self::Known => "touch the order: operate backfill",
             Self::Exists => {
                 "the order was deleted while the projector did not see it: insert and delete it again"
             }

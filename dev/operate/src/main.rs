@@ -166,7 +166,9 @@ async fn run(arguments: Arguments) -> Result<ExitCode, OperateError> {
         Command::Show { order } => {
             let order = OrderId::try_from(order)?;
             if show(&feed, &order, output).await? == 0 {
-                eprintln!("{order} has no log: the projector has not seen the order");
+                eprintln!(
+                    "{order} has no log: the projector has not seen the order, or it skipped its records (\"poison record\" in its log)"
+                );
                 return Ok(ExitCode::FAILURE);
             }
         }
