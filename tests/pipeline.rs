@@ -86,6 +86,37 @@ async fn a_write_to_an_order_reaches_its_watcher() {
     event_source.abort();
 }
 
+/// The events have the shapes of AWS's documentation. No broker is involved.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_of_kafka_reaches_a_watcher() {
+    let cloud = Cloud::new().await;
+    let projector = cloud.projector(&cloud.dynamo.endpoint());
+    let projector = projector.start().await.unwrap();
+    let stream = cloud.stream().start().await.unwrap();
+    let mut events = watch(&stream, "/orders/A-1001/events").await;
+    until(&mut events, "ready").await;
+    let path = format!("{}/events/kafka-msk.json", env!("CARGO_MANIFEST_DIR"));
+    let event = Bytes::from(std::fs::read(path).unwrap());
+    // Lambda delivers at least once.
+    for _ in 0..2 {
+        let response = projector.invoke(event.clone()).await.unwrap();
+        let response: Value = serde_json::from_slice(&response).unwrap();
+        assert_eq!(response, json!({ "batchItemFailures": [] }));
+    }
+    for status in ["PLACED", "PAID", "REMOVED"] {
+        assert_eq!(until(&mut events, "message").await["status"], status);
+    }
+    let end = json!({ "orders": { "A-1001": "REMOVED" } });
+    assert_eq!(until(&mut events, "end").await, end);
+    // Nothing else retries a batch if the mapping has no provisioned pollers.
+    let unreadable = json!({ "records": { "orders-0": [{ "partition": 0, "offset": 9 }] } });
+    let failed = projector.invoke(Bytes::from(unreadable.to_string())).await;
+    assert!(
+        matches!(failed, Err(InvokeError::FunctionError(_))),
+        "{failed:?}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_goodbye_comes_before_the_deadline() {
     let cloud = Cloud::new().await;
