@@ -7,6 +7,7 @@ mod cloudfront;
 mod dashboard;
 mod document;
 mod filter;
+mod kafka;
 mod managed;
 mod parameters;
 mod resources;
