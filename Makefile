@@ -213,7 +213,7 @@ $(MEASURED)/node/stream.mjs: dev/bench/node/stream.mjs $(NODE_ADDON)
 # Coverage-guided fuzzing of everything that takes bytes from outside. It needs cargo-fuzz and a separate build with
 # libFuzzer's instrumentation, which takes minutes. So it is not a part of `make test`. Sanitizers would need a nightly
 # toolchain, and the only `unsafe` line is not reached from here.
-FUZZED := request cursor token record
+FUZZED := request cursor token record kafka
 SECONDS ?= 60
 
 .PHONY: fuzz
