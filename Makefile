@@ -39,7 +39,7 @@ AWS_TOOLS := .tools/requirements-aws.installed
 CHECK_TOOLS := $(AWS_TOOLS) .tools/requirements-checkov.installed
 
 .PHONY: run
-run: $(RUN_TOOLS) ## everything on this machine: database, functions, a shop, the page; Ctrl-C stops it
+run: $(RUN_TOOLS) ## everything on this machine: database, functions, a shop, the page; Ctrl-C stops it (SOURCE=kafka: in Kafka's events)
 	@$(call need,cargo,install Rust with rustup)
 	@# One build for both packages, so that shared dependencies are compiled once.
 	@cargo build --package order-status-stream --package local --bins --locked --target-dir $(TARGET)

