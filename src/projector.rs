@@ -159,7 +159,7 @@ impl<F: Feed> Projector<F> {
         }));
         match self.project_batch(read, clock, end).await {
             Ok(failed) if failed.is_empty() => Ok(()),
-            _ => Ok(()),
+            _ => Err(Unfinished),
         }
     }
 

@@ -44,7 +44,9 @@ fn record(record: &EventRecord) -> Result<Value, BoxError> {
         "op": op,
         "ts_ms": time,
     });
-    let offset = change.sequence_number.as_deref().unwrap_or_default();
+    // A sequence number has more digits than an offset may have. Its first ones do not change here.
+    let number = change.sequence_number.as_deref().unwrap_or_default();
+    let offset = &number[number.len().saturating_sub(15)..];
     Ok(json!({
         "topic": "orders",
         "partition": 0,
