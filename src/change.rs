@@ -61,7 +61,7 @@ pub struct SourceRecord {
     pub recorded_at: Option<u64>,
 }
 
-/// The position of a stream record: its source (the stream's ARN), `/`, and its sequence number padded to 40 digits.
+/// The position of a stream record: its source (the stream's ARN, or `kafka/CLUSTER/TOPIC/PARTITION`), `/`, and its sequence number padded to 40 digits.
 ///
 /// Sequence numbers are compared as text, because a number of 40 digits does not fit in a `u128`. Positions of two sources
 /// cannot be compared: each stream has its own numbers, and a stream's label says when the stream was created, not when its
@@ -92,7 +92,7 @@ impl Position {
         &self.0
     }
 
-    /// The ARN of the stream.
+    /// The ARN of the stream, or `kafka/CLUSTER/TOPIC/PARTITION`.
     pub fn source(&self) -> &str {
         self.0.rsplit_once('/').map_or("", |(source, _)| source)
     }
@@ -126,6 +126,30 @@ impl PartialOrd for Position {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Only entries of an earlier version have a label alone, and a label of a stream contains a date.
+    #[test]
+    fn partitions_are_different_sources() {
+        let position =
+            |source: &str| Position::new(&format!("kafka/{source}"), "1").expect("digits");
+        let sources = [
+            "a:9092/orders/0",
+            "a:9092/orders/1",
+            "a:9092/other/0",
+            "b:9092/orders/0",
+            "a:9092/orders@2/0",
+        ];
+        for one in sources {
+            for other in sources {
+                let (one, other) = (position(one), position(other));
+                assert_eq!(one.is_of_source(&other), one == other, "{one:?} {other:?}");
+            }
+        }
+        assert_eq!(
+            position("a:9092/orders/0").source(),
+            "kafka/a:9092/orders/0"
+        );
+    }
 
     #[test]
     fn positions_are_compared_within_a_source_only() {

@@ -3,7 +3,9 @@
 mod attribute_check;
 mod batch;
 mod image;
+mod input;
 mod json;
+mod kafka;
 mod key;
 mod learner;
 mod path;
@@ -18,6 +20,7 @@ use aws_lambda_events::event::dynamodb::{Event, EventRecord};
 use aws_lambda_events::event::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
 use futures_util::future::join;
 use futures_util::{StreamExt, stream};
+use thiserror::Error;
 use tokio::time::{Instant, timeout_at};
 
 use crate::clock::Clock;
@@ -29,6 +32,8 @@ use crate::wake::Publisher;
 use attribute_check::AttributeCheck;
 use batch::{Batch, Delivery, lowest_sequence_number};
 pub use image::{ImageRules, PublicAttributes};
+pub use input::Input;
+pub use kafka::{KafkaEvent, KafkaRecord};
 pub use key::OrderKey;
 use learner::Learner;
 pub use path::Path;
@@ -54,7 +59,16 @@ pub struct Projector<F> {
     learner: Learner,
     publisher: Option<Publisher>,
     metrics: Metrics,
+    topic_generation: Option<String>,
 }
+
+/// Records must be delivered again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("some records were not projected: the log says why. The batch must be delivered again")]
+pub struct Unfinished;
+
+/// The settings do not fit the records, so nothing was projected.
+struct Misfit;
 
 /// The result for an order's records.
 #[derive(Debug, Default)]
@@ -77,6 +91,7 @@ impl<F: Feed> Projector<F> {
             learner: Learner::default(),
             publisher: None,
             metrics: Metrics::default(),
+            topic_generation: None,
         }
     }
 
@@ -94,6 +109,13 @@ impl<F: Feed> Projector<F> {
         self
     }
 
+    /// Tells a topic that was deleted and made anew from its predecessor, whose offsets it repeats.
+    #[must_use]
+    pub fn with_topic_generation(mut self, generation: Option<String>) -> Self {
+        self.topic_generation = generation;
+        self
+    }
+
     /// Projects a batch, and then writes the metrics if they are due. Returns at `end` at the latest.
     ///
     /// For each order that could not be finished, the response contains the sequence number of the first record that must be
@@ -105,27 +127,67 @@ impl<F: Feed> Projector<F> {
         clock: &Clock,
         end: Instant,
     ) -> DynamoDbEventResponse {
-        let response = self.project_batch(batch, clock, end).await;
-        // The process may be frozen from here on.
-        self.metrics.flush(clock);
+        let read = batch.records.iter();
+        let read = Batch::read(read.map(|record| (record, self.rules.reading(record))));
+        let failed = self.project_batch(read, clock, end).await;
+        let failed = failed.unwrap_or_else(|Misfit| vec![lowest_sequence_number(batch)]);
+        let mut response = DynamoDbEventResponse::default();
+        for sequence_number in failed {
+            fail(&mut response, sequence_number);
+        }
         response
     }
 
-    async fn project_batch(
+    /// As [`project`](Self::project), for records of Kafka.
+    ///
+    /// # Errors
+    ///
+    /// [`Unfinished`] if a record must be delivered again. The whole batch is: Lambda reads a response that names records only if
+    /// the event source mapping has provisioned pollers, and would take it for a success otherwise. Records that are in the feed
+    /// already change nothing.
+    pub async fn project_kafka(
         &self,
-        batch: &Event,
+        batch: &KafkaEvent,
         clock: &Clock,
         end: Instant,
-    ) -> DynamoDbEventResponse {
-        let mut read = Batch::read(batch, &self.rules);
+    ) -> Result<(), Unfinished> {
+        let records = batch.translate(&self.rules.key, self.topic_generation.as_deref());
+        let read = Batch::read(records.iter().map(|(record, poison)| {
+            let poison = poison.clone();
+            let reading = poison.map_or_else(|| self.rules.reading(record), Err);
+            (record, reading)
+        }));
+        match self.project_batch(read, clock, end).await {
+            Ok(failed) if failed.is_empty() => Ok(()),
+            _ => Err(Unfinished),
+        }
+    }
+
+    /// Returns the sequence number of the first record of each order that must be delivered again.
+    async fn project_batch(
+        &self,
+        read: Batch<'_>,
+        clock: &Clock,
+        end: Instant,
+    ) -> Result<Vec<String>, Misfit> {
+        let failed = self.append_batch(read, clock, end).await;
+        // The process may be frozen from here on.
+        self.metrics.flush(clock);
+        failed
+    }
+
+    async fn append_batch(
+        &self,
+        mut read: Batch<'_>,
+        clock: &Clock,
+        end: Instant,
+    ) -> Result<Vec<String>, Misfit> {
         if let Some(written_at) = read.oldest_write() {
             self.record(Delay::OldestRecordAge, written_at, clock);
         }
-        let mut response = DynamoDbEventResponse::default();
         if !self.settings_fit(&read, end).await {
             self.metrics.count(Count::BatchesRetried);
-            fail(&mut response, lowest_sequence_number(batch));
-            return response;
+            return Err(Misfit);
         }
         self.metrics.add(Count::RecordsOfOtherItems, read.others);
         self.attribute_check.look(&read);
@@ -139,12 +201,10 @@ impl<F: Feed> Projector<F> {
             .buffer_unordered(CONCURRENT_ORDERS)
             .collect()
             .await;
-        let mut dwelt = Vec::new();
+        let (mut dwelt, mut failed) = (Vec::new(), Vec::new());
         for outcome in outcomes {
             dwelt.extend(outcome.dwelt);
-            if let Some(failed) = outcome.failed {
-                fail(&mut response, failed);
-            }
+            failed.extend(outcome.failed);
         }
         let store = async {
             self.learner.learn(&self.feed, dwelt, clock).await;
@@ -161,7 +221,7 @@ impl<F: Feed> Projector<F> {
         if stored.is_err() {
             tracing::warn!("no time left to store dwell times");
         }
-        response
+        Ok(failed)
     }
 
     /// Whether the settings fit the records. If the feed cannot say so now, the batch must be delivered again too.

@@ -32,6 +32,8 @@ pub struct ProjectorSettings {
     pub rules: Rules,
     /// `RETENTION`
     pub retention: Duration,
+    /// `KAFKA_TOPIC_GENERATION`: another value for a topic that was deleted and made anew.
+    pub topic_generation: Option<String>,
     /// `WAKE_URL`: where new entries are published.
     pub wake_url: Option<WakeUrl>,
     /// `METRICS`, `STACK_NAME`
@@ -117,6 +119,7 @@ impl ProjectorSettings {
             feed_table: reader.required("FEED_TABLE"),
             rules: reader.rules(),
             retention: reader.duration("RETENTION", "30d", RETENTION),
+            topic_generation: reader.topic_generation(),
             wake_url: reader.wake_url(),
             metrics: reader.metrics(),
         };

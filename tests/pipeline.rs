@@ -17,6 +17,8 @@ use eventsource_stream::{Event, Eventsource};
 use futures_util::{Stream, StreamExt};
 use http_support::{Proxy, Shut};
 use lambda_stand_in::{Function, InvokeError};
+use local::as_kafka::AsKafka;
+use local::event_source::EventSource;
 use serde_json::{Value, json};
 
 /// Opens a stream. Returns its events until the connection ends.
@@ -84,6 +86,63 @@ async fn a_write_to_an_order_reaches_its_watcher() {
         .wait_for(|stats| stats.completed == 1 && stats.in_flight() == 0)
         .await;
     event_source.abort();
+}
+
+/// The same writes as above, in the shape in which Lambda delivers what Debezium writes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_debezium_writes_to_kafka_reaches_its_watcher() {
+    let cloud = Cloud::new().await;
+    let projector = cloud.projector(&cloud.dynamo.endpoint());
+    let stream = cloud.stream().start().await.unwrap();
+    let event_source = EventSource {
+        streams: cloud.dynamo.streams(),
+        stream_arn: cloud.stream_arn.clone(),
+        function: AsKafka(Arc::new(projector.start().await.unwrap())),
+        settings: Default::default(),
+    };
+    let event_source = tokio::spawn(event_source.run(std::future::pending()));
+    let mut events = watch(&stream, "/orders/A/events").await;
+    until(&mut events, "ready").await;
+    cloud.write("A", "PLACED").await;
+    let placed = until(&mut events, "message").await;
+    assert_eq!(placed["status"], "PLACED");
+    assert_eq!(placed["attributes"], json!({ "eta": "18:20" }));
+    cloud.write("A", "DELIVERED").await;
+    assert_eq!(until(&mut events, "message").await["previous"], "PLACED");
+    let end = json!({ "orders": { "A": "DELIVERED" } });
+    assert_eq!(until(&mut events, "end").await, end);
+    event_source.abort();
+}
+
+/// The events have the shapes of AWS's documentation. No broker is involved.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_of_kafka_reaches_a_watcher() {
+    let cloud = Cloud::new().await;
+    let projector = cloud.projector(&cloud.dynamo.endpoint());
+    let projector = projector.start().await.unwrap();
+    let stream = cloud.stream().start().await.unwrap();
+    let mut events = watch(&stream, "/orders/A-1001/events").await;
+    until(&mut events, "ready").await;
+    let path = format!("{}/events/kafka-msk.json", env!("CARGO_MANIFEST_DIR"));
+    let event = Bytes::from(std::fs::read(path).unwrap());
+    // Lambda delivers at least once.
+    for _ in 0..2 {
+        let response = projector.invoke(event.clone()).await.unwrap();
+        let response: Value = serde_json::from_slice(&response).unwrap();
+        assert_eq!(response, json!({ "batchItemFailures": [] }));
+    }
+    for status in ["PLACED", "PAID", "REMOVED"] {
+        assert_eq!(until(&mut events, "message").await["status"], status);
+    }
+    let end = json!({ "orders": { "A-1001": "REMOVED" } });
+    assert_eq!(until(&mut events, "end").await, end);
+    // Nothing else retries a batch if the mapping has no provisioned pollers.
+    let unreadable = json!({ "records": { "orders-0": [{ "partition": 0, "offset": 9 }] } });
+    let failed = projector.invoke(Bytes::from(unreadable.to_string())).await;
+    assert!(
+        matches!(failed, Err(InvokeError::FunctionError(_))),
+        "{failed:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

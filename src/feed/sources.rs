@@ -11,7 +11,7 @@ const MAX_SOURCES: usize = 8;
 pub(super) enum Verdict {
     /// The record was seen before.
     Duplicate,
-    /// The record is of a source that another one has replaced.
+    /// The record is of a source that another one has replaced, or of one whose numbers have begun again.
     Older,
     /// The record is new. Contains the last record of each source after this one. The last element is the record itself.
     New(Vec<SourceRecord>),
@@ -20,6 +20,8 @@ pub(super) enum Verdict {
 /// Compares a record with the last record of each source. The last element of `seen` is of the current source.
 ///
 /// - Within a source, the sequence number decides, because deliveries repeat and overlap.
+/// - A lower number is a repetition. But if its record is more than an hour later, the source's numbers have begun again. Such a
+///   record is dropped too, because nobody can compare it. It is told, like a record of an older source.
 /// - A record of another source takes over if AWS wrote it later than all records in `seen`. If the times are equal or
 ///   unknown, a source that was never seen takes over, because somebody opened a new stream on purpose. A source that was
 ///   seen before does not take over then, because its record may be a late one.
@@ -29,8 +31,11 @@ pub(super) fn judge(seen: &[SourceRecord], record: &SourceRecord) -> Verdict {
     };
     let same_source = |other: &SourceRecord| other.position.is_of_source(&record.position);
     let known = seen.iter().find(|other| same_source(other));
-    if known.is_some_and(|known| record.position <= known.position) {
-        return Verdict::Duplicate;
+    if let Some(known) = known.filter(|known| record.position <= known.position) {
+        return match restarts(known, record) {
+            true => Verdict::Older,
+            false => Verdict::Duplicate,
+        };
     }
     let latest = current
         .recorded_at
@@ -46,6 +51,16 @@ pub(super) fn judge(seen: &[SourceRecord], record: &SourceRecord) -> Verdict {
     let mut now: Vec<_> = others.chain([record]).cloned().collect();
     now.drain(..now.len().saturating_sub(MAX_SOURCES));
     Verdict::New(now)
+}
+
+/// How much later than a later record of its source a record may be. The clocks of producers differ.
+const MAX_SKEW_MILLIS: u64 = 60 * 60 * 1000;
+
+/// Whether a source has lower numbers later: a topic of Kafka was deleted and made anew.
+fn restarts(known: &SourceRecord, record: &SourceRecord) -> bool {
+    let later = record.recorded_at.zip(known.recorded_at);
+    let is_later = |(record, known): (u64, u64)| record.saturating_sub(known) > MAX_SKEW_MILLIS;
+    record.position < known.position && later.is_some_and(is_later)
 }
 
 #[cfg(test)]
@@ -78,6 +93,27 @@ mod tests {
         // The times do not matter.
         let new = Verdict::New(vec![record("a", 6, 50)]);
         check(&seen, record("a", 6, 50), &new);
+    }
+
+    #[test]
+    fn numbers_that_begin_again_are_not_taken_for_a_repetition() {
+        let seen = [record("a", 5, 100)];
+        check(
+            &seen,
+            record("a", 4, 100 + MAX_SKEW_MILLIS),
+            &Verdict::Duplicate,
+        );
+        check(
+            &seen,
+            record("a", 4, 101 + MAX_SKEW_MILLIS),
+            &Verdict::Older,
+        );
+        check(
+            &seen,
+            record("a", 5, 101 + MAX_SKEW_MILLIS),
+            &Verdict::Duplicate,
+        );
+        check(&seen, record("a", 4, None), &Verdict::Duplicate);
     }
 
     #[test]

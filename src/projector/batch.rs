@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws_lambda_events::event::dynamodb::{Event, EventRecord};
 use sha2::{Digest, Sha256};
 
+use super::kafka::without_partition;
 use super::poison::Poison;
 use super::record::{Reading, Rules};
 use crate::change::Change;
@@ -20,7 +21,7 @@ pub(super) struct Batch<'a> {
     pub(super) orders: BTreeMap<OrderId, Vec<Delivery>>,
     /// The records that can never become a change.
     pub(super) poison: Vec<(&'a EventRecord, Poison)>,
-    /// The stream of a record whose status could be read. So the settings fit that stream.
+    /// The stream or the topic of a record whose status could be read. So the settings fit that stream.
     pub(super) readable_source: Option<&'a str>,
     /// The records of items that are not orders, and the stream of one of them.
     pub(super) others: u64,
@@ -28,14 +29,16 @@ pub(super) struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    pub(super) fn read(batch: &'a Event, rules: &Rules) -> Self {
+    pub(super) fn read(
+        records: impl IntoIterator<Item = (&'a EventRecord, Result<Reading, Poison>)>,
+    ) -> Self {
         let mut read = Self::default();
-        for record in &batch.records {
-            match rules.reading(record) {
+        for (record, reading) in records {
+            match reading {
                 Ok(Reading::Change(change)) => {
                     // A deletion has no status.
                     if record.event_name != "REMOVE" {
-                        read.readable_source = record.event_source_arn.as_deref();
+                        read.readable_source = settings_source(record);
                     }
                     let sequence_number = record.change.sequence_number.clone().unwrap_or_default();
                     let deliveries = read.orders.entry(change.order.clone()).or_default();
@@ -44,7 +47,7 @@ impl<'a> Batch<'a> {
                 Ok(Reading::IgnoredDeletion) => {}
                 Ok(Reading::NotAnOrder) => {
                     read.others += 1;
-                    read.source_of_others = record.event_source_arn.as_deref();
+                    read.source_of_others = settings_source(record);
                 }
                 Err(poison) => read.poison.push((record, poison)),
             }
@@ -68,6 +71,11 @@ impl<'a> Batch<'a> {
                 .collect(),
         }
     }
+}
+
+/// The source that the settings must fit.
+pub(super) fn settings_source(record: &EventRecord) -> Option<&str> {
+    record.event_source_arn.as_deref().map(without_partition)
 }
 
 /// Whether all of these records belong to one item of the table.

@@ -48,6 +48,9 @@ pub enum Poison {
     /// Without these, the record cannot be put in order.
     #[error("the record has no sequence number of up to 40 digits, or no stream ARN")]
     NoPosition,
+    /// The key or the value of a Kafka record cannot be read.
+    #[error("{0}")]
+    Kafka(&'static str),
     /// The event is not INSERT, MODIFY or REMOVE.
     #[error("the record's event name {0:?} is unknown")]
     EventName(String),
@@ -64,7 +67,8 @@ impl Poison {
             | Self::NoImage
             | Self::NoStatus(_)
             | Self::StatusType(_)
-            | Self::StatusName(_) => true,
+            | Self::StatusName(_)
+            | Self::Kafka(_) => true,
             Self::OrderId { .. } | Self::NoPosition | Self::EventName(_) => false,
         }
     }

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use serde_dynamo::Item;
 
 use super::image::ImageRules;
+use super::kafka;
 use super::key::OrderKey;
 use super::poison::Poison;
 use crate::change::{Change, Position, Write};
@@ -129,9 +130,9 @@ fn epoch_millis(at: DateTime<Utc>) -> Option<u64> {
 }
 
 fn position(record: &EventRecord) -> Result<Position, Poison> {
-    // arn:aws:dynamodb:REGION:ACCOUNT:table/NAME/stream/LABEL
+    // arn:aws:dynamodb:REGION:ACCOUNT:table/NAME/stream/LABEL, or kafka/CLUSTER/TOPIC/PARTITION
     let source = record.event_source_arn.as_deref();
-    let source = source.filter(|arn| arn.contains("/stream/"));
+    let source = source.filter(|source| source.contains("/stream/") || kafka::is_source(source));
     let sequence_number = record.change.sequence_number.as_deref();
     source
         .zip(sequence_number)

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::batch::{Batch, are_one_item, reasons, settings_hash};
+use super::batch::{Batch, are_one_item, reasons, settings_hash, settings_source};
 use super::record::Rules;
 use crate::feed::{Feed, FeedError};
 
@@ -49,7 +49,7 @@ impl SettingsCheck {
         let Some((record, _)) = failures.first() else {
             return Ok(true);
         };
-        let source = record.event_source_arn.as_deref().unwrap_or_default();
+        let source = settings_source(record).unwrap_or_default();
         let hash = settings_hash(source, rules);
         if are_one_item(&failures)
             && (self.confirmed().contains(&hash) || feed.settings_confirmed(hash).await?)

@@ -31,6 +31,18 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
         }
     }
 
+    /// A part of the position of each record, so it must not contain what separates the parts.
+    pub(super) fn topic_generation(&mut self) -> Option<String> {
+        let text = self.get("KAFKA_TOPIC_GENERATION")?;
+        let is_valid = text.len() <= 32 && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        if !is_valid {
+            self.error(format!(
+                "KAFKA_TOPIC_GENERATION is {text:?}, it must be at most 32 letters and digits, such as 2"
+            ));
+        }
+        Some(text)
+    }
+
     fn order_key(&mut self) -> OrderKey {
         let attribute = self.word("ORDER_ID_ATTRIBUTE", ORDER_ID_ATTRIBUTE);
         let Some(text) = self.get("ORDER_KEY") else {

@@ -6,6 +6,7 @@ mod cloud_support;
 mod cloudfront;
 mod dashboard;
 mod filter;
+mod kafka;
 mod managed;
 mod parameters;
 mod resources;

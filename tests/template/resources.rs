@@ -602,6 +602,14 @@ fn an_alarm_rings_if_records_are_late_or_given_up() {
         "records were given up after 23 hours",
     );
     check_alarm(
+        "KafkaLateAlarm",
+        ["AWS/Lambda", "OffsetLag"],
+        Some(["FunctionName", "ProjectorFunction"]),
+        ["Minimum", "GreaterThanThreshold", "100"],
+        "notBreaching",
+        "a mapping of Kafka has no IteratorAge",
+    );
+    check_alarm(
         "LostRecordsAlarm",
         ["AWS/Lambda", "DestinationDeliveryFailures"],
         Some(["FunctionName", "ProjectorFunction"]),
@@ -692,6 +700,7 @@ fn everything_that_can_have_tags_has_the_one_of_the_bill() {
         "AWS::CloudFront::OriginRequestPolicy",
         "AWS::CloudWatch::Dashboard",
         "AWS::IAM::ManagedPolicy",
+        "AWS::IAM::Policy",
         "AWS::Lambda::Permission",
         "AWS::Logs::MetricFilter",
         "AWS::Serverless::Function",

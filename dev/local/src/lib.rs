@@ -4,11 +4,12 @@
 //!
 //! - [`shop`] writes orders,
 //! - [`dynamo`] stores them and streams their changes,
-//! - [`event_source`] delivers the stream to the projector,
+//! - [`event_source`] delivers the stream to the projector, and [`as_kafka`] does it in the shape of Kafka's events,
 //! - [`page`] serves the page, on which a browser shows what the stream function sends.
 //!
 //! [`issuer`] makes the tokens that give access to orders. [`meter`] learns what the functions' calls consume.
 
+pub mod as_kafka;
 pub mod dynamo;
 pub mod event_source;
 pub mod issuer;

@@ -24,9 +24,11 @@ use std::pin::pin;
 use std::process::{ExitCode, Stdio};
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
+use futures_util::FutureExt;
 use jsonwebtoken::Algorithm;
 use lambda_stand_in::{ProcessGroup, adopt_orphans};
+use local::as_kafka::AsKafka;
 use local::dynamo::{Dynamo, create_tables};
 use local::event_source::{BoxError, EventSource, Settings};
 use local::issuer::Issuer;
@@ -50,8 +52,17 @@ const TRAFFIC_INTERVAL: Duration = Duration::from_secs(4);
 struct Arguments {
     #[command(flatten)]
     ports: Ports,
+    /// In which shape the projector gets the changes: a DynamoDB stream's, or Kafka's with Debezium's envelope. There is no broker.
+    #[arg(long, env, value_enum, default_value = "stream")]
+    source: Source,
     #[command(subcommand)]
     action: Option<Action>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Source {
+    Stream,
+    Kafka,
 }
 
 #[derive(Subcommand)]
@@ -75,7 +86,7 @@ fn order_ids(text: &str) -> Result<String, &'static str> {
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match arguments.action {
-        None => run(arguments.ports).await,
+        None => run(arguments.ports, arguments.source).await,
         Some(Action::Token { orders }) => print_token(&orders, arguments.ports.page_port).await,
     };
     match outcome {
@@ -88,7 +99,7 @@ async fn main() -> ExitCode {
 }
 
 /// Runs everything until a part of it fails or a signal arrives. Then no process is left.
-async fn run(ports: Ports) -> Result<(), BoxError> {
+async fn run(ports: Ports, source: Source) -> Result<(), BoxError> {
     tracing_subscriber::fmt()
         .with_writer(io::stderr)
         .with_max_level(tracing::Level::WARN)
@@ -98,7 +109,7 @@ async fn run(ports: Ports) -> Result<(), BoxError> {
     let end_signal = end_signal()?;
     let processes = ProcessGroup::new()?;
     let outcome = {
-        let system = pin!(run_system(ports, &processes));
+        let system = pin!(run_system(ports, source, &processes));
         let outcome = tokio::select! {
             signal = end_signal => Ok(signal),
             failed = system => failed.map(|never| match never {}),
@@ -144,7 +155,11 @@ async fn print_token(orders: &str, page_port: u16) -> Result<(), BoxError> {
 }
 
 /// Starts everything, each part after those it needs, and returns when a part has ended.
-async fn run_system(ports: Ports, processes: &ProcessGroup) -> Result<Infallible, BoxError> {
+async fn run_system(
+    ports: Ports,
+    source: Source,
+    processes: &ProcessGroup,
+) -> Result<Infallible, BoxError> {
     let binaries = binaries(processes).await?;
     println!("starting …");
     let dynamo = Dynamo::start((Ipv4Addr::LOCALHOST, ports.dynamodb_port)).await?;
@@ -158,13 +173,30 @@ async fn run_system(ports: Ports, processes: &ProcessGroup) -> Result<Infallible
         ports.functions_port,
     )
     .await?;
-    let event_source = EventSource {
-        streams: dynamo.streams(),
-        stream_arn,
-        function: functions::projector(ports.functions_port)?,
-        settings: Settings::default(),
-        metrics: Default::default(),
-        clock: Default::default(),
+    let projector = functions::projector(ports.functions_port)?;
+    let streams = dynamo.streams();
+    let settings = Settings::default();
+    let event_source = match source {
+        Source::Stream => EventSource {
+            streams,
+            stream_arn,
+            function: projector,
+            settings,
+            metrics: Default::default(),
+            clock: Default::default(),
+        }
+        .run(future::pending())
+        .boxed(),
+        Source::Kafka => EventSource {
+            streams,
+            stream_arn,
+            function: AsKafka(projector),
+            settings,
+            metrics: Default::default(),
+            clock: Default::default(),
+        }
+        .run(future::pending())
+        .boxed(),
     };
     let shop = Shop::new(dynamo.client());
     let page = PageServer {
@@ -179,7 +211,7 @@ async fn run_system(ports: Ports, processes: &ProcessGroup) -> Result<Infallible
     tokio::select! {
         ended = functions.ended() => Err(ended),
         ended = Traffic::new(shop).run(TRAFFIC_INTERVAL) => Ok(ended?),
-        ended = event_source.run(future::pending()) => { ended?; Err("the event source ended".into()) }
+        ended = event_source => { ended?; Err("the event source ended".into()) }
         ended = page.serve(listener) => { ended?; Err("the page's server ended".into()) }
     }
 }
