@@ -1,7 +1,7 @@
 import type { Options, OrderId } from "../order-stream.js";
 
 /** An id, or up to ten. Without an id, nothing is watched. */
-export type Orders = OrderId | Iterable<OrderId> | null | undefined;
+export type Orders = OrderId | readonly OrderId[] | null | undefined;
 
 /**
  * Those of `watchOrders`, without `signal`. If several components watch the same orders at the same URL,

@@ -3,12 +3,13 @@
  * that needs them, and end with the last.
  *
  * @typedef {import("../order-stream.d.ts").Snapshot} Snapshot
- * @typedef {{stream: import("../order-stream.d.ts").OrderStream, users: Set<() => object>}} Watch
+ * @typedef {import("./store.d.ts").WatchOptions} WatchOptions
+ * @typedef {{url: string, users: Set<() => WatchOptions>, stream: import("../order-stream.d.ts").OrderStream}} Watch
  * @typedef {{
  *   key: string,
  *   initial: Snapshot,
  *   getSnapshot(): Snapshot,
- *   subscribe(render: () => void, newest?: () => object): () => void,
+ *   subscribe(render: () => void, newest?: () => WatchOptions): () => void,
  * }} Store
  */
 
@@ -22,15 +23,16 @@ const watches = new Map();
  * it. Without orders, nothing is watched.
  *
  * @param {string | URL} url
- * @param {unknown} orders an id or several
- * @param {object} [options] those of `watchOrders`
+ * @param {import("./store.d.ts").Orders} orders
+ * @param {WatchOptions} [options]
  * @returns {Store}
  */
 export function orderStore(url, orders, options = {}) {
   const ids = listOf(orders);
   const key = storeKey(url, orders);
   const initial = snapshotOf(ids, options.cursor, options.orders ?? []);
-  const known = [...watches.values()].flatMap(({ stream }) => stream.getSnapshot().orders);
+  const others = [...watches.values()].filter((watch) => watch.url === String(url));
+  const known = others.flatMap(({ stream }) => stream.getSnapshot().orders);
   // If an order is added, the others stay visible while the new watch begins.
   const beginning = known.length > 0 ? snapshotOf(ids, options.cursor, [...known, ...initial.orders]) : initial;
   return {
@@ -40,7 +42,7 @@ export function orderStore(url, orders, options = {}) {
     subscribe(render, newest = () => options) {
       if (ids.length === 0) return () => {};
       const watch = watches.get(key) ?? open(key, url, ids, { ...newest(), orders: beginning.orders });
-      const user = () => newest() ?? {};
+      const user = () => newest();
       watch.users.add(user);
       const unsubscribe = watch.stream.subscribe(render);
       return () => {
@@ -60,9 +62,10 @@ export function storeKey(url, orders) {
 
 function open(key, url, ids, { signal, ...options }) {
   const users = new Set();
-  // The newest options, because a component may get another function with each rendering.
-  const token = options.token && ((request) => [...users].at(-1)?.().token?.(request));
-  const watch = { users, stream: watchOrders(url, ids, { ...options, token }) };
+  // The newest function, because a component may get another one with each rendering.
+  const tokens = () => [...users].flatMap((newest) => newest().token ?? []);
+  const token = options.token && ((request) => (tokens().at(-1) ?? options.token)(request));
+  const watch = { url: String(url), users, stream: watchOrders(url, ids, { ...options, token }) };
   watches.set(key, watch);
   return watch;
 }
@@ -73,11 +76,9 @@ function closeUnused(key, watch) {
   watch.stream.close();
 }
 
-/** @returns {unknown[]} */
+/** @param {import("./store.d.ts").Orders} orders */
 function listOf(orders) {
-  if (orders === undefined || orders === null) return [];
-  const isOne = typeof orders !== "object";
-  return isOne ? [orders] : [...orders];
+  return [...new Set([orders ?? []].flat())];
 }
 
 /** @returns {Snapshot} */

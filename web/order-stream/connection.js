@@ -190,7 +190,8 @@ export class Connection {
       return;
     }
     this.#throttled = status === 429;
-    if (status !== 200 || !response.body) throw new Error(`${status} ${response.statusText}`.trim());
+    if (status === 200 && !response.body) throw new Error("this fetch returns no stream: pass another as the option `fetch`");
+    if (status !== 200) throw new Error(`${status} ${response.statusText}`.trim());
     if (!isType(type, "text/event-stream")) throw new Error(`unexpected content type ${type || "(none)"}`);
     this.#tokens.accepted();
     await this.#read(response.body, signal);

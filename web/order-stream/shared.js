@@ -42,7 +42,7 @@ export class SharedConnection {
   #state = "connecting";
   /** The tab's own stream. @type {Connection | undefined} */
   #connection;
-  /** Whether the own stream has had a `ready`. */
+  /** Whether the last replay is complete. Until then the page is shown nothing new. */
   #caughtUp = false;
   /** Open while the page is shown. @type {BroadcastChannel | undefined} */
   #channel;
@@ -134,15 +134,17 @@ export class SharedConnection {
     return released;
   }
 
-  #stopLeading() {
+  /** @param {number} [delay] */
+  #stopLeading(delay = 0) {
     clearTimeout(this.#beat);
-    this.#release?.();
+    const release = this.#release;
     this.#release = undefined;
+    if (delay > 0) setTimeout(() => release?.(), delay);
+    else release?.();
   }
 
   #open() {
     if (this.#connection || !this.#channel) return;
-    this.#caughtUp = false;
     this.#connection = new Connection({
       ...this.#settings,
       cursor: this.cursor,
@@ -162,7 +164,6 @@ export class SharedConnection {
   #handleFrame(frame) {
     const before = this.#settings.seqs();
     this.#deliver(frame);
-    this.#caughtUp ||= frame.event === "ready";
     if (this.#release) this.#post({ before, frame });
     // Not before the frame has changed the state of the stream.
     else queueMicrotask(() => this.#dropIfSpare());
@@ -178,6 +179,8 @@ export class SharedConnection {
       this.cursor = cursor;
       throw error;
     }
+    if (frame.event === "hello" || frame.event === "reset") this.#caughtUp = false;
+    if (frame.event === "ready") this.#caughtUp = true;
   }
 
   /** A state of the own stream. @param {State} state @param {Detail} detail */
@@ -248,6 +251,8 @@ export class SharedConnection {
 
   /** @param {"ended" | "denied"} state @param {Detail} [detail] */
   #finish(state, detail) {
+    // Otherwise the next tab might lead, and ask the server, before it hears of the end.
+    if (state === "ended") this.#stopLeading(BEAT);
     this.close();
     this.#setState(state, detail);
   }

@@ -23,6 +23,15 @@ export const jwt = (expiresIn, name = "", more = {}) => {
   return [part({ alg: "ES256" }), part({ exp: NOW / 1_000 + expiresIn, sub: "ü?>", name, ...more }), "signature"].join(".");
 };
 
+/** Replaces globals for one test, also those that Node.js allows only to define anew (`navigator`). */
+export function replaceGlobals(t, values) {
+  for (const [name, value] of Object.entries(values)) {
+    const before = Object.getOwnPropertyDescriptor(globalThis, name);
+    Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
+    t.after(() => (before ? Object.defineProperty(globalThis, name, before) : delete globalThis[name]));
+  }
+}
+
 /** Runs all pending work that does not wait for a timer. */
 export const settle = () => new Promise((resolve) => setImmediate(resolve));
 
