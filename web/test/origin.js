@@ -102,6 +102,7 @@ const channels = () =>
   class Channel {
     static open = new Set();
     onmessage;
+    losesNext = false;
     #tab = current.getStore();
 
     constructor(name) {
@@ -116,7 +117,9 @@ const channels = () =>
     }
 
     #receive(data) {
-      this.#tab.run(() => Channel.open.has(this) && this.onmessage?.({ data }));
+      const isLost = this.losesNext;
+      this.losesNext = false;
+      if (!isLost) this.#tab.run(() => Channel.open.has(this) && this.onmessage?.({ data }));
     }
 
     close() {
@@ -127,10 +130,19 @@ const channels = () =>
 /** A harness in which tabs share. */
 export function createOrigin(t, options) {
   const harness = createHarness(t, options);
-  const { setTimeout } = globalThis;
+  const { setTimeout, clearTimeout } = globalThis;
+  const pending = new Set();
   globalThis.setTimeout = (callback, delay) => {
     const tab = current.getStore();
-    return setTimeout(AsyncResource.bind(() => tab.run(callback)), delay);
+    // A timer that is due in a frozen tab can still be cleared.
+    const task = () => pending.delete(timer) && callback();
+    const timer = setTimeout(AsyncResource.bind(() => tab.run(task)), delay);
+    pending.add(timer);
+    return timer;
+  };
+  globalThis.clearTimeout = (timer) => {
+    pending.delete(timer);
+    clearTimeout(timer);
   };
   const locks = new Locks();
   const Channel = channels();
@@ -138,6 +150,10 @@ export function createOrigin(t, options) {
   return Object.assign(harness, {
     locks,
     channels: Channel.open,
+    /** Loses the next message of a channel. Browsers do that if a tab's memory is short. */
+    lose(channel) {
+      if (channel) channel.losesNext = true;
+    },
     /** Messages and locks take several turns, and may set timers that are due at once. */
     async turns() {
       for (let turn = 0; turn < 8; turn += 1) await harness.advance(0);
