@@ -9,6 +9,8 @@ import { bundle } from "../../examples/build.js";
 
 const path = (file) => fileURLToPath(new URL(file, import.meta.url));
 
+export const resolveDir = path(".");
+
 /** Svelte 4 with its own compiler. */
 const svelte4 = (generate) => ({
   name: "svelte4",
