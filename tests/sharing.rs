@@ -130,16 +130,8 @@ async fn seven_frames_that_share_are_all_live(browser: Browser) {
     page.until(each(&SEVEN, is_change(1))).await;
 }
 
-mod chromium {
-    use super::*;
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn two_windows_share() {
-        within_limit(two_windows_share_a_stream(Browser::Chromium)).await;
-    }
-}
-
 in_each_browser!(
+    two_windows_share_a_stream,
     the_seventh_stream_of_a_host_waits,
     seven_frames_that_share_are_all_live
 );
