@@ -84,7 +84,7 @@ test("the first EventSource of docs/page.md reads its events, and closes at expi
 
 test("the client's example in each document runs", async (t) => {
   for (const [file, heading] of [["README.md", "Use it from a page"], ["docs/page.md", "The client"], ["web/README.md", "order-status-stream"]]) {
-    const [{ code }] = await recipes(file, heading);
+    const { code } = (await recipes(file, heading)).find(({ language }) => language === "js");
     const harness = createHarness(t);
     const watched = [];
     const watch = (...given) => (watched.push(watchOrders(...given)), watched[0]);
@@ -176,7 +176,7 @@ else test("the app of docs/page.md pauses in the background", async (t) => {
   const names = { useOrderStatus, appVisibility, AppState, Text, fetch: "expo's", getToken: () => "t" };
   const { transform } = await import("esbuild");
   const { code: plain } = await transform(code.replace(/^import .*$/gm, "").replace("export ", ""), { loader: "jsx", jsxFactory: "h" });
-  const h = (type, { ...props }, ...children) => type({ ...props, children });
+  const h = (type, props, ...children) => type({ ...props, children });
   const screen = new Function("h", ...Object.keys(names), `${plain}; return OrderScreen({ id: "A" });`)(h, ...Object.values(names));
   assert.deepEqual(screen, ["S1"]);
   const [[, ids, { fetch, visibility, token }]] = given;

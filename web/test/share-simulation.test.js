@@ -9,7 +9,7 @@ import { Tab, createOrigin } from "./origin.js";
 
 const IDS = ["A", "B"];
 const STEPS = 60;
-const SEEDS = process.env.SEED ? [Number(process.env.SEED)] : Array.from({ length: 150 }, (_, seed) => seed);
+const SEEDS = process.env.SEED ? [Number(process.env.SEED)] : Array.from({ length: 100 }, (_, seed) => seed);
 
 /** Mulberry32: numbers from 0 to 1 that a seed repeats. */
 function generator(seed) {
