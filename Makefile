@@ -52,6 +52,11 @@ run: $(RUN_TOOLS) ## everything on this machine: database, functions, a shop, th
 	@cargo build --package order-status-stream --package local --bins --locked --target-dir $(TARGET)
 	@$(TARGET)/debug/local
 
+.PHONY: examples
+examples: $(NPM_FRAMEWORKS) ## builds the pages of web/examples/ with React, Vue and Svelte; `make run` serves them
+	@$(call need,npm,install Node.js 18 or later)
+	@node web/examples/build.js
+
 .PHONY: token
 token: ## a token for what `make run` started: make token ORDERS=A,B
 	@$(TARGET)/debug/local token '$(ORDERS)'
@@ -76,18 +81,19 @@ tools: $(RUN_TOOLS) ## installs what `make run` needs besides Rust and Python in
 
 # npm writes this file last.
 NPM_CLIENTS := tests/clients/node_modules/.package-lock.json
-$(NPM_CLIENTS): tests/clients/package-lock.json
-	@echo "installing the clients of $<"
+NPM_FRAMEWORKS := web/node_modules/.package-lock.json
+$(NPM_CLIENTS) $(NPM_FRAMEWORKS): %/node_modules/.package-lock.json: %/package-lock.json
+	@echo "installing the packages of $<"
 	@if command -v npm >/dev/null; then \
-		npm ci --prefix tests/clients --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null; \
-	else echo 'npm is missing: its clients are NOT TESTED' >&2; fi
+		npm ci --prefix $* --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null; \
+	else echo 'npm is missing: what needs these packages is NOT TESTED' >&2; fi
 
 CLIENTS := .tools/requirements-clients.installed $(NPM_CLIENTS)
 
 # The slowest tests wait for browsers and for retries, not for a processor. On two cores, six at a time take a third of the time.
 .PHONY: test
 test: export RUST_TEST_THREADS ?= 6
-test: $(CLIENTS) ## every test
+test: $(CLIENTS) $(NPM_FRAMEWORKS) ## every test
 	@$(call need,node,install Node.js 18 or later)
 	cargo test --workspace --locked
 	@# The wake is not in the binaries that the tests above run.

@@ -11,8 +11,7 @@ mod http_support;
 
 use std::time::Duration;
 
-use browser_support::{Browser, StaticFile, Window, report_server, within_limit};
-use bytes::Bytes;
+use browser_support::{Browser, Opened, report_server, with_client, within_limit};
 use cloud_support::Cloud;
 use http::{Response, StatusCode};
 use http_support::{Server, serve};
@@ -20,66 +19,15 @@ use jsonwebtoken::Algorithm;
 use lambda_stand_in::{Fault, Function};
 use local::issuer::Issuer;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
 
-macro_rules! web {
-    ($path:literal) => {
-        (
-            concat!("/", $path),
-            "text/javascript",
-            Bytes::from_static(include_bytes!(concat!("../web/", $path))),
-        )
-    };
+async fn with_module(browser: Browser, query: &str) -> Option<Opened> {
+    let page = include_bytes!("pages/module.html");
+    Opened::new(browser, with_client(page), query).await
 }
 
-/// A page, and the files of the module that it can import.
-fn files(page: &'static [u8]) -> Vec<StaticFile> {
-    vec![
-        ("/", "text/html", Bytes::from_static(page)),
-        web!("order-stream.js"),
-        web!("order-stream/connection.js"),
-        web!("order-stream/event-stream.js"),
-        web!("order-stream/page.js"),
-        web!("order-stream/tokens.js"),
-    ]
-}
-
-/// A page in a browser, and what it reports.
-struct BrowserPage {
-    reports: mpsc::UnboundedReceiver<Value>,
-    _server: Server,
-    _window: Window,
-}
-
-impl BrowserPage {
-    async fn open(browser: Browser, page: &'static [u8], query: &str) -> Option<Self> {
-        let (server, reports) = report_server(files(page)).await;
-        let window = browser.open(&format!("{}/?{query}", server.url)).await?;
-        Some(Self {
-            reports,
-            _server: server,
-            _window: window,
-        })
-    }
-
-    async fn with_module(browser: Browser, query: &str) -> Option<Self> {
-        Self::open(browser, include_bytes!("pages/module.html"), query).await
-    }
-
-    async fn with_event_source(browser: Browser, query: &str) -> Option<Self> {
-        Self::open(browser, include_bytes!("pages/watch.html"), query).await
-    }
-
-    /// Reads reports until one matches. Returns all of them.
-    async fn until(&mut self, wanted: impl Fn(&Value) -> bool) -> Vec<Value> {
-        let mut reports = Vec::new();
-        loop {
-            reports.push(self.reports.recv().await.unwrap());
-            if wanted(&reports[reports.len() - 1]) {
-                return reports;
-            }
-        }
-    }
+async fn with_event_source(browser: Browser, query: &str) -> Option<Opened> {
+    let page = include_bytes!("pages/watch.html");
+    Opened::new(browser, with_client(page), query).await
 }
 
 fn is_state(state: &'static str) -> impl Fn(&Value) -> bool {
@@ -125,7 +73,7 @@ async fn every_change_arrives_once_despite_failures(browser: Browser) {
     let cloud = Cloud::new().await;
     let stream = stream(&cloud).await;
     let query = format!("order=A&stream={}", stream.url());
-    let Some(mut page) = BrowserPage::with_module(browser, &query).await else {
+    let Some(mut page) = with_module(browser, &query).await else {
         return;
     };
     let mut reports = page.until(is_state("live")).await;
@@ -165,7 +113,7 @@ async fn a_bare_event_source_gives_up(browser: Browser) {
     let cloud = Cloud::new().await;
     let stream = stream(&cloud).await;
     let query = format!("stream={}/orders/A/events", stream.url());
-    let Some(mut page) = BrowserPage::with_event_source(browser, &query).await else {
+    let Some(mut page) = with_event_source(browser, &query).await else {
         return;
     };
     page.until(|report| report["type"] == "ready").await;
@@ -180,11 +128,7 @@ async fn a_bare_event_source_gives_up(browser: Browser) {
 /// lasts for eight seconds.
 async fn guarded(cloud: &Cloud) -> (Function, Server) {
     let issuer = Issuer::new(Algorithm::ES256, "k").unwrap();
-    let stream = cloud.stream().env("HOLD", "auto").env("FRESHNESS", "10m");
-    let stream = stream
-        .env("ACCESS", "jwt")
-        .env("JWKS", issuer.jwks().unwrap())
-        .cors("*");
+    let stream = cloud.guarded_stream(&issuer).cors("*");
     let tokens = serve(move |_| {
         let (token, _) = issuer.token(&["A"], Duration::from_secs(8)).unwrap();
         let response = Response::builder().header("access-control-allow-origin", "*");
@@ -198,7 +142,7 @@ async fn tokens_that_expire_are_exchanged(browser: Browser) {
     let cloud = Cloud::new().await;
     let (stream, tokens) = guarded(&cloud).await;
     let query = format!("order=A&stream={}&tokens={}", stream.url(), tokens.url);
-    let Some(mut page) = BrowserPage::with_module(browser, &query).await else {
+    let Some(mut page) = with_module(browser, &query).await else {
         return;
     };
     let mut changes = Vec::new();
@@ -229,7 +173,7 @@ async fn a_bare_event_source_gets_expired_in_time(browser: Browser) {
         stream.url(),
         tokens.url
     );
-    let Some(mut page) = BrowserPage::with_event_source(browser, &query).await else {
+    let Some(mut page) = with_event_source(browser, &query).await else {
         return;
     };
     let is_over = |report: &Value| report["type"] == "expired" || report["readyState"] == json!(2);
@@ -243,7 +187,7 @@ async fn a_bare_event_source_gets_expired_in_time(browser: Browser) {
 async fn a_cookie_opens_a_stream_of_another_origin(browser: Browser) {
     let cloud = Cloud::new().await;
     cloud.append("A", "S1").await;
-    let (server, reports) = report_server(files(include_bytes!("pages/module.html"))).await;
+    let served = report_server(with_client(include_bytes!("pages/module.html"))).await;
     let issuer = Issuer::new(Algorithm::ES256, "k").unwrap();
     let (token, _) = issuer.token(&["A"], Duration::from_secs(600)).unwrap();
     let stream = cloud.stream().env("WINDOW", "1s").env("HEARTBEAT", "1s");
@@ -251,22 +195,13 @@ async fn a_cookie_opens_a_stream_of_another_origin(browser: Browser) {
         .env("ACCESS", "jwt")
         .env("JWKS", issuer.jwks().unwrap());
     let stream = stream
-        .cors_with_credentials(&server.url)
+        .cors_with_credentials(&served.0.url)
         .start()
         .await
         .unwrap();
-    let url = format!(
-        "{}/?order=A&stream={}&cookie={token}",
-        server.url,
-        stream.url()
-    );
-    let Some(window) = browser.open(&url).await else {
+    let path = format!("/?order=A&stream={}&cookie={token}", stream.url());
+    let Some(mut page) = Opened::at(browser, served, &path).await else {
         return;
-    };
-    let mut page = BrowserPage {
-        reports,
-        _server: server,
-        _window: window,
     };
     let mut reports = page.until(is_state("live")).await;
     // The next request has a `last-event-id`, so the browser sends a preflight.
@@ -285,7 +220,7 @@ async fn a_hidden_page_makes_no_request(browser: Browser) {
     let cloud = Cloud::new().await;
     let (stream, other) = (stream(&cloud).await, stream(&cloud).await);
     let query = format!("order=A&stream={}&other={}", stream.url(), other.url());
-    let Some(mut page) = BrowserPage::with_module(browser, &query).await else {
+    let Some(mut page) = with_module(browser, &query).await else {
         return;
     };
     page.until(is_state("live")).await;

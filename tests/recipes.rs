@@ -1,4 +1,4 @@
-//! The recipes of docs/page.md, unchanged, in real browsers. `web/test/recipes.test.js` has the other cases.
+//! The recipe of docs/page.md for a bare `EventSource`, unchanged, in real browsers. `web/test/recipes.test.js` has the other cases.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 #[macro_use]
@@ -9,46 +9,12 @@ mod cloud_support;
 #[path = "support/http.rs"]
 mod http_support;
 
-use browser_support::{Browser, StaticFile, Window, missing, report_server, within_limit};
+use browser_support::{Browser, Opened, within_limit};
 use bytes::Bytes;
 use cloud_support::Cloud;
 use http::StatusCode;
-use http_support::Server;
 use lambda_stand_in::{Fault, Function};
 use serde_json::{Value, json};
-use tokio::process::Command;
-use tokio::sync::mpsc;
-
-/// A page that is open in a browser, and its reports.
-struct Opened {
-    reports: mpsc::UnboundedReceiver<Value>,
-    _server: Server,
-    _window: Window,
-}
-
-impl Opened {
-    /// `None` if the browser is not installed.
-    async fn new(browser: Browser, files: Vec<StaticFile>, query: &str) -> Option<Self> {
-        let (server, reports) = report_server(files).await;
-        let window = browser.open(&format!("{}/?{query}", server.url)).await?;
-        Some(Self {
-            reports,
-            _server: server,
-            _window: window,
-        })
-    }
-
-    /// Reads reports until one matches. Returns all of them.
-    async fn until(&mut self, wanted: impl Fn(&Value) -> bool) -> Vec<Value> {
-        let mut reports = Vec::new();
-        loop {
-            reports.push(self.reports.recv().await.unwrap());
-            if wanted(&reports[reports.len() - 1]) {
-                return reports;
-            }
-        }
-    }
-}
 
 fn is(kind: &'static str) -> impl Fn(&Value) -> bool {
     move |report| report["type"] == kind
@@ -114,55 +80,4 @@ async fn a_page_keeps_one_bare_event_source(browser: Browser) {
     assert_eq!(end["open"], json!(0));
 }
 
-/// Builds the page with the recipe, and renders it. `None` if Node or React is not installed.
-async fn rendered(stream: &str, snapshot: &str) -> Option<Value> {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/react.js");
-    let output = Command::new("node")
-        .args([script, stream, snapshot])
-        .output()
-        .await;
-    match output {
-        Ok(output) if output.status.success() => {
-            Some(serde_json::from_slice(&output.stdout).unwrap())
-        }
-        Ok(output) => missing("React", String::from_utf8_lossy(&output.stderr)),
-        Err(error) => missing("React", error),
-    }
-}
-
-/// A server renders the page. React hydrates it in the browser and continues from its state.
-async fn react_continues_from_what_a_server_rendered(browser: Browser) {
-    let cloud = Cloud::new().await;
-    cloud.append("A", "S1").await;
-    let stream = stream(&cloud).await;
-    let request = reqwest::Client::new().get(format!("{}/orders/A/events", stream.url()));
-    let request = request.header("accept", "application/json");
-    let snapshot = request.send().await.unwrap().text().await.unwrap();
-    let Some(rendered) = rendered(&stream.url(), &snapshot).await else {
-        return;
-    };
-    assert_eq!(rendered["html"], r#"<p class="connecting">S1</p>"#);
-    let text = |name: &str| Bytes::from(rendered[name].as_str().unwrap().to_owned());
-    let files = vec![
-        ("/", "text/html", text("page")),
-        ("/script.js", "text/javascript", text("script")),
-    ];
-    let Some(mut page) = Opened::new(browser, files, "").await else {
-        return;
-    };
-    let shows = |html: &'static str| move |report: &Value| report["html"] == html;
-    let mut reports = page.until(shows(r#"<p class="live">S1</p>"#)).await;
-    cloud.append("A", "S2").await;
-    reports.extend(page.until(shows(r#"<p class="live">S2</p>"#)).await);
-    cloud.append("A", "DELIVERED").await;
-    reports.extend(page.until(shows(r#"<p class="ended">DELIVERED</p>"#)).await);
-    let wrong = |report: &&Value| {
-        report["type"] == "error" || report["html"].as_str().unwrap().contains("Looking")
-    };
-    assert_eq!(reports.iter().find(wrong), None);
-}
-
-in_each_browser!(
-    a_page_keeps_one_bare_event_source,
-    react_continues_from_what_a_server_rendered
-);
+in_each_browser!(a_page_keeps_one_bare_event_source);

@@ -28,6 +28,19 @@ export interface Snapshot {
   readonly cursor: string;
   /** The newest change of each order that has one, in the sequence in which you named them. */
   readonly orders: readonly Change[];
+  /** The reason for `stale` or `denied`. Other states have none. */
+  readonly error?: StateDetail;
+}
+
+export interface StateDetail {
+  /**
+   * The reason for `stale` or `denied`, for developers. `unavailable`: the server cannot read its data
+   * at the moment. `rest`: the server asked for a rest of more than 66 s (by default it rests for at
+   * most 60 s, and a tenth more or less), or ended the response before `ready`.
+   */
+  readonly reason?: string;
+  /** The time of the next attempt, in milliseconds since 1970. */
+  readonly retryAt?: number;
 }
 
 /** A frame of the stream, unchanged. */
@@ -47,13 +60,7 @@ export interface Events {
   reset: { readonly orders: readonly string[]; readonly reason: string };
   /** No more changes are expected. `orders` has the last change of each order. */
   end: { readonly orders: readonly Change[] };
-  /**
-   * `reason`: the reason for `stale` or `denied`, for developers. `unavailable`: the server cannot
-   * read its data at the moment. `rest`: the server asked for a rest of more than 66 s (by default
-   * it rests for at most 60 s, and a tenth more or less), or ended the response before `ready`.
-   * `retryAt`: the time of the next attempt, in milliseconds since 1970.
-   */
-  state: { readonly state: State; readonly reason?: string; readonly retryAt?: number };
+  state: { readonly state: State } & StateDetail;
   /** Each frame, before the events that it causes. For debugging. */
   frame: Frame;
 }
@@ -90,8 +97,30 @@ export interface Options {
    * client opens the stream again.
    */
   heartbeat?: number;
+  /**
+   * What sends the requests, instead of the global `fetch`. It must return `body` as a stream. React
+   * Native's own does not, but that of `expo/fetch` does.
+   */
+  fetch?: typeof fetch;
+  /**
+   * Tells whether anybody can see the orders, instead of the page's own visibility. While they are hidden,
+   * the client sends no requests.
+   */
+  visibility?: Visibility;
+  /**
+   * The tabs of this origin that watch the same orders at the same URL share one stream. It needs Web
+   * Locks and `BroadcastChannel`. Without them, each tab has its own stream. The token is that of the
+   * tab that holds the stream. `false` by default.
+   */
+  share?: boolean;
   /** Closes the stream. The client removes its listener once the stream is closed, ended or denied. */
   signal?: AbortSignal;
+}
+
+export interface Visibility {
+  hidden(): boolean;
+  /** Calls `listener` when the answer of `hidden` may have changed. Returns a function that unsubscribes. */
+  subscribe(listener: () => void): () => void;
 }
 
 export interface OrderStream {

@@ -7,6 +7,8 @@
  */
 
 import { Connection } from "./order-stream/connection.js";
+import { SharedConnection, canShare } from "./order-stream/shared.js";
+import { Tokens } from "./order-stream/tokens.js";
 
 /** The server's limit for one connection. */
 const MAX_ORDERS = 10;
@@ -32,7 +34,8 @@ class OrderStream {
   #listeners = new Map();
   #subscribers = new Set();
 
-  constructor(url, ids, { token, credentials, cursor = "", orders = [], heartbeat = 15_000, signal }) {
+  constructor(url, ids, options) {
+    const { cursor = "", orders = [], signal } = options;
     this.#ids = [...new Set([...ids].map(idText))];
     if (this.#ids.length === 0 || this.#ids.length > MAX_ORDERS) {
       throw new RangeError(`1 to ${MAX_ORDERS} orders can be watched at once, not ${this.#ids.length}`);
@@ -40,19 +43,28 @@ class OrderStream {
     for (const id of this.#ids) this.#seen.set(id, 0);
     for (const change of orders) this.#accept(change);
     this.#snapshot = { state: "connecting", cursor, orders: this.#newestChanges() };
-    this.#connection = new Connection({
-      url: address(url, this.#ids),
-      cursor,
-      token,
-      credentials,
-      heartbeat,
-      frame: (frame) => this.#handleFrame(frame),
-      state: (state, detail) => this.#setState(state, detail),
-    });
+    this.#connection = this.#connect(url, options);
     this.#signal = signal;
     if (signal?.aborted) return;
     signal?.addEventListener("abort", this.close);
     this.#connection.start();
+  }
+
+  #connect(url, { token, credentials, cursor = "", heartbeat = 15_000, fetch, visibility, share = false }) {
+    const settings = {
+      url: address(url, this.#ids),
+      cursor,
+      tokens: new Tokens(token),
+      credentials,
+      heartbeat,
+      // A page may replace its `fetch` at any time.
+      fetch: fetch ?? ((...request) => globalThis.fetch(...request)),
+      visibility,
+      frame: (frame) => this.#handleFrame(frame),
+      state: (state, detail) => this.#setState(state, detail),
+    };
+    if (!share || !canShare()) return new Connection(settings);
+    return new SharedConnection({ ...settings, seqs: () => Object.fromEntries(this.#seen) });
   }
 
   get state() {
@@ -132,17 +144,19 @@ class OrderStream {
 
   #setState(state, detail) {
     if (state === "ended" || state === "denied") this.#unlistenSignal();
-    if (state !== this.state) this.#setSnapshot({ ...this.#snapshot, state });
+    const { cursor, orders } = this.#snapshot;
+    const error = detail.reason && { error: detail };
+    if (state !== this.state || error) this.#setSnapshot({ state, cursor, orders, ...error });
     this.#emit("state", { state, ...detail });
     if (state === "ended") this.#emit("end", { orders: this.#snapshot.orders });
   }
 
   #publish() {
     const { cursor } = this.#connection;
-    const { state, ...before } = this.#snapshot;
+    const before = this.#snapshot;
     const orders = this.#newestChanges();
     const same = orders.length === before.orders.length && orders.every((change, at) => change === before.orders[at]);
-    if (!same || cursor !== before.cursor) this.#setSnapshot({ state, cursor, orders: same ? before.orders : orders });
+    if (!same || cursor !== before.cursor) this.#setSnapshot({ ...before, cursor, orders: same ? before.orders : orders });
   }
 
   #newestChanges() {
@@ -192,12 +206,13 @@ function describe(value) {
 
 /**
  * Ids are in the query, even a single one, because `..` in a path would be removed. The page's own
- * query is kept, except for `order`: the cursor has marks for `ids` and for no other orders.
+ * query is kept, except for `order`: the cursor has marks for `ids` and for no other orders. The URL
+ * is put together as text, because React Native's `URL` has no setters.
  */
 function address(url, ids) {
-  const address = new URL(url, globalThis.document?.baseURI);
-  address.pathname = `${address.pathname.replace(/\/+$/, "")}/orders/events`;
-  const kept = address.search.slice(1).split("&").filter((part) => part && !/^order(=|$)/.test(part));
-  address.search = [...kept, ...ids.map((id) => `order=${encodeURIComponent(id)}`)].join("&");
-  return address.href;
+  const { href } = new URL(url, globalThis.document?.baseURI);
+  const [, path, query, fragment] = /^([^?#]*)\??([^#]*)(.*)/.exec(href);
+  const kept = query.split("&").filter((part) => part && !/^order(=|$)/.test(part));
+  const parts = [...kept, ...ids.map((id) => `order=${encodeURIComponent(id)}`)];
+  return `${path.replace(/\/+$/, "")}/orders/events?${parts.join("&")}${fragment}`;
 }

@@ -1,7 +1,6 @@
 // Reads the code blocks of docs/, so that tests run exactly what a reader copies.
 
 import { readFile } from "node:fs/promises";
-import { fileURLToPath } from "node:url";
 
 const root = new URL("../../", import.meta.url);
 
@@ -30,30 +29,3 @@ export function filled(code, own) {
   if (!placeholder.test(code)) throw new Error("the recipe has no placeholder for the reader's code");
   return code.replace(placeholder, (_, indent) => indent + own);
 }
-
-/** React, its renderer and both recipes as one script. `main` may use all of them. */
-export async function reactPage(main, platform) {
-  const blocks = await recipes("docs/page.md", "React");
-  const hook = blocks.find(({ code }) => code.includes("function useOrders"));
-  const component = blocks.find(({ language }) => language === "jsx");
-  const { build } = await import("esbuild");
-  const { outputFiles } = await build({
-    stdin: {
-      contents: `${hook.code}\n${component.code}\n${main}`,
-      loader: "jsx",
-      resolveDir: fileURLToPath(new URL(".", import.meta.url)),
-    },
-    alias: { "order-status-stream": fileURLToPath(new URL("web/order-stream.js", root)) },
-    banner: platform === "node" ? { js: REQUIRE } : {},
-    jsx: "automatic",
-    bundle: true,
-    platform,
-    format: "esm",
-    define: { "process.env.NODE_ENV": '"development"' },
-    write: false,
-  });
-  return outputFiles[0].text;
-}
-
-/** The renderer for servers loads Node.js modules with `require`. */
-const REQUIRE = "import { createRequire } from 'node:module'; const require = createRequire('file:///');";

@@ -75,6 +75,85 @@ pub async fn report_server(files: Vec<StaticFile>) -> (Server, mpsc::UnboundedRe
     (server, reports)
 }
 
+macro_rules! client_file {
+    ($path:literal) => {
+        (
+            concat!("/", $path),
+            "text/javascript",
+            Bytes::from_static(include_bytes!(concat!("../../web/", $path))),
+        )
+    };
+}
+
+/// A page, and the files of the browser's client, which it can import.
+pub fn with_client(page: &'static [u8]) -> Vec<StaticFile> {
+    vec![
+        ("/", "text/html", Bytes::from_static(page)),
+        client_file!("order-stream.js"),
+        client_file!("order-stream/connection.js"),
+        client_file!("order-stream/event-stream.js"),
+        client_file!("order-stream/page.js"),
+        client_file!("order-stream/shared.js"),
+        client_file!("order-stream/tokens.js"),
+    ]
+}
+
+/// A page that is open in a browser, and its reports.
+pub struct Opened {
+    pub reports: mpsc::UnboundedReceiver<Value>,
+    _server: Server,
+    _window: Window,
+}
+
+impl Opened {
+    /// Serves the files and opens a URL of their server. `None` if the browser is not installed.
+    pub async fn new(browser: Browser, files: Vec<StaticFile>, query: &str) -> Option<Self> {
+        let served = report_server(files).await;
+        Self::at(browser, served, &format!("/?{query}")).await
+    }
+
+    pub async fn at(
+        browser: Browser,
+        (server, reports): (Server, mpsc::UnboundedReceiver<Value>),
+        path: &str,
+    ) -> Option<Self> {
+        let window = browser.open(&format!("{}{path}", server.url)).await?;
+        Some(Self {
+            reports,
+            _server: server,
+            _window: window,
+        })
+    }
+
+    /// Reads reports until one matches. Returns all of them.
+    pub async fn until(&mut self, mut wanted: impl FnMut(&Value) -> bool) -> Vec<Value> {
+        let mut reports = Vec::new();
+        loop {
+            reports.push(self.reports.recv().await.unwrap());
+            if wanted(&reports[reports.len() - 1]) {
+                return reports;
+            }
+        }
+    }
+}
+
+/// Runs a script with Node.js, which prints JSON. `None` if it fails because something is not installed.
+pub async fn node(script: &str, arguments: &[&str]) -> Option<Value> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let output = Command::new("node")
+        .arg(root.join(script))
+        .args(arguments)
+        .output()
+        .await;
+    match output {
+        Ok(output) if output.status.success() => {
+            Some(serde_json::from_slice(&output.stdout).unwrap())
+        }
+        Ok(output) => missing(script, String::from_utf8_lossy(&output.stderr)),
+        Err(error) => missing("Node.js", error),
+    }
+}
+
 /// Handles a program that is not installed: a failure in CI, which must have it, and a line on stderr elsewhere.
 pub fn missing<T>(what: impl Display, why: impl Display) -> Option<T> {
     if std::env::var_os("CI").is_some() {

@@ -16,6 +16,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use lambda_stand_in::{Builder, Function};
 use local::dynamo::{Dynamo, create_tables};
 use local::event_source::EventSource;
+use local::issuer::Issuer;
 use order_status_stream::change::{Change, Position, Write};
 use order_status_stream::clock::Clock;
 use order_status_stream::feed::dynamodb::DynamoDbFeed;
@@ -56,6 +57,14 @@ impl Cloud {
             .env("ACCESS", "open")
             .env("HOLD", "always")
             .timeout(Duration::from_secs(120))
+    }
+
+    /// A stream that needs tokens, and rests for a minute if it may.
+    pub fn guarded_stream(&self, issuer: &Issuer) -> Builder {
+        let stream = self.stream().env("HOLD", "auto").env("FRESHNESS", "10m");
+        stream
+            .env("ACCESS", "jwt")
+            .env("JWKS", issuer.jwks().unwrap())
     }
 
     /// The event source mapping: delivers changes of orders to the projector.

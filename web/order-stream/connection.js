@@ -12,7 +12,6 @@
 
 import { EventStream } from "./event-stream.js";
 import { followPage } from "./page.js";
-import { Tokens } from "./tokens.js";
 
 /** The shortest delay before a stream is opened again, unless the page was just shown. In milliseconds, as all times here. */
 const SHORTEST_DELAY = 1_000;
@@ -41,10 +40,12 @@ export class Connection {
   #url;
   #credentials;
   #tokens;
+  #fetch;
+  #visibility;
   #silence;
   #on;
   /** @type {State} */
-  #state = "connecting";
+  #state;
   /**
    * The attempt that is running or scheduled. `undefined` while the page is hidden.
    *
@@ -70,31 +71,39 @@ export class Connection {
    * @param {{
    *   url: string,
    *   cursor: string,
-   *   token?: import("./tokens.js").Ask,
+   *   tokens: import("./tokens.js").Tokens,
    *   credentials?: RequestCredentials,
    *   heartbeat: number,
+   *   fetch: typeof fetch,
+   *   visibility?: import("./page.js").Visibility,
+   *   from?: State,
    *   frame(frame: Frame): void,
    *   state(state: State, detail: {reason?: string, retryAt?: number}): void,
    * }} settings `frame` throws if it cannot read a frame. The response is then abandoned, and the
-   *   next one resumes before that frame.
+   *   next one resumes before that frame. `from` is the state in which it begins: `connecting`, unless
+   *   it continues what another connection began.
    */
-  constructor({ url, cursor, token, credentials, heartbeat, frame, state }) {
+  constructor({ url, cursor, tokens, credentials, heartbeat, fetch, visibility, from = "connecting", frame, state }) {
     this.#url = url;
     this.#credentials = credentials;
     this.cursor = cursor;
-    this.#tokens = new Tokens(token);
+    this.#tokens = tokens;
+    this.#fetch = fetch;
+    this.#visibility = visibility;
+    this.#state = from;
     this.#silence = Math.min(2 * heartbeat, LONGEST_TIMEOUT);
     this.#on = { frame, state };
   }
 
   /** Opens the stream as soon as the page is shown. */
   start() {
-    this.#unfollow = followPage({
+    const on = {
       shown: () => this.#attempt ?? this.#open(0),
       hidden: () => this.#hide(),
       // The old connection is probably dead, and it would take two heartbeats to notice.
       online: () => this.#attempt && this.#open(0),
-    });
+    };
+    this.#unfollow = followPage(on, this.#visibility);
   }
 
   close() {
@@ -146,7 +155,7 @@ export class Connection {
     try {
       const token = await this.#tokens.current();
       if (signal.aborted) return;
-      const response = await fetch(this.#url, { ...this.#options(token), signal });
+      const response = await this.#fetch(this.#url, { ...this.#options(token), signal });
       if (signal.aborted) return;
       await this.#handleResponse(response, signal);
     } catch (error) {
@@ -181,7 +190,8 @@ export class Connection {
       return;
     }
     this.#throttled = status === 429;
-    if (status !== 200 || !response.body) throw new Error(`${status} ${response.statusText}`.trim());
+    if (status === 200 && !response.body) throw new Error("this fetch returns no stream: pass another as the option `fetch`");
+    if (status !== 200) throw new Error(`${status} ${response.statusText}`.trim());
     if (!isType(type, "text/event-stream")) throw new Error(`unexpected content type ${type || "(none)"}`);
     this.#tokens.accepted();
     await this.#read(response.body, signal);

@@ -1,24 +1,33 @@
 /**
+ * @typedef {import("../order-stream.d.ts").Visibility} Visibility
+ */
+
+/**
  * Calls back when the page is shown, when it is hidden, and when the network is back. Returns a
- * function that stops this. Without a page (in Node.js) it counts as shown.
+ * function that stops this. Without a page (in Node.js) and without `visibility`, it counts as shown.
  *
  * @param {{shown(): void, hidden(): void, online(): void}} on
+ * @param {Visibility} [visibility] what to ask instead of the page, in an app
  * @returns {() => void}
  */
-export function followPage(on) {
+export function followPage(on, visibility) {
   const { document, window } = globalThis;
-  const update = () => (document?.visibilityState === "hidden" ? on.hidden() : on.shown());
+  const isHidden = () => (visibility ? visibility.hidden() : document?.visibilityState === "hidden");
+  const update = () => (isHidden() ? on.hidden() : on.shown());
   const listening = [
-    [document, "visibilitychange", update],
+    [visibility ? undefined : document, "visibilitychange", update],
     // A page enters the back/forward cache with `pagehide` and leaves it with `pageshow`. Some
     // browsers do not cache a page that has an open response.
     [window, "pagehide", on.hidden],
     [window, "pageshow", update],
     [window, "online", on.online],
   ];
-  for (const [target, type, listener] of listening) target?.addEventListener(type, listener);
+  // React Native has a `window` that is no event target.
+  for (const [target, type, listener] of listening) target?.addEventListener?.(type, listener);
+  const unsubscribe = visibility?.subscribe(update);
   update();
   return () => {
-    for (const [target, type, listener] of listening) target?.removeEventListener(type, listener);
+    unsubscribe?.();
+    for (const [target, type, listener] of listening) target?.removeEventListener?.(type, listener);
   };
 }

@@ -23,6 +23,15 @@ export const jwt = (expiresIn, name = "", more = {}) => {
   return [part({ alg: "ES256" }), part({ exp: NOW / 1_000 + expiresIn, sub: "ü?>", name, ...more }), "signature"].join(".");
 };
 
+/** Replaces globals for one test, also those that Node.js allows only to define anew (`navigator`). */
+export function replaceGlobals(t, values) {
+  for (const [name, value] of Object.entries(values)) {
+    const before = Object.getOwnPropertyDescriptor(globalThis, name);
+    Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
+    t.after(() => (before ? Object.defineProperty(globalThis, name, before) : delete globalThis[name]));
+  }
+}
+
 /** Runs all pending work that does not wait for a timer. */
 export const settle = () => new Promise((resolve) => setImmediate(resolve));
 
@@ -103,8 +112,11 @@ class Clock {
   }
 }
 
-/** Replaces timers, `fetch`, `document` and `window` for one test. `random` is the result of `Math.random`. */
-export function createHarness(t, { random = 0.5, hidden = false } = {}) {
+/**
+ * Replaces timers, `fetch`, `document` and `window` for one test. `random` is the result of `Math.random`, and `page` is another
+ * `window`, with its document.
+ */
+export function createHarness(t, { random = 0.5, hidden = false, page } = {}) {
   const clock = new Clock();
   const { setTimeout, clearTimeout, fetch } = globalThis;
   t.mock.method(Math, "random", () => random);
@@ -113,8 +125,9 @@ export function createHarness(t, { random = 0.5, hidden = false } = {}) {
   const requests = [];
   const request = (url, options) => new Promise((resolve, reject) => requests.push(new Request(url, options, resolve, reject)));
   const visibilityState = hidden ? "hidden" : "visible";
-  const document = Object.assign(new EventTarget(), { visibilityState, baseURI: "https://shop.example/orders/" });
-  const window = new EventTarget();
+  const fake = Object.assign(new EventTarget(), { visibilityState, baseURI: "https://shop.example/orders/" });
+  const document = page?.document ?? fake;
+  const window = page ?? new EventTarget();
   Object.assign(globalThis, { document, window, fetch: request, setTimeout: clock.setTimeout, clearTimeout: clock.clearTimeout });
   t.after(() => Object.assign(globalThis, { document: undefined, window: undefined, fetch, setTimeout, clearTimeout }));
   return {

@@ -2,11 +2,13 @@
 
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 
-import { filled, reactPage, recipes } from "../../tests/clients/recipes.js";
+import { filled, recipes } from "../../tests/clients/recipes.js";
+import { appVisibility } from "../frameworks/react-native.js";
 import { watchOrders } from "../order-stream.js";
-import { change, changeOf, hello, createHarness, ready, settle } from "./harness.js";
+import { changeOf, createHarness } from "./harness.js";
 
 /** An `EventSource` that the test controls. */
 class FakeEventSource extends EventTarget {
@@ -82,7 +84,7 @@ test("the first EventSource of docs/page.md reads its events, and closes at expi
 
 test("the client's example in each document runs", async (t) => {
   for (const [file, heading] of [["README.md", "Use it from a page"], ["docs/page.md", "The client"], ["web/README.md", "order-status-stream"]]) {
-    const [{ code }] = await recipes(file, heading);
+    const { code } = (await recipes(file, heading)).find(({ language }) => language === "js");
     const harness = createHarness(t);
     const watched = [];
     const watch = (...given) => (watched.push(watchOrders(...given)), watched[0]);
@@ -153,45 +155,30 @@ test("the EventSource of docs/clients.md continues at its cursor", async (t) => 
   assert.deepEqual([taken, FakeEventSource.open.length, FakeEventSource.all.length], [["message", "end"], 0, 2]);
 });
 
-// `make test` installs it. CI must have it.
-const hasReact = existsSync(new URL("../../tests/clients/node_modules/react-dom", import.meta.url));
-if (!hasReact && !process.env.CI) console.error("NOT TESTED: the React recipe of docs/page.md, because npm has not installed React");
-else {
-  const main = `
-    import { renderToString } from 'react-dom/server';
-    function Page({ id = 'A', token, snapshot }) {
-      return <OrderStatus id={id} orders={useOrders('https://s.example/', [id], token, snapshot)} />;
-    }
-    export const page = (props) => renderToString(<Page {...props} />);
-    export const status = (orders) => renderToString(<OrderStatus id="A" orders={orders} />);
-    export { watchOrders };`;
-  const server = async () => import(`data:text/javascript,${encodeURIComponent(await reactPage(main, "node"))}`);
-
-  test("the React recipe of docs/page.md renders on a server, and opens no stream there", async (t) => {
-    const { page } = await server();
-    const harness = createHarness(t);
-    assert.equal(page({}), '<p class="connecting">Looking it up</p>');
-    assert.equal(page({ snapshot: { orders: [changeOf(3)], cursor: "3-0000" } }), '<p class="connecting">S3</p>');
-    await harness.advance(10_000);
-    assert.equal(harness.requests.length, 0);
-  });
-
-  test("the React recipe finds a snapshot's order by a number", async (t) => {
-    const { page } = await server();
-    createHarness(t);
-    const snapshot = { orders: [changeOf(3, "7")], cursor: "3-0000" };
-    assert.equal(page({ id: 7, snapshot }), '<p class="connecting">S3</p>');
-  });
-
-  test("the React component shows any stream that it is given", async (t) => {
-    const { status, watchOrders } = await server();
-    const harness = createHarness(t);
-    const orders = watchOrders("https://s.example/", ["A"]);
-    assert.equal(status(orders), '<p class="connecting">Looking it up</p>');
-    await harness.advance(0);
-    await harness.last.open(hello(), change(1), ready("1-0000"));
-    await settle();
-    assert.equal(status(orders), '<p class="live">S1</p>');
-    orders.close();
+// Browsers and Node.js run the examples: `tests/frameworks.rs` and `frameworks.test.js`.
+for (const [heading, file] of [["React", "react/Orders.jsx"], ["Vue", "vue/Orders.vue"], ["Svelte", "svelte/Orders.svelte"], ["Svelte", "../test/frameworks/Orders4.svelte"]]) {
+  test(`docs/page.md has the component of ${file}`, async () => {
+    const example = await readFile(new URL(`../examples/${file}`, import.meta.url), "utf8");
+    const blocks = await recipes("docs/page.md", heading);
+    assert.ok(blocks.some(({ code }) => code === example), `${file} is not under ${heading}`);
   });
 }
+
+// `make test` installs esbuild. CI must have it.
+const hasEsbuild = existsSync(new URL("../node_modules/esbuild", import.meta.url));
+if (!hasEsbuild && !process.env.CI) console.error("NOT TESTED: the app of docs/page.md, because npm has not installed esbuild");
+else test("the app of docs/page.md pauses in the background", async (t) => {
+  const [{ code }] = await recipes("docs/page.md", "React Native and Expo");
+  const given = [];
+  const useOrderStatus = (...all) => (given.push(all), { state: "live", orders: [changeOf(1)] });
+  const AppState = { currentState: "background", addEventListener: () => {} };
+  const Text = ({ children }) => children;
+  const names = { useOrderStatus, appVisibility, AppState, Text, fetch: "expo's", getToken: () => "t" };
+  const { transform } = await import("esbuild");
+  const { code: plain } = await transform(code.replace(/^import .*$/gm, "").replace("export ", ""), { loader: "jsx", jsxFactory: "h" });
+  const h = (type, props, ...children) => type({ ...props, children });
+  const screen = new Function("h", ...Object.keys(names), `${plain}; return OrderScreen({ id: "A" });`)(h, ...Object.values(names));
+  assert.deepEqual(screen, ["S1"]);
+  const [[, ids, { fetch, visibility, token }]] = given;
+  assert.deepEqual([ids, fetch, visibility.hidden(), token({})], [["A"], "expo's", true, "t"]);
+});

@@ -1,0 +1,6 @@
+import { createApp } from "vue";
+
+import { shop } from "../shop.js";
+import Orders from "./Orders.vue";
+
+createApp(Orders, await shop()).mount("#root");

@@ -1,0 +1,11 @@
+import type { Snapshot } from "../order-stream.js";
+import type { Orders, WatchOptions } from "./store.js";
+
+/**
+ * The newest changes of the orders, and the state of the stream. The stream is opened when the component
+ * is mounted, so a server opens none, and closed when the last component that needs it is unmounted. If
+ * the URL or the ids change, another stream is opened. `options` may be a new object with each rendering.
+ *
+ * @throws RangeError, TypeError as `watchOrders`, when the component is mounted
+ */
+export function useOrderStatus(url: string | URL, orders: Orders, options?: WatchOptions): Snapshot;

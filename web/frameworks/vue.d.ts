@@ -1,0 +1,18 @@
+import type { ComputedRef, MaybeRefOrGetter } from "vue";
+
+import type { Snapshot } from "../order-stream.js";
+import type { Orders, WatchOptions } from "./store.js";
+
+/** The parts of a `Snapshot`, each as a ref. */
+export type OrderStatus = { readonly [Name in keyof Required<Snapshot>]: ComputedRef<Snapshot[Name]> };
+
+/**
+ * The newest changes of the orders, and the state of the stream. Call it in `setup`. The stream is opened
+ * when the component is mounted, so a server opens none, and closed when the last component that needs it
+ * is unmounted. If the URL or the ids change, another stream is opened: pass them as refs or getters.
+ */
+export function useOrderStatus(
+  url: MaybeRefOrGetter<string | URL>,
+  orders: MaybeRefOrGetter<Orders>,
+  options?: WatchOptions,
+): OrderStatus;

@@ -1,0 +1,238 @@
+// The bindings, each with its real framework: on a server, and in a page that jsdom simulates. The components are those of `examples/`.
+// `tests/frameworks.rs` shows the examples in real browsers.
+
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { test } from "node:test";
+
+import { change, changeOf, createHarness, hello, ready, replaceGlobals, settle } from "./harness.js";
+
+const URL_OF_STREAM = "https://stream.example/";
+const SNAPSHOT = { orders: [changeOf(3)], cursor: "3-0000" };
+
+// `make test` installs them. CI must have them.
+const isInstalled = existsSync(new URL("../node_modules/jsdom", import.meta.url));
+if (!isInstalled && !process.env.CI) console.error("NOT TESTED: React, Vue and Svelte, because npm has not installed them");
+else {
+  const { FRAMEWORKS, client, load, server } = await import("./frameworks/bundles.js");
+  const { JSDOM } = await import("jsdom");
+  // All of them before the first test, because both replace globals.
+  const loaded = [];
+  for (const framework of FRAMEWORKS) loaded.push([framework, await load(await server(framework)), await clientOf(framework)]);
+  for (const each of loaded) testFramework(...each);
+
+  /** Frameworks look at `window` and `document` when they are imported. */
+  async function clientOf(framework) {
+    const page = new JSDOM("", { url: "https://shop.example/orders/" }).window;
+    const restore = [];
+    replaceGlobals({ after: (undo) => restore.push(undo) }, interfaces(page));
+    const { mount } = await load(await client(framework));
+    for (const undo of restore) undo();
+    return { page, mount };
+  }
+}
+
+function testFramework(framework, { render }, { page, mount }) {
+  const name = (promise) => `${framework}: ${promise}`;
+
+  /** A page without components. */
+  function open(t) {
+    const harness = createHarness(t, { page });
+    replaceGlobals(t, interfaces(page));
+    page.document.body.innerHTML = "";
+    const complaints = [];
+    for (const level of ["error", "warn"]) t.mock.method(console, level, (...what) => complaints.push(String(what[0])));
+    t.after(() => assert.deepEqual(complaints, []));
+    return {
+      harness,
+      async show(props, { html = "", ...options } = {}) {
+        const target = page.document.createElement("div");
+        target.innerHTML = html;
+        page.document.body.append(target);
+        const error = (what) => complaints.push(String(what));
+        const mounted = mount(target, { url: URL_OF_STREAM, ids: ["A"], ...props }, { error, ...options });
+        await rendered(harness);
+        return {
+          text: () => [...target.querySelectorAll("p")].map(({ textContent }) => textContent).join(", "),
+          state: () => target.querySelector("section").className,
+          error: () => target.querySelector("section").getAttribute("title"),
+          async set(changed) {
+            mounted.set(changed);
+            await rendered(harness);
+          },
+          async unmount() {
+            mounted.unmount();
+            await rendered(harness);
+          },
+        };
+      },
+    };
+  }
+
+  test(name("a server renders the options, and opens no stream"), async (t) => {
+    const harness = createHarness(t);
+    Object.assign(globalThis, { window: undefined, document: undefined });
+    for (const [snapshot, text] of [[undefined, "Looking it up"], [SNAPSHOT, "A: S3"]]) {
+      const html = await render({ url: "/stream", ids: ["A"], snapshot });
+      // Frameworks mark texts by comments.
+      assert.match(html.replaceAll(/<!--.*?-->/g, ""), new RegExp(`^<section class="connecting"[^>]*> ?<p[^>]*>${text}</p>`));
+    }
+    await harness.advance(10_000);
+    assert.equal(harness.requests.length, 0);
+  });
+
+  test(name("a component shows the orders and the state, and closes the stream when it is unmounted"), async (t) => {
+    const { harness, show } = open(t);
+    const shown = await show({ ids: ["A", "B"], token: () => "t" });
+    assert.deepEqual([shown.text(), shown.state()], ["Looking it up", "connecting"]);
+    assert.equal(harness.requests.length, 1);
+    assert.equal(harness.last.headers.authorization, "Bearer t");
+    await harness.last.open(hello(), change(1), change(1, "1-0000.1-0000", "B"), ready("1-0000.1-0000"));
+    await rendered(harness);
+    assert.deepEqual([shown.text(), shown.state()], ["A: S1, B: S1", "live"]);
+    await harness.last.send(change(2, "2-0000.1-0000"));
+    await rendered(harness);
+    assert.equal(shown.text(), "A: S2, B: S1");
+    await shown.unmount();
+    assert.ok(harness.last.aborted);
+    await harness.advance(100_000);
+    assert.equal(harness.requests.length, 1);
+  });
+
+  test(name("a component shows why the orders may be old"), async (t) => {
+    const { harness, show } = open(t);
+    const shown = await show();
+    await harness.last.status(503);
+    await rendered(harness);
+    assert.deepEqual([shown.state(), shown.error()], ["stale", "503"]);
+    await harness.advance(2_000);
+    await harness.last.open(hello(), ready("0"));
+    await rendered(harness);
+    assert.deepEqual([shown.state(), shown.error()], ["live", null]);
+    await shown.unmount();
+  });
+
+  test(name("hydration changes nothing, and the stream continues at the server's cursor"), async (t) => {
+    const { harness, show } = open(t);
+    const props = { url: URL_OF_STREAM, ids: ["A"], snapshot: SNAPSHOT };
+    const html = await render(props);
+    const shown = await show(props, { html, hydrate: true });
+    assert.deepEqual([shown.text(), shown.state()], ["A: S3", "connecting"]);
+    assert.equal(harness.last.headers["last-event-id"], "3-0000");
+    await harness.last.open(hello("3-0000"), change(4), ready("4-0000"));
+    await rendered(harness);
+    assert.equal(shown.text(), "A: S4");
+    await shown.unmount();
+  });
+
+  test(name("what is hydrated while another component is live already is what the server rendered"), async (t) => {
+    const { harness, show } = open(t);
+    const first = await show();
+    await harness.last.open(hello(), change(4), ready("4-0000"));
+    await rendered(harness);
+    const html = await render({ url: URL_OF_STREAM, ids: ["A"] });
+    const second = await show({}, { html, hydrate: true });
+    assert.deepEqual([second.text(), second.state(), harness.requests.length], ["A: S4", "live", 1]);
+    for (const shown of [first, second]) await shown.unmount();
+  });
+
+  test(name("if the orders change, another stream is opened, and what is known stays visible"), async (t) => {
+    const { harness, show } = open(t);
+    const shown = await show();
+    const [first] = harness.requests;
+    await first.open(hello(), change(1), ready("1-0000"));
+    await rendered(harness);
+    await shown.set({ ids: ["A", "B"] });
+    assert.deepEqual([shown.text(), shown.state()], ["A: S1", "connecting"]);
+    assert.ok(first.aborted);
+    assert.match(harness.last.url, /order=A&order=B$/);
+    await harness.last.open(hello(), change(1, "1-0000.0"), change(1, "1-0000.1-0000", "B"), ready("1-0000.1-0000"));
+    await rendered(harness);
+    assert.deepEqual([shown.text(), shown.state()], ["A: S1, B: S1", "live"]);
+    await shown.set({ ids: ["B"] });
+    assert.equal(shown.text(), "B: S1");
+    await shown.unmount();
+    assert.deepEqual(harness.requests.filter(({ aborted }) => !aborted), []);
+  });
+
+  test(name("another list of the same orders keeps the stream"), async (t) => {
+    const { harness, show } = open(t);
+    const shown = await show();
+    await harness.last.open(hello(), change(1), ready("1-0000"));
+    await shown.set({ ids: ["A"], token: () => "other" });
+    await harness.advance(100);
+    assert.deepEqual([harness.requests.length, harness.last.aborted, shown.state()], [1, false, "live"]);
+    await shown.unmount();
+  });
+
+  test(name("another server is asked for everything, and its orders are not mixed up with those of the first"), async (t) => {
+    const { harness, show } = open(t);
+    const shown = await show();
+    await harness.last.open(hello(), change(1), ready("1-0000"));
+    await rendered(harness);
+    await shown.set({ url: "https://other.example/" });
+    assert.equal(shown.text(), "Looking it up");
+    assert.match(harness.last.url, /^https:\/\/other\.example\//);
+    await shown.unmount();
+  });
+
+  test(name("components with the same orders share a stream, until the last is unmounted"), async (t) => {
+    const { harness, show } = open(t);
+    const [first, second] = [await show(), await show()];
+    await harness.last.open(hello(), change(1), ready("1-0000"));
+    await rendered(harness);
+    const third = await show({ ids: "A" });
+    for (const shown of [first, second, third]) assert.deepEqual([shown.text(), shown.state()], ["A: S1", "live"]);
+    for (const shown of [first, third]) await shown.unmount();
+    assert.deepEqual([harness.requests.length, harness.last.aborted], [1, false]);
+    await second.unmount();
+    assert.ok(harness.last.aborted);
+  });
+
+  test(name("without orders there is no stream, until there is an order"), async (t) => {
+    const { harness, show } = open(t);
+    const shown = await show({ ids: [] });
+    await shown.set({ ids: undefined });
+    await harness.advance(10_000);
+    assert.deepEqual([harness.requests.length, shown.text(), shown.state()], [0, "Looking it up", "connecting"]);
+    await shown.set({ ids: [7] });
+    assert.match(harness.last.url, /order=7$/);
+    await shown.unmount();
+  });
+
+  test(name("after an unmount, the next component begins anew"), async (t) => {
+    const { harness, show } = open(t);
+    const first = await show();
+    await harness.last.open(hello(), change(1), ready("1-0000"));
+    await first.unmount();
+    const second = await show();
+    assert.equal(second.text(), "Looking it up");
+    assert.deepEqual([harness.requests.length, harness.last.headers["last-event-id"]], [2, undefined]);
+    await second.unmount();
+  });
+
+  if (framework !== "react") return;
+  test(name("the token is requested with the newest function"), async (t) => {
+    const { harness, show } = open(t);
+    const shown = await show({ token: () => "first" });
+    await shown.set({ token: () => "second" });
+    await harness.last.status(401);
+    await harness.advance(0);
+    assert.equal(harness.last.headers.authorization, "Bearer second");
+    await shown.unmount();
+  });
+}
+
+/** The globals of a page that frameworks use. */
+function interfaces(window) {
+  const { document, navigator, Node, Element, SVGElement, Text, Comment, HTMLElement } = window;
+  return { window, document, navigator, Node, Element, SVGElement, Text, Comment, HTMLElement };
+}
+
+/** Lets the frameworks render, and runs timers that are due. */
+async function rendered(harness) {
+  for (let turn = 0; turn < 5; turn += 1) {
+    await settle();
+    await harness.advance(0);
+  }
+}

@@ -1,0 +1,18 @@
+import { StrictMode } from "react";
+import { createRoot, hydrateRoot } from "react-dom/client";
+
+import { Orders } from "../../examples/react/Orders.jsx";
+
+const page = (props) => (
+  <StrictMode>
+    <Orders {...props} />
+  </StrictMode>
+);
+
+/** Shows the example's component in an element. `error` is told what React complains about. */
+export function mount(target, props, { hydrate = false, error } = {}) {
+  const options = { onRecoverableError: error, onUncaughtError: error };
+  const root = hydrate ? hydrateRoot(target, page(props), options) : createRoot(target, options);
+  if (!hydrate) root.render(page(props));
+  return { set: (changed) => root.render(page((props = { ...props, ...changed }))), unmount: () => root.unmount() };
+}

@@ -1,0 +1,3 @@
+import Orders from "./Orders4.svelte";
+
+export const render = (props) => Orders.render(props).html;

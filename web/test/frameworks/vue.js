@@ -1,0 +1,13 @@
+import { createApp, createSSRApp, h, shallowReactive } from "vue";
+
+import Orders from "../../examples/vue/Orders.vue";
+
+/** Shows the example's component in an element. `error` is told what Vue complains about. */
+export function mount(target, given, { hydrate = false, error } = {}) {
+  const props = shallowReactive({ ...given });
+  const app = (hydrate ? createSSRApp : createApp)({ render: () => h(Orders, props) });
+  app.config.errorHandler = error;
+  app.config.warnHandler = error;
+  app.mount(target);
+  return { set: (changed) => Object.assign(props, changed), unmount: () => app.unmount() };
+}

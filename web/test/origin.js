@@ -1,0 +1,170 @@
+/** Several tabs of one origin in one process: Web Locks, `BroadcastChannel`, and tabs that freeze. */
+
+import { AsyncLocalStorage, AsyncResource } from "node:async_hooks";
+
+import { watchOrders } from "../order-stream.js";
+import { createHarness, replaceGlobals } from "./harness.js";
+
+/** The tab whose code runs. */
+const current = new AsyncLocalStorage();
+
+export class Tab {
+  isHidden = false;
+  isFrozen = false;
+  #backlog = [];
+  #listeners = new Set();
+
+  /** What would call the tab's code. A frozen tab does it when it is thawed. */
+  run(task) {
+    if (this.isFrozen) this.#backlog.push(task);
+    else current.run(this, task);
+  }
+
+  thaw() {
+    this.isFrozen = false;
+    for (const task of this.#backlog.splice(0)) this.run(task);
+  }
+
+  visibility = {
+    hidden: () => this.isHidden,
+    subscribe: (listener) => {
+      this.#listeners.add(listener);
+      return () => this.#listeners.delete(listener);
+    },
+  };
+
+  setHidden(isHidden) {
+    this.isHidden = isHidden;
+    for (const listener of [...this.#listeners]) this.run(listener);
+  }
+
+  /** Watches in this tab. */
+  watch(ids, options) {
+    const more = { share: true, visibility: this.visibility, ...options };
+    return current.run(this, () => watchOrders("https://stream.example/", ids, more));
+  }
+}
+
+/** https://w3c.github.io/web-locks/, as far as it is used here. */
+class Locks {
+  #held = new Map();
+  #waiting = [];
+
+  request = (name, { signal, steal = false }, callback) => {
+    if (signal && steal) return Promise.reject(new DOMException("signal and steal", "NotSupportedError"));
+    return new Promise((resolve, reject) => {
+      const request = { name, callback, resolve, reject, tab: current.getStore() };
+      if (signal?.aborted) return reject(signal.reason);
+      signal?.addEventListener("abort", () => {
+        if (!this.#waiting.includes(request)) return;
+        this.#waiting = this.#waiting.filter((other) => other !== request);
+        reject(signal.reason);
+      });
+      this.#waiting[steal ? "unshift" : "push"](request);
+      if (steal) this.#steal(name);
+      setImmediate(() => this.#grant(name));
+    });
+  };
+
+  #steal(name) {
+    const victim = this.#held.get(name);
+    this.#held.delete(name);
+    victim?.tab.run(() => victim.reject(new DOMException("stolen", "AbortError")));
+  }
+
+  #grant(name) {
+    const next = this.#waiting.find((request) => request.name === name);
+    if (this.#held.has(name) || !next) return;
+    this.#waiting = this.#waiting.filter((other) => other !== next);
+    this.#held.set(name, next);
+    next.tab.run(async () => {
+      const result = await next.callback();
+      if (this.#held.get(name) !== next) return;
+      this.#held.delete(name);
+      next.resolve(result);
+      this.#grant(name);
+    });
+  }
+
+  /** Closes a tab without any of its code. */
+  close(tab) {
+    this.#waiting = this.#waiting.filter((request) => request.tab !== tab);
+    for (const [name, request] of this.#held) {
+      if (request.tab !== tab) continue;
+      this.#held.delete(name);
+      this.#grant(name);
+    }
+  }
+}
+
+/** A `BroadcastChannel` whose messages take a turn, in a class of its own for each origin. */
+const channels = () =>
+  class Channel {
+    static open = new Set();
+    onmessage;
+    losesNext = false;
+    #tab = current.getStore();
+
+    constructor(name) {
+      this.name = name;
+      Channel.open.add(this);
+    }
+
+    postMessage(data) {
+      const receivers = [...Channel.open].filter((other) => other !== this && other.name === this.name);
+      const copy = structuredClone(data);
+      for (const receiver of receivers) setImmediate(() => receiver.#receive(copy));
+    }
+
+    #receive(data) {
+      const isLost = this.losesNext;
+      this.losesNext = false;
+      if (!isLost) this.#tab.run(() => Channel.open.has(this) && this.onmessage?.({ data }));
+    }
+
+    close() {
+      Channel.open.delete(this);
+    }
+  };
+
+/** A harness in which tabs share. */
+export function createOrigin(t, options) {
+  const harness = createHarness(t, options);
+  const { setTimeout, clearTimeout } = globalThis;
+  const pending = new Set();
+  globalThis.setTimeout = (callback, delay) => {
+    const tab = current.getStore();
+    // A timer that is due in a frozen tab can still be cleared.
+    const task = () => pending.delete(timer) && callback();
+    const timer = setTimeout(AsyncResource.bind(() => tab.run(task)), delay);
+    pending.add(timer);
+    return timer;
+  };
+  globalThis.clearTimeout = (timer) => {
+    pending.delete(timer);
+    clearTimeout(timer);
+  };
+  const locks = new Locks();
+  const Channel = channels();
+  replaceGlobals(t, { navigator: { locks }, BroadcastChannel: Channel });
+  return Object.assign(harness, {
+    locks,
+    channels: Channel.open,
+    /** Loses the next message of a channel. Browsers do that if a tab's memory is short. */
+    lose(channel) {
+      if (channel) channel.losesNext = true;
+    },
+    /** Messages and locks take several turns, and may set timers that are due at once. */
+    async turns() {
+      for (let turn = 0; turn < 8; turn += 1) await harness.advance(0);
+    },
+    /** Advances the time in steps, so that messages arrive in between. */
+    async pass(ms) {
+      for (let left = ms; left > 0; left -= 500) {
+        await harness.advance(Math.min(left, 500));
+        await this.turns();
+      }
+      await this.turns();
+    },
+  });
+}
