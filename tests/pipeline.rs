@@ -99,6 +99,8 @@ async fn a_row_that_debezium_writes_to_kafka_reaches_its_watcher() {
         stream_arn: cloud.stream_arn.clone(),
         function: AsKafka(Arc::new(projector.start().await.unwrap())),
         settings: Default::default(),
+        metrics: Arc::default(),
+        clock: Arc::default(),
     };
     let event_source = tokio::spawn(event_source.run(std::future::pending()));
     let mut events = watch(&stream, "/orders/A/events").await;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::document::Template;
+use dashboard::template::Template;
 
 fn with_if(condition: &str, value: Value) -> Value {
     json!({ "Fn::If": [condition, value, { "Ref": "AWS::NoValue" }] })
