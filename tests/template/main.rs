@@ -9,3 +9,4 @@ mod document;
 mod managed;
 mod parameters;
 mod resources;
+mod rest_api;
