@@ -27,6 +27,10 @@ use reading::{newest_of_each, nothing_since, within_limit};
 use request::{EventsRequest, EventsRequestError};
 pub use response::Body;
 
+/// The window of a response that is not streamed. It is not held, so only slow readings take as long. A load balancer waits for 60 s,
+/// an HTTP API for 30 s.
+const WHOLE_WINDOW: Duration = Duration::from_secs(10);
+
 /// Serves `GET /orders/{orderId}/events` and `GET /orders/events?order=A&order=B`.
 #[derive(Debug)]
 pub struct Endpoint<F> {
@@ -90,8 +94,12 @@ impl<F: Feed> Endpoint<F> {
         }
     }
 
-    /// Responds to a request. If a stream cannot be served now but can later, the response is a 200 that says when to come
-    /// back, because an `EventSource` gives up for good on any other status.
+    /// Responds to a request. If the service that invoked the function does not stream, the response has its
+    /// [`Invoker`](crate::request::Invoker) as an
+    /// extension, and a body that ends soon.
+    ///
+    /// If a stream cannot be served now but can later, the response is a 200 that says when to come back, because an
+    /// `EventSource` gives up for good on any other status.
     pub async fn respond(&self, request: &Request, invocation: Invocation) -> Response<Body> {
         let response = match EventsRequest::read(request, &self.settings.base_path) {
             Err(error) => response::problem(status(&error), error.to_string()),
@@ -99,10 +107,18 @@ impl<F: Feed> Endpoint<F> {
             Ok(asked) => self.check_access(request, asked, invocation).await,
         };
         self.count(response.status());
-        match *request.method() {
+        let mut response = match *request.method() {
             Method::HEAD => response::without_body(response),
             _ => response,
+        };
+        let invoker = request.invoker();
+        if !invoker.answers_cors() {
+            self.settings.cors.add(request, response.headers_mut());
         }
+        if !invoker.streams() {
+            response.extensions_mut().insert(invoker);
+        }
+        response
     }
 
     /// Counts a response that is no stream.
@@ -187,7 +203,10 @@ impl<F: Feed> Endpoint<F> {
         }
         // A window is up to a fifth shorter, so that streams that were opened together do not end together.
         let jitter = 1.0 - invocation.random.f64() / 5.0;
-        let window = self.settings.window.mul_f64(jitter);
+        let window = match asked.streams {
+            true => self.settings.window.mul_f64(jitter),
+            false => WHOLE_WINDOW,
+        };
         let timing = self.timing(&asked, window, expiry, &invocation);
         response::event_stream(self.session(asked, timing, invocation), place)
     }
@@ -206,6 +225,7 @@ impl<F: Feed> Endpoint<F> {
             limits: invocation.deadline.limits(now, window, expiry),
             policy: self.settings.policy,
             first_visit: asked.first_visit,
+            streams: asked.streams,
         }
     }
 

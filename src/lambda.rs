@@ -2,24 +2,27 @@
 //!
 //! - [`EventTextLayer`]: the event as text, whatever it holds.
 //! - [`DeliveryLayer`]: one failed response does not affect the others.
-//! - [`streamed`]: a response as the runtime streams it.
+//! - [`answer`]: a response as the runtime takes it, streamed or whole.
 //! - [`nodelay`]: a socket option that saves 40 ms for each response.
 
 mod delivery;
 mod event_text;
 pub mod nodelay;
+mod whole;
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use http::Response;
 use http_body_util::{BodyDataStream, BodyExt};
-use lambda_runtime::{Error, MetadataPrelude, StreamResponse};
+use lambda_runtime::{Error, FunctionResponse, MetadataPrelude, StreamResponse};
+use serde_json::Value;
 
 pub use delivery::{Delivery, DeliveryLayer};
 pub use event_text::{EventText, EventTextLayer};
 
 use crate::endpoint::Body;
+use crate::request::Invoker;
 use nodelay::NoDelay;
 
 /// For what a function reads before its first event. Lambda starts a function again if its Init takes more than 10 s, and an event
@@ -48,9 +51,23 @@ pub async fn notice_closed_connections() {
     tokio::task::yield_now().await;
 }
 
+/// A response as the runtime takes it: streamed, or whole if the service that invoked the function does not stream.
+///
+/// To such a service, Lambda would give a streamed response as it is, with status and headers as text before the body.
+pub async fn answer(
+    response: Response<Body>,
+    nodelay: Option<NoDelay>,
+) -> FunctionResponse<Value, BodyDataStream<Body>> {
+    let invoker = response.extensions().get::<Invoker>().copied();
+    match invoker.filter(|invoker| !invoker.streams()) {
+        Some(invoker) => FunctionResponse::BufferedResponse(whole::whole(response, invoker).await),
+        None => FunctionResponse::StreamingResponse(streamed(response, nodelay)),
+    }
+}
+
 /// A response as the runtime streams it. With `nodelay`, the connection that the response takes is set to send small chunks
 /// without delay.
-pub fn streamed(
+fn streamed(
     response: Response<Body>,
     mut nodelay: Option<NoDelay>,
 ) -> StreamResponse<BodyDataStream<Body>> {

@@ -19,6 +19,7 @@
 //! - [`frame`]: from Server-Sent Events to bytes. Pure.
 //! - [`access`]: which orders a token opens.
 //! - [`request`]: an HTTP request, read from a Lambda event. Pure.
+//! - [`cors`]: which pages may read the response. Pure.
 //! - [`endpoint`]: from an HTTP request to a response.
 //! - [`lambda`]: between `lambda_runtime` and the endpoint.
 //!
@@ -33,6 +34,7 @@
 pub mod access;
 pub mod change;
 pub mod clock;
+pub mod cors;
 pub mod cursor;
 pub mod deadline;
 pub mod dwell;

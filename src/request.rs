@@ -7,6 +7,8 @@
 //! It reads the events of a Function URL and of an HTTP API of API Gateway (payload format 2.0), of a REST API of API Gateway
 //! (1.0), and of an Application Load Balancer.
 
+mod invoker;
+
 use std::fmt;
 
 use http::Method;
@@ -16,9 +18,13 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
+pub use invoker::Invoker;
+use invoker::Marks;
+
 /// An HTTP request without its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
+    invoker: Invoker,
     method: Method,
     path: String,
     parameters: Vec<(Vec<u8>, Vec<u8>)>,
@@ -31,12 +37,13 @@ pub struct Request {
 pub struct EventError;
 
 impl Request {
-    /// A request without headers.
+    /// A request without headers, as of a Function URL.
     pub fn new(method: Method, path_and_query: &str) -> Self {
         let (path, query) = path_and_query
             .split_once('?')
             .unwrap_or((path_and_query, ""));
         Self {
+            invoker: Invoker::FunctionUrl,
             method,
             path: path.to_owned(),
             parameters: parameters(query),
@@ -57,6 +64,7 @@ impl Request {
         let path = text(event.raw_path).or_else(|| text(event.path));
         let method = method.and_then(|method| Method::from_bytes(method.as_bytes()).ok());
         Ok(Self {
+            invoker: event.marks(&context).invoker(),
             method: method.ok_or(EventError)?,
             path: path.ok_or(EventError)?,
             parameters: event.parameters(context.elb.is_some()),
@@ -69,6 +77,11 @@ impl Request {
     pub fn with_header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// The service that invoked the function.
+    pub const fn invoker(&self) -> Invoker {
+        self.invoker
     }
 
     /// `GET`, `HEAD` …
@@ -100,6 +113,7 @@ impl Request {
 #[serde(rename_all = "camelCase")]
 struct Event<'a> {
     #[serde(borrow)]
+    version: Option<&'a RawValue>,
     raw_path: Option<&'a RawValue>,
     raw_query_string: Option<&'a RawValue>,
     request_context: Option<&'a RawValue>,
@@ -113,11 +127,14 @@ struct Event<'a> {
 }
 
 #[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Context<'a> {
     #[serde(borrow)]
     http: Option<&'a RawValue>,
     /// Present if the event is a load balancer's.
     elb: Option<&'a RawValue>,
+    api_id: Option<&'a RawValue>,
+    domain_name: Option<&'a RawValue>,
 }
 
 #[derive(Default, Deserialize)]
@@ -126,7 +143,18 @@ struct Http<'a> {
     method: Option<&'a RawValue>,
 }
 
-impl Event<'_> {
+impl<'a> Event<'a> {
+    fn marks(&self, context: &Context<'a>) -> Marks<'a> {
+        Marks {
+            version: self.version,
+            http: context.http,
+            elb: context.elb,
+            api_id: context.api_id,
+            domain_name: context.domain_name,
+            multi_value_headers: self.multi_value_headers,
+        }
+    }
+
     /// The query parameters. API Gateway decodes the parameters that it lists; a load balancer does not.
     fn parameters(&self, encoded: bool) -> Vec<(Vec<u8>, Vec<u8>)> {
         if let Some(query) = text(self.raw_query_string) {

@@ -71,6 +71,8 @@ pub struct Timing {
     pub policy: Option<Policy>,
     /// The client has just opened the stream.
     pub first_visit: bool,
+    /// The client gets what is written at once. If not, a change during a hold would be late, so the response is not held.
+    pub streams: bool,
 }
 
 /// What the sessions of a process share.

@@ -2,6 +2,7 @@
 //! malformed.
 
 mod access;
+mod cors;
 mod duration;
 mod metrics;
 mod orders;
@@ -14,6 +15,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::access::{AccessSettings, TokenLimits};
+use crate::cors::CorsSettings;
 use crate::hold::{Policy, SHORTEST_REST};
 use crate::projector::Rules;
 use crate::wake::WakeUrl;
@@ -64,6 +66,9 @@ pub struct StreamSettings {
     pub token_limits: TokenLimits,
     /// `BASE_PATH`: the part of a path before `/orders/`. Empty, or begins with `/` and does not end with `/`.
     pub base_path: String,
+    /// `ALLOWED_ORIGINS`, `ALLOWED_HEADERS`, `ALLOW_CREDENTIALS`: what pages of other origins may do, if the service that invoked
+    /// the function does not answer that itself.
+    pub cors: CorsSettings,
     /// `WAKE_URL`: where new entries are published, so that held responses show them at once.
     pub wake_url: Option<WakeUrl>,
     /// `WAKE_POLL_INTERVAL`: the time between two polls of an order while its messages arrive.
@@ -157,6 +162,7 @@ impl StreamSettings {
             access: reader.access(),
             token_limits: reader.token_limits(),
             base_path: reader.base_path(),
+            cors: reader.cors(),
             wake_url: reader.wake_url(),
             wake_poll_interval: reader.duration("WAKE_POLL_INTERVAL", "30s", WAKE_POLL_INTERVAL),
             metrics: reader.metrics(),

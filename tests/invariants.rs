@@ -47,6 +47,7 @@ fn pure_modules_name_neither_tokio_nor_the_sdk() {
     for pure in [
         "order.rs",
         "change.rs",
+        "cors.rs",
         "cursor.rs",
         "dwell.rs",
         "frame.rs",
@@ -71,6 +72,7 @@ fn pure_modules_name_neither_tokio_nor_the_sdk() {
         "projector/record.rs",
         "prices.rs",
         "request.rs",
+        "request/invoker.rs",
         "session/ending.rs",
         "wake/url.rs",
         "access/claims.rs",

@@ -3,9 +3,12 @@
 
 mod support;
 
-use order_status_stream::request::Request;
+use std::time::Duration;
+
+use order_status_stream::feed::memory::Fault;
+use order_status_stream::request::{Invoker, Request};
 use serde_json::{Value, json};
-use support::{Connection, Harness, change_of, request};
+use support::{Connection, Harness, change_of, outline, request};
 
 fn event(name: &str) -> String {
     let path = format!("{}/events/{name}.json", env!("CARGO_MANIFEST_DIR"));
@@ -83,6 +86,97 @@ async fn events_of_api_gateway_and_load_balancers_are_served() {
     ]);
     below.change("A-1001", "PLACED").await;
     assert_eq!(shown(&below, &event("apigw-http")).await, ["A-1001"]);
+}
+
+#[test]
+fn the_event_tells_which_service_invoked_the_function() {
+    let check = |event: &str, expected: Invoker| {
+        let invoker = Request::read(event).unwrap().invoker();
+        assert_eq!(invoker, expected, "{event}");
+    };
+    let lists = |multi_value_headers| Invoker::LoadBalancer {
+        multi_value_headers,
+    };
+    for (name, expected) in [
+        ("url-first-visit", Invoker::FunctionUrl),
+        ("url-resume", Invoker::FunctionUrl),
+        ("apigw-rest", Invoker::RestApi),
+        ("apigw-rest-preflight", Invoker::RestApi),
+        ("apigw-http", Invoker::HttpApi),
+        ("apigw-http-1.0", Invoker::HttpApi),
+        ("alb", lists(false)),
+        ("alb-multi-value", lists(true)),
+    ] {
+        check(&event(name), expected);
+    }
+    // Payload format 2.0: the domain decides.
+    for (context, expected) in [
+        (json!({}), Invoker::FunctionUrl),
+        // An emulator's.
+        (json!({ "domainName": "localhost" }), Invoker::FunctionUrl),
+        (
+            json!({ "apiId": null, "domainName": "a" }),
+            Invoker::FunctionUrl,
+        ),
+        (
+            json!({ "apiId": "", "domainName": "a" }),
+            Invoker::FunctionUrl,
+        ),
+        (json!({ "apiId": "a" }), Invoker::FunctionUrl),
+        (
+            json!({ "apiId": "a1", "domainName": "a1.lambda-url.eu-west-1.on.aws" }),
+            Invoker::FunctionUrl,
+        ),
+        (
+            json!({ "apiId": "a1", "domainName": "a1.execute-api.eu-west-1.amazonaws.com" }),
+            Invoker::HttpApi,
+        ),
+        (
+            json!({ "apiId": "a1", "domainName": "orders.shop.example" }),
+            Invoker::HttpApi,
+        ),
+    ] {
+        let mut event = json!({ "rawPath": "/", "requestContext": context });
+        event["requestContext"]["http"] = json!({ "method": "GET" });
+        check(&event.to_string(), expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_does_not_stream_gets_json_unless_events_are_asked_for() {
+    for (name, accept, expected) in [
+        ("alb", "*/*", "application/json"),
+        ("alb", "application/json", "application/json"),
+        ("alb", "text/event-stream", "text/event-stream"),
+        ("url-first-visit", "*/*", "text/event-stream"),
+        ("url-first-visit", "application/json", "application/json"),
+    ] {
+        let mut event: Value = serde_json::from_str(&event(name)).unwrap();
+        event["headers"]["accept"] = json!(accept);
+        let response = Harness::new().respond_to_event(&event.to_string()).await;
+        let found = response.headers()["content-type"].to_str().unwrap();
+        assert!(found.starts_with(expected), "{name} {accept}: {found}");
+    }
+}
+
+/// Nothing is held, because the client would get a change only at the end. A slow feed is waited for.
+#[tokio::test(start_paused = true)]
+async fn a_response_that_is_not_streamed_ends_when_everything_is_sent() {
+    for hold in ["always", "auto"] {
+        let settings = [
+            ("FEED_TABLE", "in memory"),
+            ("ACCESS", "open"),
+            ("HOLD", hold),
+        ];
+        let harness = Harness::with(&settings);
+        harness.change("B 2+", "PLACED").await;
+        let slow = Fault::Slow(Duration::from_secs(4));
+        harness.feed.inject([Some(slow)]);
+        let response = harness.respond_to_event(&event("alb")).await;
+        let events = Connection::new(response).finish().await;
+        assert_eq!(outline(&events), ["hello", "PLACED", "ready", "rest"]);
+        assert_eq!(harness.age(), Duration::from_secs(4), "{hold}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,7 +16,7 @@ use conformance::smoke::{CHECKS, Options, Smoke};
 use futures_util::StreamExt;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use jsonwebtoken::Algorithm;
-use lambda_stand_in::Function;
+use lambda_stand_in::{Builder, Function};
 use local::issuer::Issuer;
 use local::page::PageServer;
 use local::shop::Shop;
@@ -45,15 +45,19 @@ struct Deployment {
 }
 
 impl Deployment {
+    /// Behind a Function URL that has CORS.
     async fn new() -> Self {
+        Self::behind(|stream| stream.cors(SHOP_PAGE)).await
+    }
+
+    async fn behind(service: impl FnOnce(Builder) -> Builder) -> Self {
         let cloud = Cloud::new().await;
         let projector = cloud.projector(&cloud.dynamo.endpoint()).start().await;
         let projector = Arc::new(projector.unwrap());
         let issuer = Issuer::new(Algorithm::ES256, "local").unwrap();
         let token = |orders: &[&str]| issuer.token(orders, Duration::from_secs(3600)).unwrap().0;
         let (every, one) = (token(&["*"]), token(&["A"]));
-        let stream = cloud
-            .stream()
+        let stream = service(cloud.stream())
             .env("WINDOW", "9s")
             .env("HEARTBEAT", "1s")
             .env("ACCESS", "jwt")
@@ -61,7 +65,6 @@ impl Deployment {
             // Twenty runs share a token and a process.
             .env("TOKEN_STREAMS", "9999")
             .env("TOKEN_OPENINGS", "99999")
-            .cors(SHOP_PAGE)
             .max_concurrency(64)
             .start()
             .await
@@ -181,6 +184,17 @@ async fn a_good_deployment_passes_every_check() {
     let ((), found) = tokio::join!(writing, findings(options));
     assert_eq!(names(&found, "FAIL"), [""; 0], "{found:#?}");
     assert_eq!(names(&found, "skipped"), ["tls", "finished"]);
+}
+
+/// The function sends the CORS headers itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rest_api_passes_every_check() {
+    let behind = |stream: Builder| stream.rest_api("live").env("ALLOWED_ORIGINS", SHOP_PAGE);
+    let deployment = Deployment::behind(behind).await;
+    let url = format!("{}/live", deployment.stream.url());
+    let found = findings(deployment.options(&url)).await;
+    assert_eq!(names(&found, "FAIL"), [""; 0], "{found:#?}");
+    assert_eq!(names(&found, "skipped"), ["tls", "other-order"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

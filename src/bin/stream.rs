@@ -43,7 +43,7 @@ async fn run(variable: impl Fn(&str) -> Option<String>) -> Result<(), Error> {
             let invocation = Invocation::new(Clock::system(), deadline, fastrand::Rng::new());
             // Boxed, because its type is nested deeper than the compiler allows.
             let response = Box::pin(endpoint.respond_to_event(&event.payload, invocation)).await;
-            Ok::<_, Error>(lambda::streamed(response, nodelay))
+            Ok::<_, Error>(lambda::answer(response, nodelay).await)
         }
     });
     Runtime::new(service)

@@ -19,8 +19,10 @@ pub(super) struct EventsRequest {
     pub(super) cursor: Option<Cursor>,
     /// The client sent no cursor: it has just opened the stream.
     pub(super) first_visit: bool,
-    /// The client wants the newest change of each order as JSON, and no stream.
+    /// The client gets the newest change of each order as JSON, and no stream.
     pub(super) as_json: bool,
+    /// The client gets a stream while it is written, not the whole of it at its end.
+    pub(super) streams: bool,
 }
 
 /// Why a request is refused. It is refused again each time it is sent.
@@ -62,6 +64,7 @@ impl EventsRequest {
             None => orders_in_query(request)?,
         };
         let cursor = cursor(request);
+        let streams = request.invoker().streams();
         Ok(Self {
             first_visit: cursor.is_none(),
             cursor: match cursor {
@@ -69,7 +72,8 @@ impl EventsRequest {
                 None => Some(Cursor::start(orders.len())),
             },
             orders,
-            as_json: accepts_json(request),
+            as_json: wants_json(request, streams),
+            streams,
         })
     }
 }
@@ -111,9 +115,12 @@ fn cursor(request: &Request) -> Option<&str> {
         .find(|text| !text.is_empty())
 }
 
-/// Whether the client wants JSON. An `EventSource` accepts `text/event-stream`, and a plain `fetch` or `curl` accepts anything:
-/// they get the stream.
-fn accepts_json(request: &Request) -> bool {
+/// Whether the client gets JSON. An `EventSource` accepts `text/event-stream`, and a plain `fetch` or `curl` accepts anything: they
+/// get the stream.
+///
+/// Where nothing can be streamed, JSON is the better answer, except for a client that names `text/event-stream`: an `EventSource`
+/// never reconnects after another media type. It gets a response that ends at once.
+fn wants_json(request: &Request, streams: bool) -> bool {
     let types = request
         .headers("accept")
         .flat_map(|accept| accept.split(','))
@@ -123,5 +130,5 @@ fn accepts_json(request: &Request) -> bool {
         json |= accepted.eq_ignore_ascii_case("application/json");
         stream |= accepted.eq_ignore_ascii_case("text/event-stream");
     }
-    json && !stream
+    (json || !streams) && !stream
 }

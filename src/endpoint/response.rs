@@ -55,7 +55,7 @@ pub(super) fn no_content() -> Response<Body> {
     response
 }
 
-/// The response to `OPTIONS`. A preflight never arrives here, because the Function URL answers it.
+/// The response to `OPTIONS`. A Function URL answers preflights itself; for other services, CORS headers are added to this.
 pub(super) fn options() -> Response<Body> {
     let mut response = whole(StatusCode::OK, "text/plain", format!("{METHODS}\n"));
     set(&mut response, ALLOW, METHODS);

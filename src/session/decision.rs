@@ -66,6 +66,10 @@ impl<F: Feed> Session<F> {
     }
 
     fn hold(&mut self) {
+        if !self.timing.streams {
+            self.rest(Cause::WindowOver);
+            return;
+        }
         self.phase = Phase::Held;
         self.account.hold(self.clock.now());
         if self.round.has_news {

@@ -96,13 +96,18 @@ impl Cloud {
 
     /// Appends a change to the feed directly, for tests without a projector.
     pub async fn append(&self, id: &str, status: &str) {
+        self.append_with(id, status, "18:20").await;
+    }
+
+    /// Like [`append`](Self::append), with a value of the public attribute.
+    pub async fn append_with(&self, id: &str, status: &str, eta: &str) {
         let feed = DynamoDbFeed::new(self.client.clone(), "OrderFeed");
         let position = format!("{:040}", self.appended.fetch_add(1, Ordering::Relaxed));
         let change = Change {
             order: OrderId::try_from(id).unwrap(),
             position: Position::new("2026-11-22T00:00:00.000", &position).unwrap(),
             status: Status::new(status).unwrap(),
-            view: Default::default(),
+            view: [("eta".to_owned(), eta.into())].into(),
             at: None,
             recorded_at: None,
             write: Write::Modify,

@@ -10,4 +10,5 @@ mod kafka;
 mod managed;
 mod parameters;
 mod resources;
+mod rest_api;
 mod stand_in;

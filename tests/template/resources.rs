@@ -695,6 +695,9 @@ fn everything_that_can_have_tags_has_the_one_of_the_bill() {
     let of_functions = template.at("Globals/Function/Tags/order-status-stream");
     assert_eq!(of_functions, &tag[0]["Value"]);
     let untagged = [
+        "AWS::ApiGateway::Deployment",
+        "AWS::ApiGateway::Method",
+        "AWS::ApiGateway::Resource",
         "AWS::CloudFront::Function",
         "AWS::CloudFront::OriginAccessControl",
         "AWS::CloudFront::OriginRequestPolicy",
@@ -704,6 +707,7 @@ fn everything_that_can_have_tags_has_the_one_of_the_bill() {
         "AWS::Lambda::Permission",
         "AWS::Logs::MetricFilter",
         "AWS::Serverless::Function",
+        "AWS::WAFv2::WebACLAssociation",
     ];
     for name in template.names("Resources") {
         let resource = template.at(&format!("Resources/{name}"));

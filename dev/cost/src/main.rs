@@ -50,12 +50,17 @@ type Setting = (&'static str, &'static str);
 /// What the template sets: a request of Lambda, of CloudFront, and of its function.
 const BEHIND_CLOUDFRONT: Setting = ("REQUEST_PRICE", "1.30");
 
+/// What the template sets: a request of Lambda, and of the REST API.
+const BEHIND_A_REST_API: Setting = ("REQUEST_PRICE", "3.70");
+
 /// The settings to run each trace with.
 const SETTINGS: &[&[Setting]] = &[
     &[("HOLD", "always")],
     &[("FRESHNESS", "500ms")],
     &[("FRESHNESS", "900ms")],
     &[BEHIND_CLOUDFRONT, ("FRESHNESS", "900ms")],
+    &[BEHIND_A_REST_API, ("FRESHNESS", "900ms")],
+    &[BEHIND_A_REST_API, ("FRESHNESS", "5s")],
     &[("FRESHNESS", "2s")],
     &[("FRESHNESS", "5s")],
     &[("FRESHNESS", "10s")],

@@ -12,6 +12,7 @@ use crate::settings::Settings;
 pub struct Builder {
     pub(crate) settings: Settings,
     pub(crate) cors: Option<Cors>,
+    pub(crate) stage: Option<String>,
 }
 
 impl Builder {
@@ -19,6 +20,7 @@ impl Builder {
         Self {
             settings: Settings::new(bootstrap),
             cors: None,
+            stage: None,
         }
     }
 
@@ -50,6 +52,13 @@ impl Builder {
     /// Breaks the process's connection if a client leaves. Lambda does not do this; some platforms do.
     pub fn propagate_disconnect(mut self, propagate: bool) -> Self {
         self.settings.propagate_disconnect = propagate;
+        self
+    }
+
+    /// Puts a REST API of API Gateway in the place of the Function URL, with the response transfer mode `STREAM`. The streams are
+    /// below the path of this stage, such as `live`. It adds no CORS headers.
+    pub fn rest_api(mut self, stage: impl Into<String>) -> Self {
+        self.stage = Some(stage.into());
         self
     }
 

@@ -16,7 +16,7 @@ use crate::error::{InvokeError, StartError};
 use crate::host::Host;
 use crate::host::fault::{Fault, FaultChooser};
 use crate::host::port::Port;
-use crate::invocation::{Invocation, ResponsePart};
+use crate::invocation::{Invocation, Reading, ResponsePart};
 use crate::lock::lock;
 use crate::pool::Pool;
 use crate::stats::Stats;
@@ -41,14 +41,14 @@ impl Function {
         format!("http://{}", self.address)
     }
 
-    /// Invokes the function as `Invoke` does, and returns the whole response: for a streamed response, the body without the
-    /// prelude.
+    /// Invokes the function as `Invoke` does, and returns the whole response. A streamed response comes as the process wrote it:
+    /// the prelude, eight NULs and the body. A load balancer or an HTTP API cannot read that.
     ///
     /// # Errors
     ///
     /// The response is not complete. Nothing is retried.
     pub async fn invoke(&self, payload: Bytes) -> Result<Bytes, InvokeError> {
-        let mut parts = Invocation::start(&self.host.pool, payload, None);
+        let mut parts = Invocation::start(&self.host.pool, payload, Reading::AsWritten);
         let mut body = BytesMut::new();
         while let Some(part) = parts.recv().await {
             match part {
@@ -142,7 +142,11 @@ impl Builder {
     ///
     /// There is no bootstrap, or this machine refuses a port or a process.
     pub async fn start(self) -> Result<Function, StartError> {
-        let Self { settings, cors } = self;
+        let Self {
+            settings,
+            cors,
+            stage,
+        } = self;
         std::fs::metadata(&settings.bootstrap).map_err(|source| StartError::Bootstrap {
             path: settings.bootstrap.clone(),
             source,
@@ -150,7 +154,7 @@ impl Builder {
         let context = Context::new(settings).map_err(StartError::ProcessGroup)?;
         let port = Port::new().map_err(StartError::Listen)?;
         let function = Function {
-            host: Arc::new(Host::new(Pool::new(context), cors)),
+            host: Arc::new(Host::new(Pool::new(context), cors, stage)),
             address: port.address,
             port: Mutex::new(port),
         };

@@ -1,4 +1,4 @@
-//! The Function URL: it accepts requests and streams responses,
+//! The Function URL, or a REST API in its place: it accepts requests and streams responses,
 //! <https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html>, `InvokeMode` `RESPONSE_STREAM`.
 
 pub(crate) mod cors;
@@ -6,6 +6,7 @@ mod cutter;
 mod event;
 pub(crate) mod fault;
 pub(crate) mod port;
+mod rest_event;
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -25,7 +26,7 @@ use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-use crate::invocation::{Invocation, ResponsePart};
+use crate::invocation::{Invocation, Reading, ResponsePart};
 use crate::lock::lock;
 use crate::pool::Pool;
 use cors::{Cors, is_preflight};
@@ -47,9 +48,11 @@ enum HostError {
 
 type HostResult = Result<Response<Either<StreamedBody, Full<Bytes>>>, HostError>;
 
-/// The Function URL of one function.
+/// The Function URL of one function, or the REST API.
 pub(crate) struct Host {
     pub(crate) pool: Arc<Pool>,
+    /// The stage of the REST API, if there is one.
+    pub(crate) stage: Option<String>,
     pub(crate) cors: Option<Cors>,
     pub(crate) faults: Mutex<VecDeque<Fault>>,
     pub(crate) chooser: Mutex<Option<FaultChooser>>,
@@ -65,9 +68,10 @@ struct Connection {
 }
 
 impl Host {
-    pub(crate) fn new(pool: Pool, cors: Option<Cors>) -> Self {
+    pub(crate) fn new(pool: Pool, cors: Option<Cors>, stage: Option<String>) -> Self {
         Self {
             pool: Arc::new(pool),
+            stage,
             cors,
             faults: Mutex::default(),
             chooser: Mutex::default(),
@@ -143,9 +147,15 @@ impl Connection {
             None => {}
         }
         let body = body.collect().await?.to_bytes();
-        let event = event::from_request(&request, &body, self.address);
+        let event = match &self.host.stage {
+            Some(stage) => rest_event::from_request(&request, &body, self.address, stage),
+            None => Some(event::from_request(&request, &body, self.address)),
+        };
+        let Some(event) = event else {
+            return refuse(StatusCode::FORBIDDEN);
+        };
         let payload = serde_json::to_vec(&event)?.into();
-        let mut parts = Invocation::start(&self.host.pool, payload, rate);
+        let mut parts = Invocation::start(&self.host.pool, payload, Reading::Http(rate));
         let Some(ResponsePart::Head(head)) = parts.recv().await else {
             return refuse(StatusCode::BAD_GATEWAY);
         };

@@ -29,11 +29,19 @@ pub(crate) enum ResponsePart {
     End(Result<(), InvokeError>),
 }
 
+/// How the caller reads the response.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Reading {
+    /// As the process wrote it, with the prelude.
+    AsWritten,
+    /// As an HTTP response. The body is read at this rate of bytes per second, if it is limited.
+    Http(Option<u32>),
+}
+
 pub(crate) struct Invocation {
     pool: Arc<Pool>,
     payload: Bytes,
-    /// The rate at which the response's body is read, if it is limited.
-    bytes_per_second: Option<u32>,
+    reading: Reading,
     caller: mpsc::Sender<ResponsePart>,
 }
 
@@ -52,14 +60,14 @@ impl Invocation {
     pub(crate) fn start(
         pool: &Arc<Pool>,
         payload: Bytes,
-        bytes_per_second: Option<u32>,
+        reading: Reading,
     ) -> mpsc::Receiver<ResponsePart> {
         // One chunk at a time: a caller that does not read must block the function, not fill this process's memory.
         let (caller, response) = mpsc::channel(1);
         let invocation = Self {
             pool: Arc::clone(pool),
             payload,
-            bytes_per_second,
+            reading,
             caller,
         };
         pool.context.spawn(invocation.run());
@@ -188,13 +196,15 @@ impl Invocation {
             if length > 0 {
                 let _ = self.caller.send(ResponsePart::Chunk(chunk)).await;
             }
-            match self.bytes_per_second {
-                Some(0) => {
+            match self.reading {
+                Reading::Http(Some(0)) => {
                     environment.wait().await;
                     return Err(environment.failure());
                 }
-                Some(rate) => sleep(Duration::from_secs_f64(length as f64 / f64::from(rate))).await,
-                None => {}
+                Reading::Http(Some(rate)) => {
+                    sleep(Duration::from_secs_f64(length as f64 / f64::from(rate))).await;
+                }
+                Reading::Http(None) | Reading::AsWritten => {}
             }
             match self.chunk(posted).await? {
                 Some(next) => chunk = next,
@@ -208,7 +218,7 @@ impl Invocation {
         &self,
         posted: &mut PostedResponse,
     ) -> Result<(ResponseHead, Bytes), InvokeError> {
-        if !posted.has_prelude {
+        if !posted.has_prelude || matches!(self.reading, Reading::AsWritten) {
             let head = ResponseHead::plain(posted.content_type.take());
             return Ok((head, Bytes::new()));
         }

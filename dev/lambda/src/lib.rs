@@ -9,7 +9,7 @@
 //! The modules in the order of a request. Each one uses only those below it:
 //!
 //! - `function`: the public handle of a deployed function,
-//! - `host`: the Function URL. It listens, injects faults and sends responses to clients,
+//! - `host`: the Function URL, or a REST API of API Gateway. It listens, injects faults and sends responses to clients,
 //! - `invocation`: one request, from the hand-over to a process until the end of its response,
 //! - `pool`: the environments of a function. It starts a new one if none is idle,
 //! - `environment`: one process and its lifetime,

@@ -210,3 +210,33 @@ async fn what_is_missing_is_said() {
         assert!(text.contains(expected), "{text}");
     }
 }
+
+#[tokio::test]
+async fn check_names_an_item_that_is_no_order_and_goes_on_after_an_unreadable_entry() {
+    let shop = Shop::new().await;
+    for id in ["Broken", "Fine"] {
+        shop.write(id, "PLACED").await;
+        shop.project_until(id, "PLACED").await;
+    }
+    let entry = |id: &str| {
+        HashMap::from([
+            ("order".to_owned(), AttributeValue::S(id.to_owned())),
+            ("seq".to_owned(), AttributeValue::N("2".to_owned())),
+        ])
+    };
+    let put = shop.client.put_item().table_name("OrderFeed");
+    put.set_item(Some(entry("Broken"))).send().await.unwrap();
+    let put = shop.client.put_item().table_name("Orders");
+    let put = put.item("orderId", AttributeValue::S("NoStatus".to_owned()));
+    put.send().await.unwrap();
+    // The projector does not run any more, so this order waits behind the entry that cannot be read.
+    shop.write("Broken", "PAID").await;
+
+    let (lines, succeeded) = shop.check().await;
+    assert_eq!(
+        laws(&lines),
+        [("Broken", "readable"), ("NoStatus", "order")]
+    );
+    assert_eq!(lines.last().unwrap()["findings"], 2);
+    assert!(!succeeded);
+}

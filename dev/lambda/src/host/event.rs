@@ -53,7 +53,7 @@ pub(crate) fn from_request(request: &Parts, body: &Bytes, client: SocketAddr) ->
     })
 }
 
-fn first(headers: &HeaderMap, name: &str) -> String {
+pub(super) fn first(headers: &HeaderMap, name: &str) -> String {
     headers
         .get(name)
         .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
@@ -93,7 +93,7 @@ fn cookies(headers: &HeaderMap) -> Vec<String> {
         .collect()
 }
 
-fn encode(body: &Bytes) -> (Option<String>, bool) {
+pub(super) fn encode(body: &Bytes) -> (Option<String>, bool) {
     match std::str::from_utf8(body) {
         Ok("") => (None, false),
         Ok(text) => (Some(text.to_owned()), false),

@@ -1,0 +1,59 @@
+//! A response for a service that does not stream: one JSON object, whose form is that of a Lambda proxy integration.
+//!
+//! - <https://docs.aws.amazon.com/elasticloadbalancing/latest/application/lambda-functions.html#respond-to-load-balancer>
+//! - <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
+
+use http::{HeaderMap, Response};
+use http_body_util::BodyExt;
+use serde_json::{Map, Value, json};
+
+use crate::endpoint::Body;
+use crate::request::Invoker;
+
+/// A load balancer takes 1 MB of JSON, in which a byte of the body takes two at most. A client that gets less comes back for the
+/// rest, as after a connection that broke between two frames. A single chunk may be longer.
+const LONGEST_BODY: usize = 500_000;
+
+/// Reads the response to its end.
+pub(super) async fn whole(response: Response<Body>, invoker: Invoker) -> Value {
+    let (parts, mut body) = response.into_parts();
+    let mut text = Vec::new();
+    while let Some(Ok(frame)) = body.frame().await {
+        let chunk = frame.into_data().unwrap_or_default();
+        if !text.is_empty() && text.len() + chunk.len() > LONGEST_BODY {
+            break;
+        }
+        text.extend_from_slice(&chunk);
+    }
+    let mut whole = json!({
+        "statusCode": parts.status.as_u16(),
+        "body": String::from_utf8_lossy(&text),
+        "isBase64Encoded": false,
+    });
+    let multi_value_headers = match invoker {
+        Invoker::LoadBalancer {
+            multi_value_headers,
+        } => {
+            whole["statusDescription"] = json!(parts.status.to_string());
+            multi_value_headers
+        }
+        _ => false,
+    };
+    let name = if multi_value_headers {
+        "multiValueHeaders"
+    } else {
+        "headers"
+    };
+    whole[name] = headers(&parts.headers, multi_value_headers);
+    whole
+}
+
+/// The endpoint sets each header once.
+fn headers(headers: &HeaderMap, lists: bool) -> Value {
+    let members = headers.iter().map(|(name, value)| {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        let value = if lists { json!([value]) } else { json!(value) };
+        (name.to_string(), value)
+    });
+    Value::Object(members.collect::<Map<_, _>>())
+}
