@@ -15,7 +15,7 @@ export function followPage(on, visibility) {
   const isHidden = () => (visibility ? visibility.hidden() : document?.visibilityState === "hidden");
   const update = () => (isHidden() ? on.hidden() : on.shown());
   const listening = [
-    [visibility ? undefined : document, "visibilitychange", update],
+    [document, "visibilitychange", update],
     // A page enters the back/forward cache with `pagehide` and leaves it with `pageshow`. Some
     // browsers do not cache a page that has an open response.
     [window, "pagehide", on.hidden],

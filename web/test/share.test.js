@@ -171,12 +171,9 @@ test("a tab whose read was older than the leader's keeps its stream until it has
 
 test("a tab that missed a message asks the server for what it lacks", async (t) => {
   const { origin, tabs } = await open(t, 2);
-  const channel = [...origin.channels][1];
-  const { onmessage } = channel;
-  channel.onmessage = undefined;
+  origin.lose([...origin.channels][1]);
   await tabs[0].request.send(change(2));
   await origin.turns();
-  channel.onmessage = onmessage;
   await tabs[0].request.send(change(3));
   await origin.pass(0);
   assert.equal(origin.last.headers["last-event-id"], "1-0000");
@@ -188,12 +185,9 @@ test("a tab that missed a message asks the server for what it lacks", async (t) 
 
 test("a tab that missed the last change notices within 2 s", async (t) => {
   const { origin, tabs } = await open(t, 2);
-  const channel = [...origin.channels][1];
-  const { onmessage } = channel;
-  channel.onmessage = undefined;
+  origin.lose([...origin.channels][1]);
   await tabs[0].request.send(change(2));
   await origin.turns();
-  channel.onmessage = onmessage;
   await origin.pass(2_000);
   assert.equal(origin.last.headers["last-event-id"], "1-0000");
 });
@@ -231,15 +225,41 @@ test("while the leader is stale, a new tab keeps its own stream", async (t) => {
 });
 
 test("each tab is denied by its own token only", async (t) => {
-  const tokens = [() => "bad", () => "good"];
-  const { origin, tabs } = await open(t, 2, { tokens });
+  const tokens = [() => "bad", () => "good", () => "good"];
+  const { origin, tabs } = await open(t, 3, { tokens });
   await tabs[0].request.cut();
   await origin.pass(2_000);
   await origin.last.status(403);
   await origin.pass(0);
   assert.deepEqual([tabs[0].orders.state, origin.last.headers.authorization], ["denied", "Bearer good"]);
   await origin.last.open(hello("1-0000"), ready("1-0000"));
-  assert.equal(tabs[1].orders.state, "live");
+  await origin.turns();
+  assert.deepEqual(tabs[0].log, [1, "live", "stale", "denied"]);
+  for (const { log } of tabs.slice(1)) assert.deepEqual(log, [1, "live", "stale", "live"]);
+});
+
+test("a frame that cannot be read is requested again, by the tab that leads and by those that follow", async (t) => {
+  const { origin, tabs } = await open(t, 2);
+  await tabs[0].request.send("data: {\nid: 2-0000\n\n");
+  await origin.turns();
+  assert.deepEqual(tabs.map(({ orders }) => orders.cursor), ["1-0000", "1-0000"]);
+  const [leader] = origin.channels;
+  const frame = { event: "message", data: "{", id: "2-0000" };
+  leader.postMessage({ term: 1, before: { A: 1 }, after: { A: 2 }, state: "live", frame });
+  await origin.pass(0);
+  assert.deepEqual([tabs[1].orders.cursor, origin.last.headers["last-event-id"]], ["1-0000", "1-0000"]);
+});
+
+test("if the leader freezes and its lock cannot be taken, each other tab keeps a stream", async (t) => {
+  const { origin, tabs } = await open(t, 2);
+  const { request } = origin.locks;
+  origin.locks.request = (name, options, callback) =>
+    options.steal ? Promise.reject(new DOMException("no", "SecurityError")) : request(name, options, callback);
+  tabs[0].tab.isFrozen = true;
+  await origin.pass(12_000);
+  await origin.last.open(hello("1-0000"), ready("1-0000"));
+  await origin.pass(4_000);
+  assert.deepEqual([origin.requests.length, origin.last.aborted], [3, false]);
 });
 
 test("a tab asks for one token, however often it opens a stream", async (t) => {
