@@ -225,6 +225,7 @@ impl Check {
             }
             None => None,
         };
+        let exists = item.is_some();
         let change = |item| change(&self.settings.rules, orders, item).ok().flatten();
         let change = item.and_then(change);
         let newest = feed.newest(order).await?;
@@ -243,7 +244,7 @@ impl Check {
                 },
             ),
             (Some(_), None) => finding(Law::Known, "the order has no log".to_owned()),
-            (None, Some(newest)) if !newest.terminal => finding(
+            (None, Some(newest)) if !newest.terminal && !exists => finding(
                 Law::Exists,
                 format!(
                     "{} is shown, but there is no such order",

@@ -16,7 +16,9 @@ pub enum OperateError {
     Settings(#[from] SettingsError),
     #[error("{0}")]
     OrderId(#[from] OrderIdError),
-    #[error("{0}; check the credentials, the region and FEED_TABLE")]
+    #[error(
+        "{0}; check the credentials, the region and FEED_TABLE. If an item cannot be read, `check` names it"
+    )]
     Feed(#[from] FeedError),
     /// A call to DynamoDB failed.
     #[error("{call} failed: {reason}; check the credentials, the region and the table's name")]

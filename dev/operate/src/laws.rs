@@ -56,7 +56,7 @@ impl Law {
             }
             Self::Known => "touch the order: operate backfill",
             Self::Exists => {
-                "the order was deleted while the projector did not see it: insert and delete it again"
+                "if the order is in the table, ORDER_KEY or ORDER_ID_ATTRIBUTE is wrong here. If not, it was deleted while the projector did not see it: insert it and delete it again"
             }
             Self::Unique => {
                 "customers of one order see the other: let {orderId} in ORDER_KEY stand for an id that is unique in the table"
