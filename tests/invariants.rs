@@ -141,7 +141,7 @@ fn rust_below(folder: &str) -> String {
 
 #[test]
 fn the_tests_that_the_docs_name_exist() {
-    let code = rust_below("tests") + &rust_below("src");
+    let code = ["tests", "src", "dev"].map(rust_below).concat();
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
     let mut named = 0;
     for path in source_files(&docs) {

@@ -359,7 +359,7 @@ async fn the_projector_counts_what_becomes_of_each_record() {
     let unreadable = with(
         record("Orders", "B", 11, "PAID"),
         "status",
-        json!({ "N": "4" }),
+        json!({ "L": [] }),
     );
     let private = with(
         record("Orders", "A", 12, "PAID"),
