@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::access::{Access, AccessError, Grant, Place, Refusal, Usage};
 use crate::clock::Clock;
 use crate::cursor::{Cursor, Mark};
-use crate::feed::{Entry, Feed};
+use crate::feed::{Entry, Feed, LogId};
 use crate::invocation::Invocation;
 use crate::metrics::{Count, Metrics};
 use crate::order::OrderId;
@@ -211,7 +211,8 @@ impl<F: Feed> Endpoint<F> {
 
     fn session(&self, asked: EventsRequest, timing: Timing, invocation: Invocation) -> Session<F> {
         let (feed, shared) = (self.feed.clone(), self.shared.clone());
-        Session::new(feed, shared, asked.orders, asked.cursor, timing, invocation)
+        let logs = asked.orders.into_iter().map(LogId::from).collect();
+        Session::new(feed, shared, logs, asked.cursor, timing, invocation)
     }
 
     /// The newest change of each order, and the cursor from which a stream continues.

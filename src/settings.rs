@@ -27,8 +27,8 @@ use wake::WAKE_POLL_INTERVAL;
 pub struct ProjectorSettings {
     /// `FEED_TABLE`
     pub feed_table: String,
-    /// `ORDER_ID_ATTRIBUTE`, `STATUS_ATTRIBUTE`, `UPDATED_AT_ATTRIBUTE`, `PUBLIC_ATTRIBUTES`, `TERMINAL_STATUSES`,
-    /// `ON_REMOVE`
+    /// `ORDER_ID_ATTRIBUTE`, `STATUS_ATTRIBUTE`, `UPDATED_AT_ATTRIBUTE`, `CUSTOMER_ATTRIBUTE`, `PUBLIC_ATTRIBUTES`,
+    /// `TERMINAL_STATUSES`, `ON_REMOVE`
     pub rules: Rules,
     /// `RETENTION`
     pub retention: Duration,
@@ -119,6 +119,7 @@ impl ProjectorSettings {
                 order_id_attribute: reader.word("ORDER_ID_ATTRIBUTE", "orderId"),
                 status_attribute: reader.word("STATUS_ATTRIBUTE", "status"),
                 updated_at_attribute: reader.word("UPDATED_AT_ATTRIBUTE", "updatedAt"),
+                customer_attribute: reader.optional_word("CUSTOMER_ATTRIBUTE"),
                 public_attributes: reader.list("PUBLIC_ATTRIBUTES", "").collect(),
                 terminal_statuses: reader
                     .list("TERMINAL_STATUSES", "DELIVERED,CANCELLED,RETURNED,REFUNDED")

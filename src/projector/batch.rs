@@ -111,6 +111,7 @@ mod tests {
             order_id_attribute: "orderId".to_owned(),
             status_attribute: "status".to_owned(),
             updated_at_attribute: "updatedAt".to_owned(),
+            customer_attribute: None,
             public_attributes: BTreeSet::new(),
             terminal_statuses: BTreeSet::new(),
             on_remove: OnRemove::End,

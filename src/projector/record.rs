@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use super::json::json;
 use crate::change::{Change, Position, Write};
+use crate::customer::CustomerId;
 use crate::number::Decimal;
 use crate::order::{OrderId, OrderIdError, PublicView, Status};
 use crate::timestamp;
@@ -22,6 +23,8 @@ pub struct Rules {
     pub status_attribute: String,
     /// Contains the time of the change, in any form that [`timestamp`] reads.
     pub updated_at_attribute: String,
+    /// Contains the customer's id. `None` if customers have no logs.
+    pub customer_attribute: Option<String>,
     /// The attributes that the public may see in addition to the status.
     pub public_attributes: BTreeSet<String>,
     /// Statuses after which no further change is expected.
@@ -126,6 +129,7 @@ impl Rules {
         let image = &record.change.new_image;
         let status = self.status(image)?;
         let view = self.view(image);
+        let customer = self.customer(image, &order);
         let updated_at = image.get(&self.updated_at_attribute);
         let updated_at = updated_at.and_then(|value| timestamp::read(value, written_at));
         Ok(Change {
@@ -138,6 +142,7 @@ impl Rules {
             terminal: self.terminal_statuses.contains(&status),
             status,
             view,
+            customer,
         })
     }
 
@@ -184,6 +189,28 @@ impl Rules {
         }
     }
 
+    /// Whose order it is. An order without the attribute is nobody's. One with an invalid customer must not be lost for those who
+    /// watch the order itself.
+    fn customer(&self, image: &Item, order: &OrderId) -> Option<CustomerId> {
+        let attribute = self.customer_attribute.as_ref()?;
+        let id = match image.get(attribute)? {
+            AttributeValue::Null(_) => return None,
+            AttributeValue::S(id) => Some(id.clone()),
+            AttributeValue::N(id) => Decimal::parse(id).map(|id| id.to_string()),
+            _ => None,
+        };
+        let customer = id.and_then(CustomerId::new);
+        if customer.is_none() {
+            tracing::warn!(
+                %order,
+                attribute,
+                "the order is in no customer's stream: its customer must be a string of 1 to 128 characters without control \
+                 characters, or a number"
+            );
+        }
+        customer
+    }
+
     fn view(&self, image: &Item) -> PublicView {
         let public = |name: &String| image.get(name).map(|value| (name.clone(), json(value)));
         self.public_attributes.iter().filter_map(public).collect()
@@ -197,6 +224,7 @@ fn removal(order: OrderId, position: Position, written_at: Option<DateTime<Utc>>
         position,
         status: Status::removed(),
         view: PublicView::new(),
+        customer: None,
         at: written_at.map(timestamp::text),
         recorded_at: written_at.and_then(epoch_millis),
         write: Write::Remove,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::feed::{Discontinuity, Entry};
+use crate::feed::{Discontinuity, Entry, LogId};
 use crate::frame::{Event, Frame};
 use crate::order::{OrderId, PublicView, Seq, Status};
 
@@ -54,7 +54,14 @@ pub(super) fn ready() -> Frame {
     Frame::new(Event::Ready, "{}")
 }
 
-pub(super) fn reset(orders: &[OrderId], reason: Discontinuity) -> Frame {
+/// A customer's log is all of the customer's orders, `"*"`.
+pub(super) fn reset(logs: &[LogId], reason: Discontinuity) -> Frame {
+    let order = |log: &LogId| match log {
+        LogId::Order(order) => Some(json!(order)),
+        LogId::Customer(_) => None,
+    };
+    let orders: Option<Vec<_>> = logs.iter().map(order).collect();
+    let orders = orders.map_or_else(|| json!("*"), Value::Array);
     let reset = json!({ "orders": orders, "reason": reason });
     Frame::new(Event::Reset, data(&reset))
 }

@@ -4,6 +4,7 @@
 //! was not sent yet.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,15 +12,15 @@ use serde_json::{Map, Value};
 
 use super::frames;
 use crate::cursor::{Cursor, Mark};
-use crate::feed::{Discontinuity, Entry};
+use crate::feed::{Discontinuity, Entry, LogId};
 use crate::frame::{COMMENT, EventId, Frame};
-use crate::order::OrderId;
 
 /// What is sent to a client. An order is named by its index in the request.
 #[derive(Debug)]
 pub(super) enum Message {
     Hello(Duration),
-    Reset(Vec<(usize, OrderId)>, Discontinuity),
+    /// The logs are those of the marks that become 0.
+    Reset(Range<usize>, Vec<LogId>, Discontinuity),
     Change(usize, Box<Entry>),
     Ready,
     /// The last status of each order.
@@ -110,13 +111,10 @@ impl Outbox {
                 let hello = self.with_id(frames::hello(retry)).encode();
                 return [&COMMENT[..], &hello].concat().into();
             }
-            Message::Reset(orders, reason) => {
+            Message::Reset(marks, logs, reason) => {
                 self.unreadable = false;
-                for (order, _) in &orders {
-                    self.cursor.0[*order] = Mark::START;
-                }
-                let orders: Vec<_> = orders.into_iter().map(|(_, order)| order).collect();
-                frames::reset(&orders, reason)
+                self.cursor.0[marks].fill(Mark::START);
+                frames::reset(&logs, reason)
             }
             Message::Change(order, entry) => {
                 self.cursor.0[order] = entry.mark();

@@ -168,7 +168,7 @@ impl<F: Feed> Session<F> {
             watched.is_read = true;
             let mark = self.outbox.mark(order);
             let heard = watched.heard.take();
-            let page = query.run(&self.feed, &self.shared, &watched.order, mark, heard);
+            let page = query.run(&self.feed, &self.shared, &watched.log, mark, heard);
             let outcome = page.map(move |page| Outcome::Page {
                 order,
                 query,

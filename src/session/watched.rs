@@ -7,9 +7,9 @@ use super::Shared;
 use super::reads::Key;
 use crate::clock::Clock;
 use crate::cursor::Mark;
-use crate::feed::{Consistency, Discontinuity, Entry, Feed, FeedError, Page, Reading};
+use crate::feed::{Consistency, Discontinuity, Entry, Feed, FeedError, LogId, Page, Reading};
 use crate::metrics::Count;
-use crate::order::{OrderId, Seq, Status};
+use crate::order::{Seq, Status};
 
 /// What to read of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -32,28 +32,28 @@ impl Query {
         self,
         feed: &impl Feed,
         shared: &Shared,
-        order: &OrderId,
+        log: &LogId,
         mark: Mark,
         heard: Option<Seq>,
     ) -> BoxFuture<'static, Result<Page, FeedError>> {
         let key = Key {
-            order: order.clone(),
+            log: log.clone(),
             query: self,
             from: mark.seq,
             heard,
         };
-        let (feed, order) = (feed.clone(), order.clone());
+        let (feed, log) = (feed.clone(), log.clone());
         let metrics = shared.metrics.clone();
         shared.reads.read(key, move || {
             metrics.count(Count::Reads);
-            let (feed, order) = (feed.clone(), order.clone());
+            let (feed, log) = (feed.clone(), log.clone());
             let page = async move {
                 match self {
                     Self::Next(consistency) if mark.seq == Seq::ZERO => {
-                        feed.latest(&order, consistency).await
+                        feed.latest(&log, consistency).await
                     }
-                    Self::Next(consistency) => feed.read(&order, mark.seq, consistency).await,
-                    Self::Latest => feed.latest(&order, Consistency::Strong).await,
+                    Self::Next(consistency) => feed.read(&log, mark.seq, consistency).await,
+                    Self::Latest => feed.latest(&log, Consistency::Strong).await,
                 }
             };
             page.boxed()
@@ -64,7 +64,7 @@ impl Query {
 /// An order that a session watches.
 #[derive(Debug)]
 pub(super) struct Watched {
-    pub(super) order: OrderId,
+    pub(super) log: LogId,
     /// The query that must be made before everything of the order is sent.
     pub(super) due: Option<Query>,
     /// The number that a message named, if the query is due because of it.
@@ -90,9 +90,9 @@ pub(super) struct News {
 }
 
 impl Watched {
-    pub(super) fn new(order: OrderId) -> Self {
+    pub(super) fn new(log: LogId) -> Self {
         Self {
-            order,
+            log,
             due: None,
             heard: None,
             is_read: false,

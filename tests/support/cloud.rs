@@ -95,6 +95,7 @@ impl Cloud {
             at: None,
             recorded_at: None,
             write: Write::Modify,
+            customer: None,
             began: true,
             terminal: status == "DELIVERED",
         };

@@ -47,6 +47,7 @@ pub fn change(id: &str, n: u64, status: &str) -> Change {
         at: Some("2026-11-22T17:40:00.123Z".to_owned()),
         recorded_at: None,
         write: Write::Modify,
+        customer: None,
         began: true,
         terminal: ["DELIVERED", "RETURNED"].contains(&status),
     }

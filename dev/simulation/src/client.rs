@@ -550,7 +550,7 @@ impl Client {
     fn check_sent_at_once(&self, connection: &Connection, change: &Value) {
         let order = change["orderId"].as_str().unwrap_or_default();
         let seq = change["seq"].as_u64().unwrap_or_default();
-        let waited = reads::waited(order, seq).unwrap_or_default();
+        let waited = reads::waited(&log, seq).unwrap_or_default();
         if connection.faults.slowest.is_none() && waited > TOLERANCE {
             self.screen.finding(
                 Kind::Other,
