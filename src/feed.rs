@@ -6,6 +6,7 @@
 mod append;
 pub mod dynamodb;
 mod entry;
+pub mod list;
 mod listing;
 mod log_id;
 pub mod memory;

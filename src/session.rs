@@ -20,6 +20,7 @@ mod finish;
 mod frames;
 mod hazards;
 mod held;
+mod listed;
 mod outbox;
 mod reads;
 mod round;

@@ -55,8 +55,8 @@ pub struct StreamSettings {
     /// `HOLD`, `FRESHNESS`, `MAX_REST`, `REQUEST_PRICE`, `DURATION_PRICE`: when a response ends early. `None` means that each
     /// response is held for the whole window.
     pub policy: Option<Policy>,
-    /// `ACCESS`, `JWKS`, `JWT_ISSUER`, `JWT_AUDIENCE`, `JWT_ORDERS_CLAIM`, `JWT_LEEWAY`, `TOKEN_HEADER`: who may
-    /// watch.
+    /// `ACCESS`, `JWKS`, `JWT_ISSUER`, `JWT_AUDIENCE`, `JWT_ORDERS_CLAIM`, `JWT_CUSTOMER_CLAIM`, `JWT_LEEWAY`,
+    /// `TOKEN_HEADER`: who may watch.
     pub access: AccessSettings,
     /// `TOKEN_STREAMS`, `TOKEN_OPENINGS`: how much one token may open.
     pub token_limits: TokenLimits,

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use order_status_stream::feed::LogId;
 use order_status_stream::feed::memory::{Fault, MemoryFeed};
 use order_status_stream::order::{OrderId, Seq};
 use order_status_stream::projector::Projector;
@@ -21,14 +22,14 @@ fn projector(feed: &MemoryFeed, publisher: &Publisher) -> Projector<MemoryFeed> 
 }
 
 /// The messages that wait now.
-fn waiting(publisher: &Publisher) -> Option<BTreeMap<OrderId, Seq>> {
+fn waiting(publisher: &Publisher) -> Option<BTreeMap<LogId, Seq>> {
     publisher.messages().now_or_never()
 }
 
-fn messages(of: &[(&str, u64)]) -> BTreeMap<OrderId, Seq> {
+fn messages(of: &[(&str, u64)]) -> BTreeMap<LogId, Seq> {
     let messages = of.iter();
     messages
-        .map(|(order, seq)| (OrderId::try_from(*order).unwrap(), Seq(*seq)))
+        .map(|(order, seq)| (LogId::parse(order).unwrap(), Seq(*seq)))
         .collect()
 }
 

@@ -34,6 +34,7 @@ static ACCESS: LazyLock<Access> = LazyLock::new(|| {
         issuer: Some("i".to_owned()),
         audience: Some("a".to_owned()),
         orders_claim: "orders".to_owned(),
+        customer_claim: Some("sub".to_owned()),
         leeway: Duration::from_secs(10),
     };
     Access::new(AccessSettings::Jwt { keys, claims, header: TokenHeader::Authorization })

@@ -127,6 +127,11 @@ impl Entry {
         }
     }
 
+    /// Whether it says that the order is no longer the customer's.
+    pub fn is_gone(&self) -> bool {
+        self.listing.as_ref().is_some_and(|listing| listing.gone)
+    }
+
     /// Whether this entry of a customer's log is that of an order's entry.
     pub(super) fn lists(&self, entry: &Self) -> bool {
         self.listing.is_some() && (&self.order, self.seq) == (&entry.order, entry.seq)

@@ -47,7 +47,16 @@ pub(super) fn hello(retry: Duration) -> Frame {
 }
 
 pub(super) fn change(entry: &Entry) -> Frame {
-    Frame::new(Event::Change, data(&PublicChange::from(entry)))
+    match entry.is_gone() {
+        true => gone(entry),
+        false => Frame::new(Event::Change, data(&PublicChange::from(entry))),
+    }
+}
+
+/// The order is no longer the customer's: its new state is not for them.
+fn gone(entry: &Entry) -> Frame {
+    let gone = json!({ "orderId": entry.order, "seq": entry.seq });
+    Frame::new(Event::Gone, data(&gone))
 }
 
 pub(super) fn ready() -> Frame {

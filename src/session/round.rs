@@ -228,6 +228,9 @@ impl<F: Feed> Session<F> {
             self.outbox.push(Message::Change(order, Box::new(entry)));
         }
         self.round.has_news |= self.outbox.len() > 0;
+        if let Some(reached) = news.reached {
+            self.outbox.push(Message::Seen(order, reached));
+        }
     }
 
     /// Goes on after every reading of the round has ended.
