@@ -132,7 +132,9 @@ impl Backfill {
             &rules.updated_at_attribute,
         ];
         let is_read =
-            read.contains(&&self.attribute) || rules.public_attributes.contains(&self.attribute);
+            read.contains(&&self.attribute)
+                || rules.customer_attribute.as_ref() == Some(&self.attribute)
+                || rules.public_attributes.contains(&self.attribute);
         match is_read {
             true => Err(OperateError::Attribute(self.attribute.clone())),
             false => Ok(()),

@@ -147,6 +147,13 @@ impl Storage {
             (Op::Amend(_, entry), _) | (_, Written::Expired(Some(entry))) => {
                 self.journal.changed(entry);
             }
+            (Op::ExpireListed(place, ..), Written::ExpiredListed(true)) => {
+                let log = LogId::from(&place.customer);
+                let page = immediately(self.leader.read(&log, place.seq, Consistency::Strong));
+                for entry in page.iter().flat_map(|page| page.entries.first()) {
+                    self.journal.changed(entry);
+                }
+            }
             _ => {}
         }
         let now = Instant::now();
@@ -421,16 +428,17 @@ impl Feed for SimulatedFeed {
     async fn put(&self, entry: &Entry) -> Result<Put, FeedError> {
         let about = |put: &Put| {
             let Entry {
-                order,
-                seq,
                 status,
                 view,
                 position,
+                order,
+                seq,
                 ..
             } = entry;
+            let (log, number) = (entry.log(), entry.number());
             let view = serde_json::to_string(view).unwrap_or_default();
             let (status, position) = (status.as_str(), position.as_str());
-            format!("put {order} {seq} {status} {view} of {position}: {put:?}")
+            format!("put {log} {number}: {order} {seq} {status} {view} of {position}: {put:?}")
         };
         self.conditional(about, Op::Put(entry.clone())).await
     }
@@ -438,14 +446,16 @@ impl Feed for SimulatedFeed {
     async fn amend(&self, was: &Entry, is: &Entry) -> Result<Put, FeedError> {
         let about = |put: &Put| {
             let Entry {
-                order,
-                seq,
                 terminal,
                 expires_at,
                 sources,
+                customer,
                 ..
             } = is;
-            format!("amend {order} {seq} {terminal} {expires_at:?} {sources:?}: {put:?}")
+            let (log, number) = (is.log(), is.number());
+            format!(
+                "amend {log} {number} {terminal} {expires_at:?} {sources:?} {customer:?}: {put:?}"
+            )
         };
         self.conditional(about, Op::Amend(was.clone(), is.clone()))
             .await
