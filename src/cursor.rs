@@ -291,9 +291,14 @@ mod tests {
         ] {
             let cursor = Cursor::parse_customers(text);
             assert_eq!(cursor, Some(Cursor(vec![mark])), "{text}");
-            assert_eq!(cursor.map(|cursor| cursor.to_string()).as_deref(), Some(text));
+            assert_eq!(
+                cursor.map(|cursor| cursor.to_string()).as_deref(),
+                Some(text)
+            );
         }
-        for text in ["?", "", "_", "0_", "3-9f2c~", "3-9f2c~_", "3-9f2c_~", "3-9f2c__", "3-9f2c.0"] {
+        for text in [
+            "?", "", "_", "0_", "3-9f2c~", "3-9f2c~_", "3-9f2c_~", "3-9f2c__", "3-9f2c.0",
+        ] {
             assert_eq!(Cursor::parse_customers(text), None, "{text}");
         }
         // An order's stream sends every change.

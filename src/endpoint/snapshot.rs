@@ -70,7 +70,10 @@ impl Snapshot {
             let page = feed.read(log, mark.seq, Consistency::Eventual).await?;
             more = page.more;
             // From the beginning or from the last entry of the page before, every order is owed.
-            let from = Mark { partial: true, ..mark };
+            let from = Mark {
+                partial: true,
+                ..mark
+            };
             let Ok(news) = list::News::after(&from, page.entries, clock) else {
                 // A replica lags behind the one before, or the table deletes: the stream goes on from here.
                 more = true;

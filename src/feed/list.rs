@@ -24,7 +24,11 @@ impl News {
     /// # Errors
     ///
     /// A [`Discontinuity`] if the mark is not in this log, or an entry after it is missing or has expired.
-    pub fn after(mark: &Mark, mut entries: Vec<Entry>, clock: &Clock) -> Result<Self, Discontinuity> {
+    pub fn after(
+        mark: &Mark,
+        mut entries: Vec<Entry>,
+        clock: &Clock,
+    ) -> Result<Self, Discontinuity> {
         if mark.seq > Seq::ZERO {
             check_mark(mark, entries.first())?;
             entries.remove(0);

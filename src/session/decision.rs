@@ -69,15 +69,20 @@ impl<F: Feed> Session<F> {
             return vec![Forecast::Unknown(self.outbox.mark(log).check_ins)];
         }
         let now = self.clock.epoch_millis();
-        let groups = watched.unfinished.iter().flat_map(|(status, orders, since)| {
-            let quiet = Duration::from_millis(now.saturating_sub(*since)).as_secs_f64();
-            let forecast = match hazards.get(status) {
-                Some(hazard) => Forecast::Learned(hazard, quiet),
-                None => Forecast::Unlearned(quiet),
-            };
-            let orders = usize::try_from(*orders).unwrap_or(MOST_FORECASTS);
-            repeat_n(forecast, orders.min(MOST_FORECASTS))
-        });
+        let groups = watched
+            .unfinished
+            .iter()
+            .flat_map(|(status, orders, since)| {
+                let quiet = Duration::from_millis(now.saturating_sub(*since)).as_secs_f64();
+                match hazards.get(status) {
+                    Some(hazard) => {
+                        let orders = usize::try_from(*orders).unwrap_or(MOST_FORECASTS);
+                        repeat_n(Forecast::Learned(hazard, quiet), orders.min(MOST_FORECASTS))
+                    }
+                    // No order was ever seen to leave this status. So more orders in it do not make a change more likely.
+                    None => repeat_n(Forecast::Unlearned(quiet), 1),
+                }
+            });
         groups.collect()
     }
 

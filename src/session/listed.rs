@@ -26,7 +26,9 @@ impl Watched {
                 let sent = news.entries.last().map(Entry::mark);
                 News {
                     reset: None,
-                    reached: news.reached.filter(|reached| sent.as_ref() != Some(reached)),
+                    reached: news
+                        .reached
+                        .filter(|reached| sent.as_ref() != Some(reached)),
                     entries: news.entries,
                 }
             }
@@ -50,7 +52,10 @@ impl Watched {
 /// The customer's unfinished orders at the newest entry of the log: the entry's own order, and the others.
 fn unfinished(newest: &Entry) -> Vec<(Status, u64, u64)> {
     let own = (!newest.terminal).then(|| (newest.status.clone(), 1, newest.since()));
-    let others = newest.listing.iter().flat_map(|listing| listing.others.groups());
+    let others = newest
+        .listing
+        .iter()
+        .flat_map(|listing| listing.others.groups());
     let others = others.map(|(status, orders, since)| (status.clone(), orders, since));
     own.into_iter().chain(others).collect()
 }

@@ -1,5 +1,7 @@
 //! The logs of customers, on every implementation.
 
+use std::collections::HashMap;
+
 use order_status_stream::customer::{CustomerId, Place};
 use order_status_stream::feed::LogId;
 use order_status_stream::feed::memory::Fault;
@@ -341,6 +343,62 @@ async fn concurrent_appenders_of_many_orders_make_one_dense_log(feed: impl Feed)
         let seqs: Vec<_> = of_order.map(|(_, _, seq, _)| *seq).collect();
         assert_eq!(seqs, [1, 2, 3, 4, 5], "{id}");
     }
+}
+
+/// The bytes that DynamoDB counts: of the names and of the values.
+fn size(item: &HashMap<String, AttributeValue>) -> usize {
+    fn of(value: &AttributeValue) -> usize {
+        match value {
+            AttributeValue::S(text) => text.len(),
+            // Two digits a byte, and one byte more.
+            AttributeValue::N(number) => number.len().div_ceil(2) + 1,
+            AttributeValue::Bool(_) => 1,
+            AttributeValue::M(map) => {
+                3 + map
+                    .iter()
+                    .map(|(name, value)| name.len() + of(value) + 1)
+                    .sum::<usize>()
+            }
+            AttributeValue::L(list) => 3 + list.iter().map(|value| of(value) + 1).sum::<usize>(),
+            other => panic!("{other:?}"),
+        }
+    }
+    item.iter()
+        .map(|(name, value)| name.len() + of(value))
+        .sum()
+}
+
+/// A check-in reads the newest entry of a log.
+#[tokio::test]
+async fn the_newest_entry_of_500_orders_has_at_most_a_fifth_more_bytes_than_that_of_one() {
+    let dynamo = Dynamo::start("127.0.0.1:0").await.unwrap();
+    let client = dynamo.client();
+    create_tables(&client).await.unwrap();
+    let feed = DynamoDbFeed::new(client.clone(), "OrderFeed");
+    for n in 0..500 {
+        let status = ["PLACED", "PAID", "PACKED", "SHIPPED", "OUT_FOR_DELIVERY"][n as usize % 5];
+        let stream =
+            "arn:aws:dynamodb:eu-west-1:123456789012:table/Orders/stream/2026-11-22T00:00:00.000";
+        let change = Change {
+            position: Position::new(stream, &format!("70000000000000000000{n}")).unwrap(),
+            view: BTreeMap::from([("eta".to_owned(), json!("18:20"))]),
+            recorded_at: Some(1_795_369_200_000 + n),
+            ..owned(change(&format!("A-{n:04}"), 1, status), "C-1001")
+        };
+        append_all(&feed, &[change]).await;
+    }
+    let newest = async |log: &str, seq: u64| {
+        let get = client.get_item().table_name("OrderFeed");
+        let get = get.key("order", AttributeValue::S(log.to_owned()));
+        let get = get.key("seq", AttributeValue::N(seq.to_string()));
+        size(&get.send().await.unwrap().item.unwrap())
+    };
+    let (one, all) = (
+        newest("A-0499", 1).await,
+        newest("%customer/C-1001", 500).await,
+    );
+    println!("bytes of the newest entry: {one} of an order, {all} of a customer with 500 orders");
+    assert!(10 * all <= 12 * one, "{all} bytes, {one} for one order");
 }
 
 /// A projector dies after each of its calls, and its record comes again.

@@ -131,10 +131,9 @@ impl Backfill {
             &rules.status_attribute,
             &rules.updated_at_attribute,
         ];
-        let is_read =
-            read.contains(&&self.attribute)
-                || rules.customer_attribute.as_ref() == Some(&self.attribute)
-                || rules.public_attributes.contains(&self.attribute);
+        let is_read = read.contains(&&self.attribute)
+            || rules.customer_attribute.as_ref() == Some(&self.attribute)
+            || rules.public_attributes.contains(&self.attribute);
         match is_read {
             true => Err(OperateError::Attribute(self.attribute.clone())),
             false => Ok(()),

@@ -77,7 +77,8 @@ impl Check {
         let mut summary = Summary::default();
         let (logs, lists) = self.check_feed(&terms, &mut summary).await?;
         summary.orders = logs.len() as u64;
-        self.check_lists(&logs, &lists, &terms, &mut summary).await?;
+        self.check_lists(&logs, &lists, &terms, &mut summary)
+            .await?;
         if let Some(orders) = &self.orders {
             self.check_orders(orders, logs, &mut summary).await?;
         }
@@ -137,7 +138,9 @@ impl Check {
         summary: &mut Summary,
     ) -> Result<(), OperateError> {
         let feed = DynamoDbFeed::new(self.client.clone(), &self.settings.feed_table);
-        let unlisted = newest.values().filter(|entry| !entry.tombstone && !lists.lists(entry));
+        let unlisted = newest
+            .values()
+            .filter(|entry| !entry.tombstone && !lists.lists(entry));
         for entry in unlisted.filter(|entry| terms.is_settled(entry)) {
             // The projector may have written since.
             let Some(newest) = feed.newest(&entry.order).await? else {
@@ -149,7 +152,8 @@ impl Check {
             let log = LogId::from(&place.customer);
             let page = feed.read(&log, place.seq, Consistency::Strong).await?;
             let is_listed = |found: &Entry| {
-                (&found.order, found.seq, found.terminal) == (&newest.order, newest.seq, newest.terminal)
+                (&found.order, found.seq, found.terminal)
+                    == (&newest.order, newest.seq, newest.terminal)
             };
             let is_forgotten = newest.expires_at.is_some_and(|at| at <= terms.now);
             if !page.entries.first().is_some_and(is_listed) && !is_forgotten {

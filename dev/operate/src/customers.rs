@@ -37,7 +37,10 @@ impl Lists {
             && superseded.expires_at.is_none()
             && terms.is_settled(&entry)
         {
-            let detail = format!("the order's entry {} followed, and it has no expiry", entry.number());
+            let detail = format!(
+                "the order's entry {} followed, and it has no expiry",
+                entry.number()
+            );
             found(superseded.number().0, Law::Expires, detail);
         }
         if entry.terminal && entry.expires_at.is_none() {

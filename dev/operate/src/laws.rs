@@ -43,7 +43,9 @@ impl Law {
             }
             Self::Rising => "two projectors with different tables write this feed: stop one",
             Self::Expires => "touch the order: the projector makes the missing write",
-            Self::Listed => "change the order in a way that customers see: its customer's log then shows the newest state",
+            Self::Listed => {
+                "change the order in a way that customers see: its customer's log then shows the newest state"
+            }
             Self::Public => "nothing: the stream function hides what is not in PUBLIC_ATTRIBUTES",
             Self::Current | Self::Known => "touch the order: operate backfill",
             Self::Exists => {

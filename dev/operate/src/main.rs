@@ -167,7 +167,13 @@ async fn run(arguments: Arguments) -> Result<ExitCode, OperateError> {
             }
         }
         Command::Follow { order } => {
-            follow(&feed, &OrderId::try_from(order)?.into(), output, &Clock::system()).await?;
+            follow(
+                &feed,
+                &OrderId::try_from(order)?.into(),
+                output,
+                &Clock::system(),
+            )
+            .await?;
         }
         Command::Check { orders_table, rate } => {
             let key = &settings.rules.order_id_attribute;

@@ -35,7 +35,10 @@ impl fmt::Display for Line<'_> {
         let flags = [
             (entry.begins, "a new life begins"),
             (entry.is_gone(), "no longer this customer's"),
-            (entry.terminal && !entry.tombstone && !entry.is_gone(), "terminal"),
+            (
+                entry.terminal && !entry.tombstone && !entry.is_gone(),
+                "terminal",
+            ),
             (entry.tombstone, "tombstone"),
             (entry.is_superseded(), "superseded"),
         ];

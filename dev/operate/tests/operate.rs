@@ -351,17 +351,26 @@ async fn check_finds_what_was_damaged_in_a_customers_log() {
 
     let key = |seq: &str| {
         HashMap::from([
-            ("order".to_owned(), AttributeValue::S("%customer/C".to_owned())),
+            (
+                "order".to_owned(),
+                AttributeValue::S("%customer/C".to_owned()),
+            ),
             ("seq".to_owned(), AttributeValue::N(seq.to_owned())),
         ])
     };
     let delete = shop.client.delete_item().table_name("OrderFeed");
     delete.set_key(Some(key("2"))).send().await.unwrap();
     let update = shop.client.update_item().table_name("OrderFeed");
-    let update = update.set_key(Some(key("1"))).update_expression("REMOVE expiresAt");
+    let update = update
+        .set_key(Some(key("1")))
+        .update_expression("REMOVE expiresAt");
     update.send().await.unwrap();
     let (lines, succeeded) = shop.check().await;
-    let expected = vec![("%customer/C", "dense"), ("%customer/C", "expires"), ("B", "listed")];
+    let expected = vec![
+        ("%customer/C", "dense"),
+        ("%customer/C", "expires"),
+        ("B", "listed"),
+    ];
     assert_eq!((laws(&lines), succeeded), (expected, false));
 }
 
@@ -375,8 +384,14 @@ async fn show_prints_a_customers_log() {
     let text = String::from_utf8(shop.operate(&["show", "%customer/C"]).await.stdout).unwrap();
     let lines: Vec<_> = text.lines().collect();
     assert_eq!(lines.len(), 2, "{text}");
-    assert!(lines[0].contains("A 1  PLACED") && lines[0].ends_with("[superseded]"), "{text}");
-    assert!(lines[1].contains("A 2  ") && lines[1].ends_with("[no longer this customer's]"), "{text}");
+    assert!(
+        lines[0].contains("A 1  PLACED") && lines[0].ends_with("[superseded]"),
+        "{text}"
+    );
+    assert!(
+        lines[1].contains("A 2  ") && lines[1].ends_with("[no longer this customer's]"),
+        "{text}"
+    );
 }
 
 #[tokio::test]

@@ -459,7 +459,9 @@ impl Client {
 
     fn check_end(&self, what: &str, asked: Instant) {
         match &self.customer {
-            Some(_) => self.screen.finding(Kind::Other, format!("{what}, of a customer")),
+            Some(_) => self
+                .screen
+                .finding(Kind::Other, format!("{what}, of a customer")),
             None => self.screen.check_end(what, asked),
         }
     }
@@ -586,7 +588,10 @@ impl Client {
         let order = change["orderId"].as_str().unwrap_or_default();
         let seq = change["seq"].as_u64().unwrap_or_default();
         let (log, number) = match &self.customer {
-            Some(customer) => (customer.log_id(), place_of(&connection.parser.last_event_id)),
+            Some(customer) => (
+                customer.log_id(),
+                place_of(&connection.parser.last_event_id),
+            ),
             None => (order_id(order).map(LogId::from), seq),
         };
         let Some(log) = log else {
@@ -695,7 +700,9 @@ impl Client {
         self.screen.render_again();
         let orders = body["orders"].as_array().into_iter().flatten();
         match &mut self.customer {
-            Some(customer) => customer.snapshot(orders, body["cursor"].as_str().unwrap_or_default()),
+            Some(customer) => {
+                customer.snapshot(orders, body["cursor"].as_str().unwrap_or_default())
+            }
             None => orders.for_each(|change| self.screen.change(change, &process, asked, true)),
         }
         body["cursor"]

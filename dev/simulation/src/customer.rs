@@ -166,7 +166,10 @@ impl CustomerScreen {
             }
             if self.orders.get(&order) != Some(&newest.seq.0) {
                 let shown = self.orders.get(&order);
-                let text = format!("is ready at {}, but shows {shown:?} of {order}", self.number);
+                let text = format!(
+                    "is ready at {}, but shows {shown:?} of {order}",
+                    self.number
+                );
                 self.finding(Kind::Lost, text);
             }
         }
@@ -175,7 +178,9 @@ impl CustomerScreen {
     /// The newest entry of each order in the log.
     fn newest(&self) -> BTreeMap<String, Entry> {
         let lines = self.storage.journal.lines(&self.log).into_iter();
-        lines.map(|line| (line.entry.order.to_string(), line.entry)).collect()
+        lines
+            .map(|line| (line.entry.order.to_string(), line.entry))
+            .collect()
     }
 
     /// A snapshot replaces what the page shows.
@@ -198,7 +203,10 @@ impl CustomerScreen {
         let next = self.number + 1;
         let appended = self.storage.journal.appended_at(&self.log, next);
         if appended.is_some_and(|at| at.max(ready) < before) {
-            self.finding(Kind::Other, format!("{next} was not sent on a held response"));
+            self.finding(
+                Kind::Other,
+                format!("{next} was not sent on a held response"),
+            );
         }
     }
 
@@ -209,9 +217,10 @@ impl CustomerScreen {
         let all = shown.clone().all(|(order, entry)| {
             self.orders.get(order) == Some(&entry.seq.0) || self.may_be_expired(entry)
         });
-        let no_other = self.orders.keys().all(|order| {
-            newest.get(order).is_some_and(|entry| !entry.is_gone())
-        });
+        let no_other = self
+            .orders
+            .keys()
+            .all(|order| newest.get(order).is_some_and(|entry| !entry.is_gone()));
         all && no_other && self.number >= self.storage.journal.newest(&self.log)
     }
 }

@@ -33,7 +33,10 @@ impl Journal {
             terminal_changed: None,
         };
         let mut orders = lock(&self.0);
-        orders.entry(entry.log().to_string()).or_default().push(line);
+        orders
+            .entry(entry.log().to_string())
+            .or_default()
+            .push(line);
     }
 
     /// An entry was amended, or its expiry was set.

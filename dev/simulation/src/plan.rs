@@ -386,11 +386,7 @@ fn net_faults(random: &mut Rng) -> NetFaults {
     }
 }
 
-fn customers(
-    random: &mut Rng,
-    skewed: bool,
-    variables: &mut Variables,
-) -> &'static [&'static str] {
+fn customers(random: &mut Rng, skewed: bool, variables: &mut Variables) -> &'static [&'static str] {
     // Tokens do not work if clocks are wrong.
     if skewed || !random.chance(0.4) {
         return &[];

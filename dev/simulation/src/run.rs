@@ -228,7 +228,10 @@ impl Simulation {
             .collect();
         for customer in self.plan.customers {
             let name = format!("newcomer of {customer}");
-            newcomers.push(self.client(name, Vec::new(), Vec::new()).of_customer(customer));
+            newcomers.push(
+                self.client(name, Vec::new(), Vec::new())
+                    .of_customer(customer),
+            );
         }
         newcomers
     }

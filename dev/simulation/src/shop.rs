@@ -125,7 +125,9 @@ impl Shop {
     fn a_customer(&mut self) -> Option<&'static str> {
         match self.customers {
             [] => None,
-            customers => customers.get(self.random.usize(..=customers.len())).copied(),
+            customers => customers
+                .get(self.random.usize(..=customers.len()))
+                .copied(),
         }
     }
 
