@@ -459,6 +459,26 @@ async fn a_change_of_any_order_is_sent_while_the_response_is_held() {
     assert!(!last_id(&events).contains('_'));
 }
 
+/// The first order changes several times between two polls. After `ready`, the client is owed each change.
+#[tokio::test(start_paused = true)]
+async fn the_first_changes_of_a_customer_are_sent_while_the_response_is_held() {
+    let shop = Shop::new();
+    let mut connection = shop.get("C", "").await;
+    connection.until("ready").await;
+    for status in ["PLACED", "PAID", "PACKED"] {
+        shop.change("C", "A", status).await;
+    }
+    while told(&parse(connection.bytes())).len() < 5 {
+        connection.chunk().await.unwrap();
+    }
+    let events = parse(connection.bytes());
+    assert_eq!(
+        told(&events),
+        ["hello", "ready", "A PLACED", "A PAID", "A PACKED"]
+    );
+    assert!(events.iter().all(|event| !event.id.contains('_')));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_feed_that_fails_ends_the_response_with_rest() {
     let shop = Shop::new();

@@ -48,6 +48,25 @@ async fn the_newest_entry_of_each_order_is_published_and_a_repeated_record_is_no
     assert_eq!(waiting(&publisher), None);
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_newest_number_of_a_customers_log_is_published_too() {
+    let (feed, publisher) = (MemoryFeed::default(), Publisher::default());
+    let settings = [("CUSTOMER_ATTRIBUTE", "customer")];
+    let projector = records::projector(&feed, &settings).with_publisher(Some(publisher.clone()));
+    let owned = |id, n, status, customer| {
+        let customer = serde_json::json!({ "S": customer });
+        records::with(record("Orders", id, n, status), "customer", customer)
+    };
+    let batch = [
+        owned("A", 1, "PLACED", "C"),
+        owned("B", 2, "PLACED", "C"),
+        owned("A", 3, "PACKED", "D"),
+    ];
+    assert!(project(&projector, &batch).await.is_empty());
+    let expected = [("A", 2), ("B", 1), ("%customer/C", 3), ("%customer/D", 1)];
+    assert_eq!(waiting(&publisher), Some(messages(&expected)));
+}
+
 /// The writes that follow an append take as long as the append. A message does not wait for them.
 #[tokio::test(start_paused = true)]
 async fn a_message_does_not_wait_for_the_writes_that_follow_its_append() {

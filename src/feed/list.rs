@@ -17,7 +17,7 @@ pub struct News {
 impl News {
     /// From the entries that [`Feed::read`](super::Feed::read) returned from the client's mark on.
     ///
-    /// A client whose mark is partial has not seen every order yet. It is owed the newest state of each, so superseded and expired
+    /// A client whose mark is partial has not seen every order yet: it began with nothing. It is owed the newest state of each, so superseded and expired
     /// entries are left out, and gaps where the table has deleted them do not matter. Any other client is owed each entry: the
     /// numbers show that none is missing, because the newest entry of a log remains.
     ///
@@ -34,7 +34,7 @@ impl News {
             entries.remove(0);
         }
         let reached = entries.last().map(Entry::mark);
-        if mark.seq == Seq::ZERO || mark.partial {
+        if mark.partial {
             entries.retain(|entry| !entry.is_expired(clock) && !entry.is_superseded());
         } else {
             let mut next = mark.seq.next();

@@ -71,9 +71,13 @@ impl Outbox {
         self.unreadable
     }
 
-    /// How far the client has seen an order.
-    pub(super) fn mark(&self, order: usize) -> Mark {
-        self.cursor.0[order]
+    /// How far the client has seen a log. Until `ready`, a client that began with nothing has not seen every order of its customer.
+    pub(super) fn mark(&self, log: usize) -> Mark {
+        let mark = self.cursor.0[log];
+        Mark {
+            partial: !self.ready && (mark.seq == Seq::ZERO || mark.partial),
+            ..mark
+        }
     }
 
     /// Counts a check-in that found no entry of the order.
@@ -112,13 +116,10 @@ impl Outbox {
         }
     }
 
-    /// Until `ready`, a client that began with nothing has not seen every order of its customer.
+    /// The client has seen as far as an entry of a customer's log.
     fn reach(&mut self, log: usize, reached: Mark) {
-        let mark = &mut self.cursor.0[log];
-        *mark = Mark {
-            partial: !self.ready && (mark.seq == Seq::ZERO || mark.partial),
-            ..reached
-        };
+        let partial = self.mark(log).partial;
+        self.cursor.0[log] = Mark { partial, ..reached };
     }
 
     fn encode(&mut self, message: Message) -> Bytes {

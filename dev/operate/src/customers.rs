@@ -9,7 +9,7 @@ use crate::laws::{Finding, Law, Terms};
 
 /// What was read of customers' logs.
 #[derive(Debug, Default)]
-pub struct Lists {
+pub(crate) struct Lists {
     /// The entry that was read last.
     before: Option<Entry>,
     /// The last entry of each order in each log.
@@ -18,7 +18,7 @@ pub struct Lists {
 
 impl Lists {
     /// Takes the next entry of a customer's log, and returns what breaks a law.
-    pub fn take(&mut self, entry: Entry, terms: &Terms) -> Vec<Finding> {
+    pub(crate) fn take(&mut self, entry: Entry, terms: &Terms) -> Vec<Finding> {
         let log = entry.log();
         let mut findings = Vec::new();
         let mut found = |seq, law, detail: String| {
@@ -54,7 +54,7 @@ impl Lists {
 
     /// Whether the last entry of an order in its customer's log is that of the newest entry of the order's log. True for an order
     /// without a customer.
-    pub fn lists(&self, newest: &Entry) -> bool {
+    pub(crate) fn lists(&self, newest: &Entry) -> bool {
         let Some(customer) = newest.customer_id() else {
             return true;
         };
