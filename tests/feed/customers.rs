@@ -345,6 +345,21 @@ async fn concurrent_appenders_of_many_orders_make_one_dense_log(feed: impl Feed)
     }
 }
 
+/// The table has deleted the entry that was listed, and an old record comes again.
+#[tokio::test]
+async fn an_entry_that_was_deleted_is_not_listed_again() {
+    let feed = MemoryFeed::default();
+    let finished = owned(change("A", 1, "DELIVERED"), "C");
+    append_all(
+        &feed,
+        &[finished.clone(), owned(change("B", 2, "PLACED"), "C")],
+    )
+    .await;
+    feed.delete(&log_of("C"), Seq(1));
+    append_all(&feed, &[finished]).await;
+    assert_eq!(listed(&feed, "C").await, [line(2, "B", 1, "PLACED")]);
+}
+
 /// The bytes that DynamoDB counts: of the names and of the values.
 fn size(item: &HashMap<String, AttributeValue>) -> usize {
     fn of(value: &AttributeValue) -> usize {

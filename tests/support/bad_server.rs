@@ -177,6 +177,9 @@ async fn respond(
     if !incoming.cursor.is_empty() {
         headers.push(("last-event-id", &incoming.cursor));
     }
+    if !incoming.authorization.is_empty() {
+        headers.push(("authorization", &incoming.authorization));
+    }
     let response = harness
         .respond(&request(&incoming.method, &incoming.path, &headers))
         .await;
