@@ -11,10 +11,6 @@ use super::{Rule, Scope, Verdict, events, expect, fail, skip};
 use crate::server::{Server, ready};
 use crate::transcript::{Frame, Transcript};
 
-fn url(server: &Server) -> String {
-    format!("{}/customers/me/events", server.base())
-}
-
 pub(super) const P32: Rule = Rule {
     id: "P32",
     scope: Scope::Customer,
@@ -24,7 +20,7 @@ pub(super) const P32: Rule = Rule {
 };
 
 async fn access(server: &Server) -> Verdict {
-    let url = url(server);
+    let url = server.customer_url();
     events(&server.stream(&url, None, ready).await?)?;
     let mut request = server.plain(Method::GET, &url);
     (request.token, request.accept) = (None, "text/event-stream");
@@ -51,7 +47,7 @@ pub(super) const P33: Rule = Rule {
 };
 
 async fn first_visit(server: &Server) -> Verdict {
-    let read = events(&server.stream(&url(server), None, ready).await?)?;
+    let read = events(&server.stream(&server.customer_url(), None, ready).await?)?;
     let mut orders = BTreeSet::new();
     for frame in known(&read).into_iter().skip(1) {
         let id = frame.get("id").unwrap_or_default();
@@ -88,7 +84,7 @@ pub(super) const P34: Rule = Rule {
 };
 
 async fn cursor(server: &Server) -> Verdict {
-    let url = url(server);
+    let url = server.customer_url();
     let first = events(&server.stream(&url, None, ready).await?)?;
     let cursors: Vec<_> = first.frames.iter().filter_map(Frame::cursor).collect();
     let changes = first.of("message").count();
@@ -119,7 +115,7 @@ pub(super) const P36: Rule = Rule {
 };
 
 async fn never_ends(server: &Server) -> Verdict {
-    let url = url(server);
+    let url = server.customer_url();
     let whole = events(&server.stream(&url, None, |_| false).await?)?;
     expect(!whole.has("end"), || {
         format!("the events are {:?}", whole.outline())
@@ -141,7 +137,7 @@ pub(super) const P37: Rule = Rule {
 };
 
 async fn snapshot(server: &Server) -> Verdict {
-    let url = url(server);
+    let url = server.customer_url();
     let seen = server
         .request(Method::GET, &url, "application/json")
         .await?;
