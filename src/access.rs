@@ -45,6 +45,7 @@ pub(crate) use limits::{Place, Refusal, TokenKey, Usage};
 
 /// `ACCESS`: who may watch.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "a process has one")]
 pub enum AccessSettings {
     /// Everybody who knows an order's id.
     Open,

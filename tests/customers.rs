@@ -712,3 +712,15 @@ async fn a_token_that_opens_too_much_is_told_to_rest() {
     assert_eq!(told(&second), ["hello", "rest"]);
     assert_eq!(last_id(&second), "0");
 }
+
+/// Who the customer is cannot be known without the keys, and nothing is read.
+#[tokio::test(start_paused = true)]
+async fn if_the_keys_cannot_be_fetched_the_stream_is_unavailable() {
+    let issuer = ("JWT_ISSUER", "*");
+    let shop = Shop::with(&[("JWKS", "https://127.0.0.1:1/jwks.json"), issuer]);
+    let events = shop.get("C", "12-9f2c_").await.finish().await;
+    assert_eq!(told(&events), ["hello", "rest"]);
+    assert_eq!(change_of(&events[1])["unavailable"], true);
+    assert_eq!(last_id(&events), "12-9f2c_");
+    assert_eq!(shop.feed().calls(), 0);
+}

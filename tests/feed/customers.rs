@@ -417,7 +417,7 @@ async fn the_newest_entry_of_500_orders_has_at_most_a_fifth_more_bytes_than_that
 }
 
 /// A projector dies after each of its calls, and its record comes again.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_projector_that_dies_between_any_two_writes_leaves_the_same_logs() {
     let changes = [
         owned(change("A", 1, "PLACED"), "C"),
