@@ -50,12 +50,8 @@ run: $(RUN_TOOLS) ## everything on this machine: database, functions, a shop, th
 	@$(call need,cargo,install Rust with rustup)
 	@# One build for both packages, so that shared dependencies are compiled once.
 	@cargo build --package order-status-stream --package local --bins --locked --target-dir $(TARGET)
-	@$(TARGET)/debug/local
-
-.PHONY: examples
-examples: $(NPM_FRAMEWORKS) ## builds the pages of web/examples/ with React, Vue and Svelte; `make run` serves them
-	@$(call need,npm,install Node.js 18 or later)
-	@node web/examples/build.js
+	@# Not from the environment, where SOURCE may mean something else.
+	@$(TARGET)/debug/local $(if $(findstring command,$(origin SOURCE)),--source '$(SOURCE)')
 
 .PHONY: token
 token: ## a token for what `make run` started: make token ORDERS=A,B
@@ -87,6 +83,11 @@ $(NPM_CLIENTS) $(NPM_FRAMEWORKS): %/node_modules/.package-lock.json: %/package-l
 	@if command -v npm >/dev/null; then \
 		npm ci --prefix $* --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null; \
 	else echo 'npm is missing: what needs these packages is NOT TESTED' >&2; fi
+
+.PHONY: examples
+examples: $(NPM_FRAMEWORKS) ## builds the pages of web/examples/ with React, Vue and Svelte; `make run` serves them
+	@$(call need,npm,install Node.js 18 or later)
+	@node web/examples/build.js
 
 CLIENTS := .tools/requirements-clients.installed $(NPM_CLIENTS)
 

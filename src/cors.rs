@@ -16,35 +16,46 @@ const MAX_AGE: &str = "86400";
 /// Which pages may read a response, and what they may send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CorsSettings {
-    /// `ALLOWED_ORIGINS`; empty means every origin.
-    pub origins: Vec<String>,
+    /// `ALLOWED_ORIGINS`
+    pub origins: Origins,
     /// `ALLOWED_HEADERS`: names, separated by commas.
     pub headers: String,
     /// `ALLOW_CREDENTIALS`: pages of other origins may send cookies.
     pub credentials: bool,
 }
 
+/// The origins whose pages may read a response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origins {
+    /// Every origin: `*`.
+    Any,
+    /// These. None if the setting is empty.
+    These(Vec<String>),
+}
+
 impl CorsSettings {
-    /// Adds the headers to the response to a request. Without an allowed origin there are none, and a browser does not show the
-    /// response to the page.
+    /// Adds the headers to the response to a request. A browser does not show the response to a page whose origin is not allowed.
     pub fn add(&self, request: &Request, headers: &mut HeaderMap) {
         let mut set = |name: HeaderName, value: &str| {
-            // Settings and origins that do not fit into a header match nothing.
+            // The settings were checked, and an origin is only sent back if it is one of them.
             if let Ok(value) = HeaderValue::from_str(value) {
                 headers.insert(name, value);
             }
         };
-        let Some(origin) = request.headers("origin").next() else {
+        let origin = request.headers("origin").next();
+        let allowed = match &self.origins {
+            Origins::Any => origin.map(|_| "*"),
+            Origins::These(origins) if origins.is_empty() => None,
+            Origins::These(origins) => {
+                // Also without an origin, because a cache may show the response to a page later.
+                set(VARY, "Origin");
+                origin.filter(|origin| origins.iter().any(|allowed| allowed == origin))
+            }
+        };
+        let Some(allowed) = allowed else {
             return;
         };
-        let any = self.origins.is_empty();
-        if !any {
-            set(VARY, "Origin");
-            if !self.origins.iter().any(|allowed| allowed == origin) {
-                return;
-            }
-        }
-        set(ACCESS_CONTROL_ALLOW_ORIGIN, if any { "*" } else { origin });
+        set(ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
         if self.credentials {
             set(ACCESS_CONTROL_ALLOW_CREDENTIALS, "true");
         }
@@ -56,7 +67,8 @@ impl CorsSettings {
     }
 }
 
-fn is_preflight(request: &Request) -> bool {
+/// Whether a browser asks what a page may send.
+pub(crate) fn is_preflight(request: &Request) -> bool {
     let asked = request.headers("access-control-request-method").next();
     request.method() == Method::OPTIONS && asked.is_some()
 }

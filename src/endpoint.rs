@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::access::{Access, AccessError, Grant, Place, Refusal, Usage};
 use crate::clock::Clock;
+use crate::cors::is_preflight;
 use crate::cursor::{Cursor, Mark};
 use crate::feed::{Entry, Feed};
 use crate::invocation::Invocation;
@@ -94,14 +95,16 @@ impl<F: Feed> Endpoint<F> {
         }
     }
 
-    /// Responds to a request. If the service that invoked the function does not stream, the response has its
-    /// [`Invoker`](crate::request::Invoker) as an
-    /// extension, and a body that ends soon.
+    /// Responds to a request. The response has the request's [`Invoker`](crate::request::Invoker) as an extension. If that does not
+    /// stream, the body ends soon.
     ///
     /// If a stream cannot be served now but can later, the response is a 200 that says when to come back, because an
     /// `EventSource` gives up for good on any other status.
     pub async fn respond(&self, request: &Request, invocation: Invocation) -> Response<Body> {
+        let invoker = request.invoker();
         let response = match EventsRequest::read(request, &self.settings.base_path) {
+            // If a preflight fails, a browser does not show the page the response, and not even its status.
+            _ if is_preflight(request) && !invoker.answers_cors() => response::options(),
             Err(error) => response::problem(status(&error), error.to_string()),
             Ok(_) if request.method() == Method::OPTIONS => response::options(),
             Ok(asked) => self.check_access(request, asked, invocation).await,
@@ -111,13 +114,10 @@ impl<F: Feed> Endpoint<F> {
             Method::HEAD => response::without_body(response),
             _ => response,
         };
-        let invoker = request.invoker();
         if !invoker.answers_cors() {
             self.settings.cors.add(request, response.headers_mut());
         }
-        if !invoker.streams() {
-            response.extensions_mut().insert(invoker);
-        }
+        response.extensions_mut().insert(invoker);
         response
     }
 

@@ -578,3 +578,32 @@ async fn every_event_gets_a_response() {
     let stats = stream.stats();
     assert_eq!((stats.cold_starts, stats.crashed), (1, 0), "{stats:?}");
 }
+
+/// Events that look like those of services which do not stream, with members of other types.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_event_of_a_service_that_does_not_stream_gets_a_whole_response() {
+    let stream = Function::builder(env!("CARGO_BIN_EXE_stream"))
+        .env("FEED_TABLE", "OrderFeed")
+        .env("AWS_REGION", "us-east-1")
+        .env("ACCESS", "open")
+        .start()
+        .await
+        .unwrap();
+    for (context, other) in [
+        (json!({ "elb": 7 }), json!({})),
+        (json!({ "elb": {} }), json!({ "multiValueHeaders": 7 })),
+        (json!(null), json!({ "version": "1.0" })),
+        (
+            json!({ "http": { "method": "GET" }, "apiId": "a", "domainName": "orders.example" }),
+            json!({ "version": "2.0", "rawPath": "/" }),
+        ),
+    ] {
+        let mut event = json!({ "httpMethod": "GET", "path": "/", "requestContext": context });
+        let members = other.as_object().unwrap().clone();
+        event.as_object_mut().unwrap().extend(members);
+        let response = stream.invoke(event.to_string().into()).await.unwrap();
+        let whole: Value = serde_json::from_slice(&response).unwrap();
+        assert_eq!(whole["statusCode"], 404, "{event}");
+        assert!(whole["body"].as_str().unwrap().contains("404"), "{event}");
+    }
+}

@@ -58,8 +58,9 @@ const NEEDED: &str = "authorization,last-event-id";
 async fn a_preflight_names_what_a_page_may_send() {
     let preflight = read("apigw-rest-preflight", &[]);
     let any = [(HEADERS, NEEDED), METHODS, (ORIGIN, "*"), MAX_AGE];
-    check(&[], &preflight, &any).await;
-    check(&[("ALLOWED_ORIGINS", "*")], &preflight, &any).await;
+    check(&[], &preflight, &[]).await;
+    let every = [("ALLOWED_ORIGINS", "*")];
+    check(&every, &preflight, &any).await;
     let headers = "authorization,last-event-id,x-api-key";
     let settings = [
         ("ALLOWED_ORIGINS", SHOPS),
@@ -75,9 +76,12 @@ async fn a_preflight_names_what_a_page_may_send() {
         ("vary", "Origin"),
     ];
     check(&settings, &preflight, &expected).await;
-    // It is also answered at a path where nothing is.
-    let elsewhere = read("apigw-rest-preflight", &[("/path", json!("/"))]);
-    check(&[], &elsewhere, &any).await;
+    // The request itself may be refused, but a page only sees that if its preflight succeeds.
+    for path in ["/", "/orders//events", "/orders/A%00/events"] {
+        let elsewhere = read("apigw-rest-preflight", &[("/path", json!(path))]);
+        assert_eq!(harness(&every).respond(&elsewhere).await.status(), 200);
+        check(&every, &elsewhere, &any).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -118,8 +122,10 @@ async fn each_response_to_a_page_has_them() {
         check(&settings, &request, &expected).await;
     }
     check(&settings, &read("alb-multi-value", &[]), &expected).await;
-    // Not from a page.
-    check(&settings, &read("alb", &[]), &[]).await;
+    let http_api = [("/headers", json!({ "origin": SHOP }))];
+    check(&settings, &read("apigw-http", &http_api), &expected).await;
+    // Not from a page. But a cache may show it to one.
+    check(&settings, &read("alb", &[]), &[("vary", "Origin")]).await;
 }
 
 /// It sends them itself, and browsers refuse them twice.
@@ -157,7 +163,7 @@ fn settings_that_do_not_fit_are_refused() {
     check(&[named, ("ALLOW_CREDENTIALS", "true")], "");
     check(
         &[("ALLOWED_ORIGINS", "https://shop.example/")],
-        r#"ALLOWED_ORIGINS contains "https://shop.example/", it must be * alone, or origins such as"#,
+        r#"ALLOWED_ORIGINS contains "https://shop.example/", it must be * alone, or origins in lower case such as"#,
     );
     check(
         &[("ALLOWED_ORIGINS", "https://a.example,*")],
@@ -168,4 +174,12 @@ fn settings_that_do_not_fit_are_refused() {
         "authorization and last-event-id among them",
     );
     check(&[("ALLOW_CREDENTIALS", "yes")], "it must be false or true");
+    check(
+        &[("ALLOWED_ORIGINS", "https://Shop.example")],
+        r#"contains "https://Shop.example""#,
+    );
+    check(
+        &[("ALLOWED_ORIGINS", "*"), ("ALLOW_CREDENTIALS", "true")],
+        "ALLOWED_ORIGINS must name the origins of your pages instead of *",
+    );
 }

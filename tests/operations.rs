@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use dashboard::template::Template;
 use order_status_stream::metrics::{Count, Delay};
 
 fn read(name: &str) -> String {
@@ -106,4 +107,52 @@ fn alarms_and_the_dashboard_use_metrics_that_are_written() {
     let named = template.matches("OrderStatusStream").count();
     assert_eq!(used, named, "a use in another form is not checked");
     assert!(used > 5);
+}
+
+#[test]
+fn the_commands_name_what_the_template_and_the_logs_have() {
+    let (docs, template) = (read("docs/operations.md"), Template::read());
+    let is_separator = |c: char| c.is_whitespace() || "`\"'()$;|=".contains(c);
+    let words: Vec<_> = docs
+        .split(is_separator)
+        .filter(|it| !it.is_empty())
+        .collect();
+    let mut named = 0;
+    for pair in words.windows(2) {
+        let section = match pair[0] {
+            "change" | "parameter" => "Parameters",
+            "output" => "Outputs",
+            "resource" | "errors" => "Resources",
+            _ => continue,
+        };
+        // `NAME` stands for a name.
+        let name = pair[1];
+        if name.starts_with(|c: char| c.is_ascii_uppercase()) && name != "NAME" {
+            named += 1;
+            assert!(
+                template.at(section).get(name).is_some(),
+                "{} {name}",
+                pair[0]
+            );
+        }
+    }
+    assert!(named > 50, "only {named} names were found");
+    assert!(!docs.contains("--orders-table ORDERS"), "it is a variable");
+
+    let code = code(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    for message in docs.split("$.fields.message = \"").skip(1) {
+        let message = message.split('"').next().unwrap();
+        let known = message.trim_matches('*');
+        assert!(code.contains(known), "no log line is {message:?}");
+    }
+}
+
+/// The text of all files below a folder.
+fn code(folder: &Path) -> String {
+    let entries = fs::read_dir(folder).unwrap();
+    let text = entries.map(|entry| match entry.unwrap().path() {
+        path if path.is_dir() => code(&path),
+        path => fs::read_to_string(path).unwrap(),
+    });
+    text.collect()
 }

@@ -1,4 +1,4 @@
-//! The function behind the Function URL. It only puts the library together.
+//! The function that answers requests. It only puts the library together.
 
 use std::process::ExitCode;
 use std::sync::Arc;

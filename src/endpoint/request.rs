@@ -118,7 +118,7 @@ fn cursor(request: &Request) -> Option<&str> {
 /// Whether the client gets JSON. An `EventSource` accepts `text/event-stream`, and a plain `fetch` or `curl` accepts anything: they
 /// get the stream.
 ///
-/// Where nothing can be streamed, JSON is the better answer, except for a client that names `text/event-stream`: an `EventSource`
+/// If nothing can be streamed, JSON is the better answer, except for a client that names `text/event-stream`: an `EventSource`
 /// never reconnects after another media type. It gets a response that ends at once.
 fn wants_json(request: &Request, streams: bool) -> bool {
     let types = request

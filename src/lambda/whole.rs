@@ -11,18 +11,21 @@ use crate::endpoint::Body;
 use crate::request::Invoker;
 
 /// A load balancer takes 1 MB of JSON, in which a byte of the body takes two at most. A client that gets less comes back for the
-/// rest, as after a connection that broke between two frames. A single chunk may be longer.
+/// rest, as after a connection that broke between two frames. The first change is sent however long it is, because the client would
+/// never get beyond it.
 const LONGEST_BODY: usize = 500_000;
 
 /// Reads the response to its end.
 pub(super) async fn whole(response: Response<Body>, invoker: Invoker) -> Value {
     let (parts, mut body) = response.into_parts();
-    let mut text = Vec::new();
+    let (mut text, mut has_change) = (Vec::new(), false);
     while let Some(Ok(frame)) = body.frame().await {
         let chunk = frame.into_data().unwrap_or_default();
-        if !text.is_empty() && text.len() + chunk.len() > LONGEST_BODY {
+        if has_change && text.len() + chunk.len() > LONGEST_BODY {
             break;
         }
+        // Only a change has no `event`.
+        has_change |= chunk.starts_with(b"data:");
         text.extend_from_slice(&chunk);
     }
     let mut whole = json!({

@@ -4,8 +4,8 @@ use serde_json::value::RawValue;
 
 /// The service that invoked the function.
 ///
-/// An event does not say whether the function was invoked with `Invoke` or `InvokeWithResponseStream`. But each service but one
-/// always does the same.
+/// An event does not say whether the function was invoked with `Invoke` or `InvokeWithResponseStream`. But each service
+/// always uses the same one, except a REST API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Invoker {
     /// A Function URL.

@@ -1,24 +1,14 @@
 //! The settings of CORS: `ALLOWED_ORIGINS`, `ALLOWED_HEADERS` and `ALLOW_CREDENTIALS`.
 
 use super::reader::Reader;
-use crate::cors::CorsSettings;
+use crate::cors::{CorsSettings, Origins};
 
 /// What the client sends.
 const NEEDED: [&str; 2] = ["authorization", "last-event-id"];
 
 impl<V: Fn(&str) -> Option<String>> Reader<V> {
     pub(super) fn cors(&mut self) -> CorsSettings {
-        let origins = self.get("ALLOWED_ORIGINS").filter(|text| text != "*");
-        let origins: Vec<_> = origins
-            .iter()
-            .flat_map(|text| text.split(',').map(str::to_owned))
-            .collect();
-        if let Some(wrong) = origins.iter().find(|origin| !is_origin(origin)) {
-            self.error(format!(
-                "ALLOWED_ORIGINS contains {wrong:?}, it must be * alone, or origins such as \
-                 https://shop.example,https://www.shop.example, without spaces, paths or a slash at the end"
-            ));
-        }
+        let origins = self.origins();
         let headers = self.get("ALLOWED_HEADERS");
         let headers = headers.unwrap_or_else(|| NEEDED.join(","));
         if !are_headers(&headers) {
@@ -28,11 +18,33 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
             ));
         }
         let credentials = self.one_of("ALLOW_CREDENTIALS", &[("false", false), ("true", true)]);
+        if credentials && origins == Origins::Any {
+            self.error(
+                "ALLOW_CREDENTIALS is true, so ALLOWED_ORIGINS must name the origins of your pages instead of *"
+                    .to_owned(),
+            );
+        }
         CorsSettings {
             origins,
             headers,
             credentials,
         }
+    }
+
+    fn origins(&mut self) -> Origins {
+        let text = self.get("ALLOWED_ORIGINS").unwrap_or_default();
+        if text == "*" {
+            return Origins::Any;
+        }
+        let origins = text.split(',').filter(|_| !text.is_empty());
+        let origins: Vec<_> = origins.map(str::to_owned).collect();
+        if let Some(wrong) = origins.iter().find(|origin| !is_origin(origin)) {
+            self.error(format!(
+                "ALLOWED_ORIGINS contains {wrong:?}, it must be * alone, or origins in lower case such as \
+                 https://shop.example,https://www.shop.example, without spaces, paths or a slash at the end"
+            ));
+        }
+        Origins::These(origins)
     }
 }
 
@@ -42,7 +54,7 @@ fn is_origin(text: &str) -> bool {
         return false;
     };
     let in_scheme = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "+.-".contains(c);
-    let in_host = |c: char| c.is_ascii_alphanumeric() || ".:[]-".contains(c);
+    let in_host = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || ".:[]-".contains(c);
     scheme.starts_with(|c: char| c.is_ascii_lowercase())
         && scheme.chars().all(in_scheme)
         && !host.is_empty()

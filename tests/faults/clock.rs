@@ -2,13 +2,11 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use lambda_stand_in::{Builder, Function};
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::time::sleep;
 
 /// The date of the processes that have its environment. Their monotonic clock is not moved.
 pub struct MovableClock {
@@ -57,18 +55,12 @@ impl MovableClock {
 
 /// Waits for a log line whose date is so far from this machine's.
 pub async fn wait_for_clock(function: &Function, offset: TimeDelta) {
-    loop {
-        let now = Utc::now();
-        let is_moved = |line: &String| {
-            let line: Option<Value> = serde_json::from_str(line).ok();
-            let date = line.and_then(|line| line["timestamp"].as_str()?.parse().ok());
-            date.is_some_and(|date: DateTime<Utc>| {
-                (now + offset - date).abs() < TimeDelta::minutes(5)
-            })
-        };
-        if function.logs().iter().any(is_moved) {
-            return;
-        }
-        sleep(Duration::from_millis(50)).await;
-    }
+    let is_moved = |line: &str| {
+        let line: Option<Value> = serde_json::from_str(line).ok();
+        let date = line.and_then(|line| line["timestamp"].as_str()?.parse().ok());
+        date.is_some_and(|date: DateTime<Utc>| {
+            (Utc::now() + offset - date).abs() < TimeDelta::minutes(5)
+        })
+    };
+    function.wait_for_line(is_moved).await;
 }

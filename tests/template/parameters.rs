@@ -416,7 +416,9 @@ fn the_defaults_equal_those_of_the_functions() {
         ProjectorSettings::read(|name| bare.get(name).cloned())
     );
     let set = template.environment("StreamFunction", &values);
-    let bare: Variables = [("FEED_TABLE", "FeedTable"), ("JWKS", KEYS), stack]
+    // A Function URL of the stack allows every origin by default, but a function by itself allows none.
+    let origins = ("ALLOWED_ORIGINS", "*");
+    let bare: Variables = [("FEED_TABLE", "FeedTable"), ("JWKS", KEYS), stack, origins]
         .map(owned)
         .into();
     assert_eq!(
@@ -564,6 +566,7 @@ fn origins_and_headers_that_no_browser_could_match_are_refused() {
         "https://*.shop.example",
         "null",
         "HTTPS://shop.example",
+        "https://Shop.example",
     ];
     for origins in origins {
         assert!(!template.accepts("AllowedOrigins", origins), "{origins:?}");

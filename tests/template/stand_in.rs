@@ -10,6 +10,8 @@ fn the_stand_in_has_the_properties_of_the_mapping() {
     let template = Template::read();
     let mapping = template.at("Resources/ProjectorFunction/Properties/Events/Orders/Properties");
     let settings = Settings::default();
+    let timeout = template.at("Resources/ProjectorFunction/Properties/Timeout");
+    assert_eq!(*timeout, json!(settings.timeout.as_secs()));
     let retries = settings.maximum_retry_attempts.map_or(-1, i64::from);
     let properties = [
         (

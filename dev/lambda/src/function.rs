@@ -85,7 +85,12 @@ impl Function {
 
     /// Waits for a line that contains `text`, and returns the first one. It may wait for ever.
     pub async fn wait_for_log(&self, text: &str) -> String {
-        let find = |lines: &Vec<String>| lines.iter().find(|line| line.contains(text)).cloned();
+        self.wait_for_line(|line| line.contains(text)).await
+    }
+
+    /// Waits for a log line that satisfies a condition, and returns it.
+    pub async fn wait_for_line(&self, is_it: impl Fn(&str) -> bool) -> String {
+        let find = |lines: &Vec<String>| lines.iter().find(|line| is_it(line)).cloned();
         let mut lines = self.context().log.lines.subscribe();
         let found = lines.wait_for(|lines| find(lines).is_some()).await;
         found

@@ -53,7 +53,7 @@ struct Arguments {
     #[command(flatten)]
     ports: Ports,
     /// In which shape the projector gets the changes: a DynamoDB stream's, or Kafka's with Debezium's envelope. There is no broker.
-    #[arg(long, env, value_enum, default_value = "stream")]
+    #[arg(long, value_enum, default_value = "stream")]
     source: Source,
     #[command(subcommand)]
     action: Option<Action>,

@@ -148,6 +148,8 @@ impl Backfill {
         let last = run.checkpoint.as_ref().and_then(Checkpoint::last);
         let mut start = last.and_then(|last| self.orders.key_at(last));
         loop {
+            // A page may have no order at all.
+            run.ticks.tick().await;
             let (keys, next) = self.orders.scan_keys(&self.client, start).await?;
             for key in keys {
                 if let Some(id) = self.orders.id_of(&key) {
@@ -175,7 +177,7 @@ impl Backfill {
         let unknown: BTreeSet<_> = ids.iter().filter(unknown).cloned().collect();
         let found = match unknown.is_empty() {
             true => BTreeMap::new(),
-            false => self.orders.find(&self.client, &unknown).await?,
+            false => self.find(&unknown, run).await?,
         };
         for id in ids {
             let key = keys.get(id).or_else(|| found.get(id)).cloned();
@@ -183,6 +185,28 @@ impl Backfill {
             self.handle(id, key, id, run).await?;
         }
         Ok(())
+    }
+
+    /// The keys of orders whose ids do not say what they are. Scans the table.
+    async fn find(
+        &self,
+        ids: &BTreeSet<String>,
+        run: &mut Run,
+    ) -> Result<BTreeMap<String, Item>, OperateError> {
+        let (mut found, mut start) = (BTreeMap::new(), None);
+        loop {
+            run.ticks.tick().await;
+            let (keys, next) = self.orders.scan_keys(&self.client, start).await?;
+            for key in keys {
+                if let Some(id) = self.orders.id_of(&key).filter(|id| ids.contains(id)) {
+                    found.insert(id, key);
+                }
+            }
+            start = next;
+            if start.is_none() {
+                return Ok(found);
+            }
+        }
     }
 
     /// Touches an order, if it has a key. `mark` is where a run goes on.

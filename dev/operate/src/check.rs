@@ -194,10 +194,7 @@ impl Check {
         let without_key = suspects.iter().filter(|(_, key)| key.is_none());
         let without_key = without_key.map(|(order, _)| order.to_string());
         let without_key: BTreeSet<_> = without_key.collect();
-        let mut found = match without_key.is_empty() {
-            true => Default::default(),
-            false => orders.find(&self.client, &without_key).await?,
-        };
+        let mut found = self.find(orders, &without_key).await?;
         let feed = DynamoDbFeed::new(self.client.clone(), &self.settings.feed_table);
         for (order, key) in suspects {
             let key = key.or_else(|| found.remove(order.as_str()));
@@ -206,6 +203,24 @@ impl Check {
             }
         }
         Ok(())
+    }
+
+    /// The keys of orders whose ids do not say what they are.
+    async fn find(
+        &self,
+        orders: &OrdersTable,
+        ids: &BTreeSet<String>,
+    ) -> Result<HashMap<String, Item>, OperateError> {
+        let mut found = HashMap::new();
+        let mut pages = self.pages(&orders.name);
+        while !ids.is_empty()
+            && let Some(items) = pages.next(&self.client).await?
+        {
+            let keys = items.iter().map(|item| orders.key_in(item));
+            let known = |key| Some((orders.id_of(&key).filter(|id| ids.contains(id))?, key));
+            found.extend(keys.filter_map(known));
+        }
+        Ok(found)
     }
 
     /// Reads an order and the newest entry of its log again.

@@ -219,9 +219,11 @@ fn token(arguments: TokenArguments) -> Result<Token, OperateError> {
         key_id: arguments.key_id,
         orders: orders.collect::<Result<_, _>>()?,
         orders_claim: arguments.orders_claim,
-        // The setting `*` accepts any issuer.
-        issuer: arguments.issuer.filter(|issuer| issuer != "*"),
-        audience: arguments.audience,
+        // The setting `*` accepts any issuer. An empty variable is not set.
+        issuer: arguments
+            .issuer
+            .filter(|issuer| !issuer.is_empty() && issuer != "*"),
+        audience: arguments.audience.filter(|audience| !audience.is_empty()),
         lifetime: Duration::from_secs(60) * arguments.minutes,
     };
     request.sign(SystemTime::now())

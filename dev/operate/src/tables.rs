@@ -112,32 +112,6 @@ impl OrdersTable {
         }
     }
 
-    /// The keys of orders whose ids do not say what they are. Scans the table.
-    ///
-    /// # Errors
-    ///
-    /// The call fails.
-    pub async fn find(
-        &self,
-        client: &Client,
-        ids: &BTreeSet<String>,
-    ) -> Result<BTreeMap<String, Item>, OperateError> {
-        let mut found = BTreeMap::new();
-        let mut start = None;
-        loop {
-            let (keys, next) = self.scan_keys(client, start).await?;
-            for key in keys {
-                if let Some(id) = self.id_of(&key).filter(|id| ids.contains(id)) {
-                    found.insert(id, key);
-                }
-            }
-            start = next;
-            if start.is_none() {
-                return Ok(found);
-            }
-        }
-    }
-
     /// A page of the table's keys, and where the next one starts.
     ///
     /// # Errors

@@ -82,6 +82,9 @@ impl Customers {
         let response = self.get(order, token, &seen.last_event_id).await?;
         seen.finished = response.status() == StatusCode::NO_CONTENT;
         seen.expired = response.status() == StatusCode::UNAUTHORIZED;
+        if !response.status().is_success() {
+            seen.retry = Duration::from_secs(1);
+        }
         for line in response.text().await?.lines() {
             match line.split_once(": ") {
                 Some(("id", id)) => id.clone_into(&mut seen.last_event_id),

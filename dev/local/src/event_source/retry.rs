@@ -51,9 +51,14 @@ impl Attempt {
     /// Removes the records that were written before this time. They are the first ones.
     pub(super) fn remove_older_than(&mut self, limit: DateTime<Utc>) -> Option<Self> {
         let count = self.batch.older_than(limit);
-        (count > 0).then(|| Self {
-            batch: self.batch.remove_first(count),
-            ..*self
+        (count > 0).then(|| {
+            let older = Self {
+                batch: self.batch.remove_first(count),
+                ..*self
+            };
+            // The first record is another one now.
+            self.failures = 0;
+            older
         })
     }
 
@@ -100,6 +105,12 @@ impl Attempt {
             batch: self.batch.remove_first(self.batch.len() / 2),
             ..self
         };
-        vec![first, self]
+        vec![
+            first,
+            Self {
+                failures: 0,
+                ..self
+            },
+        ]
     }
 }

@@ -47,7 +47,7 @@ impl Default for Settings {
             maximum_retry_attempts: None,
             on_failure: None,
             poll_interval: Duration::from_millis(100),
-            timeout: Duration::from_secs(30),
+            timeout: Duration::from_secs(60),
             min_backoff: Duration::from_millis(100),
             max_backoff: Duration::from_secs(5),
         }

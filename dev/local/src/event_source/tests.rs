@@ -176,7 +176,7 @@ async fn progress_resets_the_backoff() {
 #[tokio::test(start_paused = true)]
 async fn an_invocation_that_hangs_ends_at_the_timeout() {
     let seen = deliver(records(1, |_| 0), settings(), script([Answer::Hang])).await;
-    assert_eq!(seen.times(), [0, 30_100]);
+    assert_eq!(seen.times(), [0, 60_100]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -248,6 +248,26 @@ async fn a_record_is_given_up_after_its_retries_and_only_that_record() {
     assert_eq!(context["approximateInvokeCount"], 3);
     assert_eq!(info["startSequenceNumber"], "3");
     assert_eq!(info["batchSize"], 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_failures_of_a_record_do_not_count_for_the_next_one() {
+    let settings = Settings {
+        maximum_retry_attempts: Some(2),
+        ..settings()
+    };
+    let answers = [
+        Answer::Failed("1"),
+        Answer::Failed("1"),
+        // The batch is halved.
+        Answer::Error,
+        Answer::Taken,
+        Answer::Error,
+        Answer::Error,
+    ];
+    let seen = deliver(records(2, |_| 0), settings, script(answers)).await;
+    let batches = ["1 2", "1 2", "1 2", "1", "2", "2", "2"];
+    assert_eq!((seen.batches(), seen.dropped), (batches.to_vec(), 0));
 }
 
 #[tokio::test(start_paused = true)]
