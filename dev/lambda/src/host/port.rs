@@ -1,7 +1,12 @@
 //! The port of the Function URL, which can refuse connections.
 
-use std::{io, net::SocketAddr};
+use std::{
+    io,
+    net::SocketAddr,
+    os::fd::{AsFd, OwnedFd},
+};
 
+use rustix::net::{Shutdown, shutdown};
 use tokio::{
     net::{TcpListener, TcpSocket},
     task::JoinSet,
@@ -14,6 +19,8 @@ pub(crate) struct Port {
     pub(crate) address: SocketAddr,
     /// The task that accepts clients. A drop aborts it.
     acceptor: JoinSet<()>,
+    /// The listener's socket, for [`close`](Self::close).
+    listening: Option<OwnedFd>,
     /// A socket that is bound and never listens. It keeps the port while one listener is gone and the next is not bound yet.
     _reservation: TcpSocket,
 }
@@ -28,6 +35,7 @@ impl Port {
         Ok(Self {
             address: reservation.local_addr()?,
             acceptor: JoinSet::new(),
+            listening: None,
             _reservation: reservation,
         })
     }
@@ -39,6 +47,7 @@ impl Port {
     {
         if self.acceptor.is_empty() {
             let listener = self.bound()?.listen(BACKLOG)?;
+            self.listening = Some(listener.as_fd().try_clone_to_owned()?);
             self.acceptor.spawn(listen(listener));
         }
         Ok(())
@@ -46,6 +55,12 @@ impl Port {
 
     /// Returns once connections are refused.
     pub(crate) async fn close(&mut self) {
+        // A child process that another thread starts right now holds a copy of the socket until it calls exec. If the socket were
+        // only closed here, that copy would go on listening for a moment. A shutdown ends listening for every copy.
+        if let Some(socket) = self.listening.take() {
+            // It fails if the socket does not listen any more, and then there is nothing to end.
+            let _ = shutdown(&socket, Shutdown::Both);
+        }
         self.acceptor.shutdown().await;
     }
 
@@ -63,7 +78,7 @@ impl Port {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use std::net::TcpListener;
+    use std::net::{TcpListener, TcpStream};
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use tokio::runtime::Builder;
@@ -92,6 +107,24 @@ mod tests {
             });
             done.store(true, Ordering::Relaxed);
             assert!(other.join().unwrap());
+        });
+    }
+
+    #[test]
+    fn a_copy_of_the_socket_in_another_process_listens_no_more() {
+        let runtime = Builder::new_current_thread().enable_io().build().unwrap();
+        let mut port = Port::new().unwrap();
+        runtime.block_on(async {
+            let listen = |listener: tokio::net::TcpListener| async move {
+                let _accepted = listener.accept().await;
+            };
+            port.open(listen).unwrap();
+            let copy = port.listening.as_ref().unwrap().try_clone().unwrap();
+            port.close().await;
+            assert!(TcpStream::connect(port.address).is_err());
+            drop(copy);
+            port.open(listen).unwrap();
+            assert!(TcpStream::connect(port.address).is_ok());
         });
     }
 }
