@@ -2,6 +2,7 @@
 
 mod attribute_check;
 mod batch;
+mod customer;
 mod image;
 mod input;
 mod json;
@@ -31,6 +32,7 @@ use crate::telemetry::with_causes;
 use crate::wake::Publisher;
 use attribute_check::AttributeCheck;
 use batch::{Batch, Delivery, lowest_sequence_number};
+pub use customer::CustomerSource;
 pub use image::{ImageRules, PublicAttributes};
 pub use input::Input;
 pub use kafka::{KafkaEvent, KafkaRecord};

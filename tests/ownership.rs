@@ -52,6 +52,29 @@ async fn an_attribute_says_whose_an_order_is() {
     assert_eq!(feed.entries().len(), 6 + 4);
 }
 
+/// A deletion has no image, but it has the key.
+#[tokio::test(start_paused = true)]
+async fn a_part_of_the_key_says_whose_an_order_is() {
+    let feed = MemoryFeed::default();
+    let settings = [
+        ("ORDER_KEY", "PK=CUSTOMER#{customerId},SK=ORDER#{orderId}"),
+        ("CUSTOMER_ATTRIBUTE", "{customerId}"),
+    ];
+    let projector = projector(&feed, &settings);
+    let keyed = |mut record: Value| {
+        record["dynamodb"]["Keys"] =
+            json!({ "PK": { "S": "CUSTOMER#C-1" }, "SK": { "S": "ORDER#A" } });
+        record
+    };
+    let batch = [
+        keyed(record("Orders", "replaced", 1, "PAID")),
+        keyed(remove("Orders", "replaced", 2)),
+    ];
+    assert!(project(&projector, &batch).await.is_empty());
+    let line = |seq, status: &str| ("A".to_owned(), seq, status.to_owned());
+    assert_eq!(listed(&feed, "C-1"), [line(1, "PAID"), line(2, "REMOVED")]);
+}
+
 /// The order's own stream must not lose the change.
 #[tokio::test(start_paused = true)]
 async fn an_order_with_an_invalid_customer_is_in_its_own_log_only() {

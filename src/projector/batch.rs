@@ -129,10 +129,10 @@ mod tests {
                 status: Path::new("status"),
                 status_names: BTreeMap::new(),
                 updated_at: Path::new("updatedAt"),
-                customer: None,
                 public_attributes: BTreeMap::new(),
                 terminal_statuses: BTreeSet::new(),
             },
+            customer: None,
             on_remove: OnRemove::End,
         };
         let source = "arn:aws:dynamodb:eu-west-1:1:table/Orders/stream/a";

@@ -329,7 +329,7 @@ impl Check {
 
     /// Whether the newest entry of an order shows the state that its item has, to the right customer.
     fn is_current(&self, newest: &Entry, item: &Change) -> bool {
-        let has_customers = self.settings.rules.image.customer.is_some();
+        let has_customers = self.settings.rules.customer.is_some();
         let same_customer = newest.customer_id() == item.customer.as_ref();
         is_current(newest, item) && (same_customer || !has_customers)
     }
