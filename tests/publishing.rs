@@ -125,13 +125,13 @@ async fn a_server_that_does_not_answer_delays_a_batch_once_and_fails_none() {
 async fn messages_that_were_put_back_are_merged_with_newer_ones() {
     let publisher = Publisher::default();
     let order = |id: &str| OrderId::try_from(id).unwrap();
-    publisher.announce(&order("A"), Seq(1));
-    publisher.announce(&order("B"), Seq(7));
+    publisher.announce(order("A"), Seq(1));
+    publisher.announce(order("B"), Seq(7));
     let taken = waiting(&publisher).unwrap();
-    publisher.announce(&order("A"), Seq(2));
+    publisher.announce(order("A"), Seq(2));
     publisher.put_back(taken);
     assert_eq!(waiting(&publisher), Some(messages(&[("A", 2), ("B", 7)])));
-    publisher.announce(&order("A"), Seq(3));
+    publisher.announce(order("A"), Seq(3));
     publisher.published();
     assert!(
         publisher.flush().now_or_never().is_none(),

@@ -5,7 +5,9 @@ use std::collections::btree_map::Entry;
 
 use super::reader::Reader;
 use crate::order::Status;
-use crate::projector::{CustomerSource, ImageRules, OnRemove, OrderKey, Path, PublicAttributes, Rules};
+use crate::projector::{
+    CustomerSource, ImageRules, OnRemove, OrderKey, Path, PublicAttributes, Rules,
+};
 
 /// Spelled in British and in American English.
 const TERMINAL_STATUSES: &str = "DELIVERED,CANCELLED,CANCELED,RETURNED,REFUNDED";
