@@ -186,7 +186,7 @@ async fn a_history_that_is_trimmed_between_two_pages_gets_a_reset() {
     }
     // The second page begins at entry 100.
     for seq in 1..=180 {
-        harness.feed.delete(&order("A"), Seq(seq));
+        harness.feed.delete(order("A"), Seq(seq));
     }
     let events = connection.until("ready").await;
     let expected = [

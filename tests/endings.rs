@@ -401,7 +401,7 @@ async fn a_finished_order_stays_finished_after_its_history_expired() {
         tokio::time::advance(support::RETENTION).await;
         if deleted {
             for seq in 1..=2 {
-                harness.feed.delete(&support::order("A"), Seq(seq));
+                harness.feed.delete(support::order("A"), Seq(seq));
             }
         }
         // A client that was cut off before `end`.
@@ -430,7 +430,7 @@ async fn a_finished_order_without_history_is_shown_beside_an_unfinished_one() {
     let harness = Harness::new();
     harness.change("A", "DELIVERED").await;
     tokio::time::advance(support::RETENTION).await;
-    harness.feed.delete(&support::order("A"), Seq(1));
+    harness.feed.delete(support::order("A"), Seq(1));
     harness.change("B", "SHIPPED").await;
     let path = "/orders/events?order=A&order=B";
     let mut connection = harness.get(path, "").await;

@@ -172,7 +172,7 @@ async fn a_trimmed_history_gets_reset() {
         .pop()
         .unwrap()
         .id;
-    harness.feed.delete(&order("A"), Seq(1));
+    harness.feed.delete(order("A"), Seq(1));
     check_reset(&harness.get(A, &seen).await.until("ready").await, "trimmed");
 }
 
@@ -185,7 +185,7 @@ async fn a_history_that_breaks_within_a_response_is_reset_and_sent_again() {
     // All of this happens before the next poll, which does not find the entry of the cursor.
     harness.change("A", "PAID").await;
     harness.change("A", "SHIPPED").await;
-    harness.feed.delete(&order("A"), Seq(1));
+    harness.feed.delete(order("A"), Seq(1));
     connection.until("reset").await;
     let events = connection.until("ready").await;
     assert_eq!(
@@ -206,7 +206,7 @@ async fn expired_entries_are_not_shown_even_if_they_still_exist() {
         harness.change("A", status).await;
     }
     let now = harness.clock().epoch_seconds();
-    harness.feed.delete(&order("A"), Seq(1));
+    harness.feed.delete(order("A"), Seq(1));
     // A new visitor learns that there were earlier changes.
     let events = harness.get(A, "").await.until("ready").await;
     check_reset(&events, "trimmed");
@@ -222,7 +222,7 @@ async fn entries_before_a_gap_are_not_shown() {
     for status in ["A", "B", "C", "D"] {
         harness.change("A", status).await;
     }
-    harness.feed.delete(&order("A"), Seq(2));
+    harness.feed.delete(order("A"), Seq(2));
     let events = harness.get(A, "").await.until("ready").await;
     assert_eq!(outline(&events), ["hello", "reset", "C", "D", "ready"]);
     let resumed = harness.get(A, "1").await.until("ready").await;

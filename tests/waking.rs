@@ -74,7 +74,7 @@ async fn a_message_shows_a_change_at_once() {
     // The read must be consistent: a replica may not have the entry yet.
     harness.feed.freeze_replica();
     harness.change("A", "PACKED").await;
-    wake.heard(&order("A"), Seq(2));
+    wake.heard(order("A"), Seq(2));
     let (statuses, at) = read.await.unwrap();
     assert_eq!(statuses, ["hello", "PLACED", "ready", "PACKED"]);
     assert_eq!(at, s(100));
@@ -90,7 +90,7 @@ async fn a_change_just_before_the_subscription_is_read_when_it_is_confirmed() {
     let read = read_until(&harness, harness.get(A, "").await, "PACKED");
     sleep(ms(10)).await;
     let changes = wake.changes().await;
-    assert_eq!(changes.subscribe, [order("A")]);
+    assert_eq!(changes.subscribe, [order("A").into()]);
     harness.feed.freeze_replica();
     harness.change("A", "PACKED").await;
     sleep(s(100)).await;
@@ -155,7 +155,7 @@ async fn a_connection_that_is_found_again_misses_nothing() {
     sleep(s(100)).await;
     assert_eq!(harness.feed.calls(), calls);
     harness.change("A", "SHIPPED").await;
-    wake.heard(&order("A"), Seq(3));
+    wake.heard(order("A"), Seq(3));
     let (statuses, at) = read.await.unwrap();
     assert_eq!(statuses[3..], ["PACKED", "SHIPPED"]);
     assert_eq!(at, s(211));
@@ -181,13 +181,13 @@ async fn messages_that_are_repeated_reordered_or_wrong_cause_no_more_than_one_re
         ("A", 3, 1),
         ("A", u64::MAX, 2),
     ] {
-        wake.heard(&order(order_id), Seq(seq));
+        wake.heard(order(order_id), Seq(seq));
         sleep(s(1)).await;
         assert_eq!(harness.feed.calls(), calls + reads, "{order_id} {seq}");
     }
     // After the wrong number no message is higher, and the poll finds the change.
     harness.change("A", "SHIPPED").await;
-    wake.heard(&order("A"), Seq(3));
+    wake.heard(order("A"), Seq(3));
     let (_, at) = read.await.unwrap();
     assert!(at <= s(601), "{at:?}");
 }
@@ -209,11 +209,11 @@ async fn a_noisy_order_starves_no_other_and_is_read_at_intervals() {
     let calls = harness.feed.calls();
     // Ten thousand messages a second for a second. None of their entries exists.
     for seq in 0..10_000 {
-        wake.heard(&order("A"), Seq(100 + seq));
+        wake.heard(order("A"), Seq(100 + seq));
         sleep(Duration::from_micros(100)).await;
         if seq == 5000 {
             harness.change("B", "PACKED").await;
-            wake.heard(&order("B"), Seq(2));
+            wake.heard(order("B"), Seq(2));
         }
     }
     // The clock of tokio has steps of 1 ms. So 10,000 sleeps take 20 s at most.
@@ -234,10 +234,10 @@ async fn a_message_is_read_while_another_order_is_read_slowly() {
     let read = read_until(&harness, harness.get(A_AND_B, "").await, "PACKED");
     sleep(s(1)).await;
     harness.feed.inject([Some(Fault::Slow(s(4)))]);
-    wake.heard(&order("A"), Seq(2));
+    wake.heard(order("A"), Seq(2));
     sleep(s(1)).await;
     harness.change("B", "PACKED").await;
-    wake.heard(&order("B"), Seq(2));
+    wake.heard(order("B"), Seq(2));
     assert_eq!(read.await.unwrap().1, s(2));
 }
 
@@ -254,7 +254,7 @@ async fn the_sessions_of_a_process_share_a_read() {
     harness.change("A", "PACKED").await;
     let calls = harness.feed.calls();
     harness.feed.inject([Some(Fault::Slow(ms(4)))]);
-    wake.heard(&order("A"), Seq(2));
+    wake.heard(order("A"), Seq(2));
     for read in reads {
         assert_eq!(read.await.unwrap().1, s(1) + ms(4));
     }
@@ -284,7 +284,7 @@ async fn a_shared_read_that_fails_ends_only_the_response_that_began_it() {
         sleep(s(1)).await;
         harness.change("A", "PACKED").await;
         harness.feed.inject([Some(fault)]);
-        wake.heard(&order("A"), Seq(2));
+        wake.heard(order("A"), Seq(2));
         let mut ends = Vec::new();
         for response in responses {
             ends.push(response.await.unwrap());
@@ -330,7 +330,7 @@ async fn a_response_that_ends_is_unsubscribed_and_the_next_one_subscribes_again(
         let changes = wake.changes().await;
         assert_eq!(
             (changes.subscribe, changes.unsubscribe),
-            (vec![order("A")], vec![])
+            (vec![order("A").into()], vec![])
         );
         first.abort();
         first.await.unwrap_err();
@@ -339,7 +339,7 @@ async fn a_response_that_ends_is_unsubscribed_and_the_next_one_subscribes_again(
         let changes = wake.changes().await;
         assert_eq!(
             (changes.subscribe, changes.unsubscribe),
-            (vec![], vec![order("A")])
+            (vec![], vec![order("A").into()])
         );
     }
 }

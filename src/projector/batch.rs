@@ -132,6 +132,7 @@ mod tests {
                 public_attributes: BTreeMap::new(),
                 terminal_statuses: BTreeSet::new(),
             },
+            customer: None,
             on_remove: OnRemove::End,
         };
         let source = "arn:aws:dynamodb:eu-west-1:1:table/Orders/stream/a";

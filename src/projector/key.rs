@@ -87,6 +87,12 @@ impl OrderKey {
         self.parts.iter().map(|part| &*part.attribute)
     }
 
+    /// Whether a placeholder has this name, other than that of the id.
+    pub(super) fn has(&self, name: &str) -> bool {
+        let mut names = self.parts.iter().flat_map(|part| part.pattern.names());
+        name != ORDER_ID && names.any(|known| known == name)
+    }
+
     /// Whether each item of the table is an order, unless a setting is wrong.
     pub(super) fn is_whole(&self) -> bool {
         self.parts.len() == 1 && self.parts[0].pattern.is_whole()
@@ -115,12 +121,17 @@ impl OrderKey {
     ///
     /// [`Poison`] if the table has another key.
     pub fn id(&self, keys: &Item) -> Result<Option<String>, Poison> {
+        self.capture(keys, ORDER_ID)
+    }
+
+    /// What a placeholder stands for. `None` if the item is not an order, or there is no such placeholder.
+    pub(super) fn capture(&self, keys: &Item, name: &str) -> Result<Option<String>, Poison> {
         if keys.len() > self.parts.len() {
             let names: BTreeSet<_> = keys.keys().map(String::as_str).collect();
             let names = names.into_iter().collect::<Vec<_>>().join(", ");
             return Err(Poison::SortKey(names));
         }
-        if self.is_whole() {
+        if self.is_whole() && name == ORDER_ID {
             let text = self.text_of(&self.parts[0], keys)?;
             return Ok(text.map(Cow::into_owned));
         }
@@ -134,8 +145,8 @@ impl OrderKey {
         let mut captures = Captures::new();
         let mut pairs = self.parts.iter().zip(&texts);
         let is_order = pairs.all(|(part, text)| part.pattern.matches(text, &mut captures));
-        let id = captures.get(ORDER_ID).filter(|_| is_order);
-        Ok(id.map(|&id| id.to_owned()))
+        let captured = captures.get(name).filter(|_| is_order);
+        Ok(captured.map(|&text| text.to_owned()))
     }
 
     /// The key's value as text. `None` if it is a number, and the pattern contains text.

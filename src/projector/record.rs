@@ -4,6 +4,7 @@ use aws_lambda_events::event::dynamodb::EventRecord;
 use chrono::{DateTime, Utc};
 use serde_dynamo::Item;
 
+use super::customer::CustomerSource;
 use super::image::ImageRules;
 use super::kafka;
 use super::key::OrderKey;
@@ -19,6 +20,8 @@ pub struct Rules {
     pub key: OrderKey,
     /// What the public may see of an order.
     pub image: ImageRules,
+    /// Whose order it is. `None` if customers have no logs.
+    pub customer: Option<CustomerSource>,
     /// What a deleted item means.
     pub on_remove: OnRemove,
 }
@@ -88,6 +91,9 @@ impl Rules {
         let image = &record.change.new_image;
         let status = self.image.status(image)?;
         let view = self.image.view(image);
+        let keys = &record.change.keys;
+        let source = self.customer.as_ref();
+        let customer = source.and_then(|it| it.customer(&order, &self.key, keys, image));
         let updated_at = self.image.updated_at(image, written_at);
         Ok(Change {
             order,
@@ -99,6 +105,7 @@ impl Rules {
             terminal: self.image.is_terminal(&status),
             status,
             view,
+            customer,
         })
     }
 
@@ -117,6 +124,7 @@ fn removal(order: OrderId, position: Position, written_at: Option<DateTime<Utc>>
         position,
         status: Status::removed(),
         view: PublicView::new(),
+        customer: None,
         at: written_at.map(timestamp::text),
         recorded_at: written_at.and_then(epoch_millis),
         write: Write::Remove,

@@ -5,7 +5,9 @@ use std::collections::btree_map::Entry;
 
 use super::reader::Reader;
 use crate::order::Status;
-use crate::projector::{ImageRules, OnRemove, OrderKey, Path, PublicAttributes, Rules};
+use crate::projector::{
+    CustomerSource, ImageRules, OnRemove, OrderKey, Path, PublicAttributes, Rules,
+};
 
 /// Spelled in British and in American English.
 const TERMINAL_STATUSES: &str = "DELIVERED,CANCELLED,CANCELED,RETURNED,REFUNDED";
@@ -15,8 +17,10 @@ const ORDER_ID_ATTRIBUTE: &str = "orderId";
 impl<V: Fn(&str) -> Option<String>> Reader<V> {
     pub(super) fn rules(&mut self) -> Rules {
         let terminal = self.list("TERMINAL_STATUSES", TERMINAL_STATUSES);
+        let key = self.order_key();
         Rules {
-            key: self.order_key(),
+            customer: self.customer_source(&key),
+            key,
             image: ImageRules {
                 status: Path::new(self.word("STATUS_ATTRIBUTE", "status")),
                 status_names: self.status_names(),
@@ -29,6 +33,14 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
                 &[("end", OnRemove::End), ("ignore", OnRemove::Ignore)],
             ),
         }
+    }
+
+    fn customer_source(&mut self, key: &OrderKey) -> Option<CustomerSource> {
+        let text = self.optional_word("CUSTOMER_ATTRIBUTE")?;
+        let source = CustomerSource::parse(&text, key);
+        source
+            .map_err(|reason| self.error(format!("CUSTOMER_ATTRIBUTE is {text:?}: {reason}")))
+            .ok()
     }
 
     /// A part of the position of each record, so it must not contain what separates the parts.

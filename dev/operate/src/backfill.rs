@@ -15,7 +15,7 @@ use chrono::{SecondsFormat, Utc};
 use order_status_stream::feed::Feed;
 use order_status_stream::feed::dynamodb::DynamoDbFeed;
 use order_status_stream::order::OrderId;
-use order_status_stream::projector::Path;
+use order_status_stream::projector::{CustomerSource, Path};
 use order_status_stream::settings::ProjectorSettings;
 use serde::Serialize;
 use tokio::time::{Interval, MissedTickBehavior, interval};
@@ -131,11 +131,14 @@ impl Backfill {
 
     /// The touch must not change what the projector reads.
     fn check_attribute(&self) -> Result<(), OperateError> {
-        let image = &self.settings.rules.image;
+        let rules = &self.settings.rules;
+        let image = &rules.image;
+        let customer = rules.customer.as_ref().and_then(CustomerSource::path);
         let attribute = self.attribute.as_str();
         let has = |path: &Path| path.as_str() == attribute || path.attribute() == attribute;
         let is_read = has(&image.status)
             || has(&image.updated_at)
+            || customer.is_some_and(has)
             || image.public_attributes.values().any(has)
             || self.orders.attributes().any(|name| name == attribute);
         match is_read {

@@ -3,25 +3,22 @@
 //! The projector may write while the tables are read. So each difference between the two tables is read again before it is
 //! reported.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+mod feed;
+mod orders;
+
+use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
-use aws_lambda_events::event::dynamodb::EventRecord;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
-use order_status_stream::change::Change;
-use order_status_stream::feed::dynamodb::DynamoDbFeed;
-use order_status_stream::feed::{Entry, Feed};
-use order_status_stream::order::OrderId;
-use order_status_stream::projector::{Poison, Rules};
 use order_status_stream::settings::ProjectorSettings;
 use serde::Serialize;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::error::OperateError;
-use crate::laws::{Finding, Law, Terms, is_current};
-use crate::output::{Output, Progress};
+use crate::laws::{Finding, Terms};
+use crate::output::Output;
 use crate::tables::{Item, OrdersTable};
 
 /// A page of a scan has up to 1 MB, and is read consistently: 256 read units.
@@ -61,13 +58,6 @@ impl fmt::Display for Summary {
     }
 }
 
-/// What a scan of the feed has found.
-struct Logs {
-    newest: HashMap<OrderId, Entry>,
-    /// Orders whose logs have an item that cannot be read.
-    unreadable: BTreeSet<String>,
-}
-
 impl Check {
     /// Reads the tables, and prints each finding and then the summary.
     ///
@@ -82,8 +72,10 @@ impl Check {
             now,
         };
         let mut summary = Summary::default();
-        let logs = self.check_feed(&terms, &mut summary).await?;
+        let (logs, lists) = self.check_feed(&terms, &mut summary).await?;
         summary.orders = logs.newest.len() as u64;
+        self.check_lists(&logs.newest, &lists, &terms, &mut summary)
+            .await?;
         if let Some(orders) = &self.orders {
             self.check_orders(orders, logs, &mut summary).await?;
         }
@@ -96,180 +88,6 @@ impl Check {
         self.output.line(finding);
     }
 
-    /// Checks each entry, and returns the newest one of each order.
-    async fn check_feed(&self, terms: &Terms, summary: &mut Summary) -> Result<Logs, OperateError> {
-        let mut newest: HashMap<OrderId, Entry> = HashMap::new();
-        let mut unreadable = BTreeSet::new();
-        let progress = Progress::new("entries read", None);
-        let mut pages = self.pages(&self.settings.feed_table);
-        while let Some(items) = pages.next(&self.client).await? {
-            progress.add(items.len() as u64);
-            for item in items.into_iter().filter(is_of_an_order) {
-                let order = text(&item, "order");
-                let Some(entry) = self.entry(item, summary) else {
-                    unreadable.insert(order);
-                    continue;
-                };
-                summary.entries += 1;
-                if entry.tombstone {
-                    newest.entry(entry.order.clone()).or_insert(entry);
-                    continue;
-                }
-                let before = newest.get(&entry.order).filter(|before| !before.tombstone);
-                for finding in terms.check(before, &entry) {
-                    self.report(summary, &finding);
-                }
-                newest.insert(entry.order.clone(), entry);
-            }
-        }
-        progress.end();
-        Ok(Logs { newest, unreadable })
-    }
-
-    /// An item of the feed as an entry. A tombstone has the number of its entry in another attribute.
-    fn entry(&self, mut item: Item, summary: &mut Summary) -> Option<Entry> {
-        let order = text(&item, "order");
-        let seq = number(&item, "seq");
-        if let Some(of_seq) = item.remove("ofSeq") {
-            item.insert("seq".to_owned(), of_seq);
-        }
-        match serde_dynamo::from_item(item) {
-            Ok(entry) => Some(entry),
-            Err(error) => {
-                let detail = format!("it cannot be read: {error}");
-                self.report(summary, &Finding::new(&order, seq, Law::Readable, detail));
-                None
-            }
-        }
-    }
-
-    /// Compares the orders with the newest entries of their logs.
-    async fn check_orders(
-        &self,
-        orders: &OrdersTable,
-        logs: Logs,
-        summary: &mut Summary,
-    ) -> Result<(), OperateError> {
-        let Logs {
-            mut newest,
-            unreadable,
-        } = logs;
-        let progress = Progress::new("orders read", Some(orders.items));
-        let mut suspects = Vec::new();
-        let mut seen = HashSet::new();
-        let mut pages = self.pages(&orders.name);
-        while let Some(items) = pages.next(&self.client).await? {
-            progress.add(items.len() as u64);
-            for item in items {
-                let key = orders.key_in(&item);
-                let change = match change(&self.settings.rules, orders, item) {
-                    Ok(Some(change)) => change,
-                    Ok(None) => continue,
-                    Err(poison) => {
-                        self.report(summary, &unreadable_order(orders, &key, &poison));
-                        continue;
-                    }
-                };
-                // Two items with one id are only possible if the id is not the key.
-                if !orders.ids_are_keys() && !seen.insert(change.order.clone()) {
-                    let detail = "more than one item of the orders table has this id";
-                    let id = change.order.as_str();
-                    self.report(summary, &Finding::new(id, None, Law::Unique, detail));
-                    continue;
-                }
-                let entry = newest.remove(&change.order);
-                if !entry.is_some_and(|entry| is_current(&entry, &change)) {
-                    suspects.push((change.order, Some(key)));
-                }
-            }
-        }
-        progress.end();
-        let unfinished = newest.into_values().filter(|entry| !entry.terminal);
-        suspects.extend(unfinished.map(|entry| {
-            let key = orders.key_of(entry.order.as_str());
-            (entry.order, key)
-        }));
-        // The finding of the item that cannot be read says what to do first.
-        suspects.retain(|(order, _)| !unreadable.contains(order.as_str()));
-        let without_key = suspects.iter().filter(|(_, key)| key.is_none());
-        let without_key = without_key.map(|(order, _)| order.to_string());
-        let without_key: BTreeSet<_> = without_key.collect();
-        let mut found = self.find(orders, &without_key).await?;
-        let feed = DynamoDbFeed::new(self.client.clone(), &self.settings.feed_table);
-        for (order, key) in suspects {
-            let key = key.or_else(|| found.remove(order.as_str()));
-            if let Some(finding) = self.compare(orders, &feed, &order, key).await? {
-                self.report(summary, &finding);
-            }
-        }
-        Ok(())
-    }
-
-    /// The keys of orders whose ids do not say what they are.
-    async fn find(
-        &self,
-        orders: &OrdersTable,
-        ids: &BTreeSet<String>,
-    ) -> Result<HashMap<String, Item>, OperateError> {
-        let mut found = HashMap::new();
-        let mut pages = self.pages(&orders.name);
-        while !ids.is_empty()
-            && let Some(items) = pages.next(&self.client).await?
-        {
-            let keys = items.iter().map(|item| orders.key_in(item));
-            let known = |key| Some((orders.id_of(&key).filter(|id| ids.contains(id))?, key));
-            found.extend(keys.filter_map(known));
-        }
-        Ok(found)
-    }
-
-    /// Reads an order and the newest entry of its log again.
-    async fn compare(
-        &self,
-        orders: &OrdersTable,
-        feed: &DynamoDbFeed,
-        order: &OrderId,
-        key: Option<Item>,
-    ) -> Result<Option<Finding>, OperateError> {
-        let item = match key {
-            Some(key) => {
-                let get = self.client.get_item().table_name(&orders.name);
-                let got = get.set_key(Some(key)).consistent_read(true).send().await;
-                let got = got.map_err(|error| OperateError::call("GetItem", error))?;
-                got.item
-            }
-            None => None,
-        };
-        let exists = item.is_some();
-        let change = |item| change(&self.settings.rules, orders, item).ok().flatten();
-        let change = item.and_then(change);
-        let newest = feed.newest(order).await?;
-        let finding = |law, detail: String| Some(Finding::new(order.as_str(), None, law, detail));
-        Ok(match (change, newest) {
-            (Some(change), Some(newest)) if is_current(&newest, &change) => None,
-            (Some(change), Some(newest)) => finding(
-                Law::Current,
-                match newest.status == change.status {
-                    true => "other public attributes are shown than the order has".to_owned(),
-                    false => format!(
-                        "{} is shown, the order is {}",
-                        newest.status.as_str(),
-                        change.status.as_str()
-                    ),
-                },
-            ),
-            (Some(_), None) => finding(Law::Known, "the order has no log".to_owned()),
-            (None, Some(newest)) if !newest.terminal && !exists => finding(
-                Law::Exists,
-                format!(
-                    "{} is shown, but there is no such order",
-                    newest.status.as_str()
-                ),
-            ),
-            (None, _) => None,
-        })
-    }
-
     fn pages(&self, table: &str) -> Pages {
         let second = Duration::from_secs(1);
         let mut ticks = interval(second.mul_f64(PAGE_UNITS / self.rate));
@@ -280,45 +98,6 @@ impl Check {
             ticks,
         }
     }
-}
-
-/// Reads an item of the Orders table in the way the projector reads a record with this image.
-fn change(rules: &Rules, orders: &OrdersTable, item: Item) -> Result<Option<Change>, Poison> {
-    let keys = serde_dynamo::Item::from(orders.key_in(&item));
-    let mut record = EventRecord::default();
-    record.event_name = "MODIFY".to_owned();
-    record.event_source_arn = Some("checked/stream/now".to_owned());
-    record.change.sequence_number = Some("0".to_owned());
-    record.change.keys = keys;
-    record.change.new_image = item.into();
-    rules.read(&record)
-}
-
-/// Names the item by its key, as far as it is text.
-fn unreadable_order(orders: &OrdersTable, key: &Item, poison: &Poison) -> Finding {
-    let parts = key
-        .values()
-        .filter_map(|value| value.as_s().or_else(|_| value.as_n()).ok());
-    let id = parts.map(String::as_str).collect::<Vec<_>>().join(" ");
-    let detail = format!(
-        "an item of {} cannot be read as an order: {poison}",
-        orders.name
-    );
-    Finding::new(&id, None, Law::Order, detail)
-}
-
-/// Dwell times and settings are in partitions whose names contain `%`.
-fn is_of_an_order(item: &Item) -> bool {
-    !text(item, "order").contains('%')
-}
-
-fn text(item: &Item, name: &str) -> String {
-    let text = item.get(name).and_then(|value| value.as_s().ok());
-    text.cloned().unwrap_or_default()
-}
-
-fn number(item: &Item, name: &str) -> Option<u64> {
-    item.get(name)?.as_n().ok()?.parse().ok()
 }
 
 /// The pages of a consistent scan.
