@@ -6,18 +6,7 @@ import { test } from "node:test";
 
 import { appVisibility } from "../frameworks/react-native.js";
 import { watchOrders } from "../order-stream.js";
-import { change, createHarness, hello, ready, replaceGlobals } from "./harness.js";
-
-const PAGE_GLOBALS = ["window", "document", "navigator", "EventSource", "fetch", "BroadcastChannel", "location", "self"];
-
-/** An app's harness. `fetch` is not global. */
-function createApp(t) {
-  const harness = createHarness(t);
-  const { fetch } = globalThis;
-  replaceGlobals(t, { fetch });
-  for (const name of PAGE_GLOBALS) delete globalThis[name];
-  return { harness, fetch };
-}
+import { PAGE_GLOBALS, change, createApp, createHarness, hello, ready, replaceGlobals } from "./harness.js";
 
 test("every module can be imported where no global of a page exists", () => {
   const modules = ["order-stream.js", "frameworks/react-native.js", "frameworks/svelte.js"].map((file) => new URL(`../${file}`, import.meta.url).href);

@@ -120,7 +120,6 @@ function openTab(server) {
 /** @returns what may happen, each with its weight */
 function events(origin, server, tabs, random) {
   const pick = (list) => list[Math.floor(random() * list.length)];
-  const messages = () => [...origin.channels];
   return [
     [8, () => server.append(pick(IDS))],
     [4, () => origin.pass(random() * 4_000)],
@@ -131,7 +130,7 @@ function events(origin, server, tabs, random) {
     [2, () => tabs.length > 1 && tabs.splice(Math.floor(random() * tabs.length), 1)[0].orders.close()],
     [4, () => ((tab) => tab.setHidden(!tab.isHidden))(pick(tabs).tab)],
     [3, () => ((tab) => (tab.isFrozen ? tab.thaw() : void (tab.isFrozen = true)))(pick(tabs).tab)],
-    [2, () => origin.lose(pick(messages()))],
+    [2, () => origin.lose(pick(tabs).tab)],
   ];
 }
 
