@@ -27,6 +27,18 @@ async function open(t, count, { ids = ["A"], tokens = [] } = {}) {
   return { origin, tabs };
 }
 
+/** A post of a leader whose numbers follow those of its last post. */
+const post = (last, more) => ({ ...last, number: last.number + 1, frame: undefined, before: last.after, ...more });
+
+/** The posts that a tab gets from now on. */
+function postsTo(origin, tab) {
+  const posts = [];
+  const channel = origin.channelOf(tab);
+  const { onmessage } = channel;
+  channel.onmessage = (message) => (posts.push(message.data), onmessage(message));
+  return posts;
+}
+
 const openRequests = ({ requests }) => requests.filter(({ aborted }) => !aborted);
 
 test("tabs share the stream of one of them", async (t) => {
@@ -140,16 +152,19 @@ test("if the leader freezes, another tab takes over within 12 s, and the old one
 
 test("the frames of a leader that was frozen do not hold back the others", async (t) => {
   const { origin, tabs } = await open(t, 3);
+  const posts = postsTo(origin, tabs[2].tab);
   await tabs[0].request.send(rest(20_000, "1-0000"));
   await origin.pass(0);
   tabs[0].tab.isFrozen = true;
   await origin.pass(12_000);
-  await origin.last.open(hello("1-0000"), ready("1-0000"));
+  const opened = () => openRequests(origin).filter((request) => request !== tabs[0].request);
+  for (const request of opened()) await request.open(hello("1-0000"), ready("1-0000"));
   await origin.pass(8_000);
-  const leads = origin.last;
+  const [leads] = opened();
+  assert.equal(opened().length, 1);
   tabs[0].tab.isFrozen = false;
-  const channel = [...origin.channels][0];
-  channel.postMessage({ term: 1, before: { A: 1 }, after: { A: 1 }, state: "live", frame: { event: "hello", data: "{}", id: "1-0000" } });
+  const frame = { event: "hello", data: "{}", id: "1-0000" };
+  origin.channelOf(tabs[0].tab).postMessage(post(posts.find(({ term }) => term), { frame }));
   await origin.turns();
   await leads.send(change(2));
   await origin.turns();
@@ -192,6 +207,67 @@ test("a tab that missed the last change notices within 2 s", async (t) => {
   assert.equal(origin.last.headers["last-event-id"], "1-0000");
 });
 
+test("a tab that missed only ready shows the changes before it within 2 s", async (t) => {
+  const { origin, tabs } = await open(t, 2);
+  await tabs[0].request.send(rest(1_000, "1-0000"));
+  await origin.pass(1_000);
+  await origin.last.open(hello("1-0000"), change(2));
+  await origin.turns();
+  origin.lose(tabs[1].tab);
+  await origin.last.send(ready("2-0000"));
+  await origin.turns();
+  assert.deepEqual([tabs[0].orders.get("A").seq, tabs[1].orders.get("A").seq], [2, 1]);
+  await origin.pass(2_000);
+  assert.deepEqual([origin.requests.length, origin.last.headers["last-event-id"]], [4, "2-0000"]);
+  await origin.last.open(hello("2-0000"), ready("2-0000"));
+  await origin.turns();
+  assert.deepEqual([tabs[1].orders.get("A").seq, tabs[1].orders.state, openRequests(origin).length], [2, "live", 1]);
+});
+
+test("a tab that has changes without ready does not follow a new leader that is past it", async (t) => {
+  const { origin, tabs } = await open(t, 2);
+  const posts = postsTo(origin, tabs[1].tab);
+  await tabs[0].request.send(rest(1_000, "1-0000"));
+  await origin.pass(1_000);
+  await origin.last.open(hello("1-0000"), change(2));
+  await origin.turns();
+  const last = posts.at(-1);
+  assert.deepEqual([last.after, tabs[1].orders.get("A").seq], [{ seqs: { A: 2 }, caughtUp: false }, 1]);
+  const progress = { ...last.after, caughtUp: true };
+  origin.channelOf(tabs[0].tab).postMessage(post(last, { term: last.term + 1, number: 1, before: progress, after: progress }));
+  await origin.pass(0);
+  assert.equal(origin.last.headers["last-event-id"], "2-0000");
+});
+
+test("a tab does not follow a new leader whose numbers are lower, because it has missed a reset", async (t) => {
+  const { origin, tabs } = await open(t, 2);
+  const posts = postsTo(origin, tabs[1].tab);
+  await tabs[0].request.send(change(2));
+  await origin.turns();
+  const last = posts.at(-1);
+  const progress = { seqs: { A: 1 }, caughtUp: true };
+  origin.channelOf(tabs[0].tab).postMessage(post(last, { term: last.term + 1, number: 1, before: progress, after: progress }));
+  await origin.pass(0);
+  assert.deepEqual([origin.requests.length, origin.last.headers["last-event-id"]], [3, "2-0000"]);
+});
+
+/** How many posts of a reset and its replay a tab misses. Only after the first one are the leader's numbers lower than the tab's. */
+for (const lost of [1, 2, 3, 4]) {
+  test(`a tab that missed a reset and ${lost - 1} posts after it asks the server`, async (t) => {
+    const { origin, tabs } = await open(t, 2);
+    await tabs[0].request.send(change(2));
+    await origin.turns();
+    origin.lose(tabs[1].tab, lost);
+    await tabs[0].request.send(reset(["A"]), change(1), change(2), ready("2-0000"), change(3));
+    await origin.pass(2_000);
+    assert.equal(origin.last.headers["last-event-id"], "2-0000");
+    await origin.last.open(hello("2-0000"), reset(["A"]), change(1), change(2), change(3), ready("3-0000"));
+    await origin.turns();
+    for (const { log } of tabs) assert.deepEqual(log, [1, "live", 2, "reset", 1, 2, 3]);
+    assert.deepEqual(openRequests(origin), [tabs[0].request]);
+  });
+}
+
 test("a reset reaches every tab", async (t) => {
   const { origin, tabs } = await open(t, 2);
   await tabs[0].request.send(reset(["A"]), change(1), change(2), ready("2-0000"));
@@ -210,6 +286,69 @@ test("the others are as stale as the leader", async (t) => {
   await origin.last.open(hello("1-0000"), ready("1-0000"));
   await origin.turns();
   for (const { log } of tabs) assert.deepEqual(log, [1, "live", "stale", "live"]);
+});
+
+/** Answers the requests with this token, until the time has passed. */
+async function answer(origin, token, ms, respond) {
+  for (let left = ms; left > 0; left -= 500) {
+    const mine = openRequests(origin).filter(({ headers }) => headers.authorization === `Bearer ${token}`);
+    for (const request of mine) await respond(request);
+    await origin.pass(500);
+  }
+}
+
+test("if the leader gets no answer, another tab leads within 12 s, and the first one follows", async (t) => {
+  const { origin, tabs } = await open(t, 2, { tokens: [() => "first", () => "second"] });
+  await tabs[0].request.cut();
+  await answer(origin, "first", 12_000, (request) => request.status(503));
+  const own = origin.requests.findLast(({ headers }) => headers.authorization === "Bearer second");
+  assert.deepEqual([own === tabs[1].request, own.aborted], [false, false]);
+  await own.open(hello("1-0000"), change(2), ready("2-0000"));
+  await answer(origin, "first", 20_000, async (request) => {
+    await request.open(hello("1-0000"), change(2), ready("2-0000"));
+    await own.send(":\n");
+  });
+  assert.deepEqual(openRequests(origin), [own]);
+  for (const { log } of tabs) assert.deepEqual(log.filter((event, at) => event !== log[at - 1]), [1, "live", "stale", 2, "live"]);
+  await own.send(change(3));
+  await origin.turns();
+  assert.equal(tabs[0].orders.get("A").seq, 3);
+});
+
+for (const more of [{}, { unavailable: true }]) {
+  test(`a leader that rests for long because the server asked it to keeps its place: ${JSON.stringify(more)}`, async (t) => {
+    const { origin, tabs } = await open(t, 3);
+    await tabs[0].request.send(rest(100_000, "1-0000", more));
+    await origin.pass(99_000);
+    assert.equal(origin.requests.length, 3);
+    for (const { orders } of tabs) assert.equal(orders.state, "stale");
+    await origin.pass(1_000);
+    await origin.last.open(hello("1-0000"), change(2), ready("2-0000"));
+    await origin.turns();
+    for (const { log } of tabs) assert.deepEqual(log, [1, "live", "stale", 2, "live"]);
+    assert.equal(origin.requests.length, 4);
+  });
+}
+
+test("a tab that remembers an earlier leader follows one that has never heard of it", async (t) => {
+  const { origin, tabs } = await open(t, 3);
+  tabs[0].orders.close();
+  await origin.pass(0);
+  await origin.last.open(hello("1-0000"), ready("1-0000"));
+  await origin.turns();
+  tabs[2].tab.setHidden(true);
+  tabs[1].orders.close();
+  await origin.pass(1_000);
+  assert.deepEqual(openRequests(origin), []);
+  new Tab().watch(["A"]);
+  await origin.pass(0);
+  const leads = origin.last;
+  await leads.open(hello(), change(1), ready("1-0000"));
+  tabs[2].tab.setHidden(false);
+  await origin.pass(0);
+  await origin.last.open(hello("1-0000"), ready("1-0000"));
+  await origin.pass(0);
+  assert.deepEqual(openRequests(origin), [leads]);
 });
 
 test("while the leader is stale, a new tab keeps its own stream", async (t) => {
@@ -242,10 +381,14 @@ test("a frame that cannot be read is requested again, by the tab that leads and 
   await tabs[0].request.send("data: {\nid: 2-0000\n\n");
   await origin.turns();
   assert.deepEqual(tabs.map(({ orders }) => orders.cursor), ["1-0000", "1-0000"]);
-  const [leader] = origin.channels;
+  const posts = postsTo(origin, tabs[1].tab);
+  await origin.pass(2_000);
+  await origin.last.open(hello("1-0000"), ready("1-0000"));
+  await origin.turns();
   const frame = { event: "message", data: "{", id: "2-0000" };
-  leader.postMessage({ term: 1, before: { A: 1 }, after: { A: 2 }, state: "live", frame });
+  origin.channelOf(tabs[0].tab).postMessage(post(posts.at(-1), { frame }));
   await origin.pass(0);
+  assert.equal(openRequests(origin).length, 2);
   assert.deepEqual([tabs[1].orders.cursor, origin.last.headers["last-event-id"]], ["1-0000", "1-0000"]);
 });
 
