@@ -3,7 +3,7 @@
 import { AsyncLocalStorage, AsyncResource } from "node:async_hooks";
 
 import { watchOrders } from "../order-stream.js";
-import { createHarness, replaceGlobals } from "./harness.js";
+import { change, createHarness, hello, ready, replaceGlobals } from "./harness.js";
 
 /** The tab whose code runs. */
 const current = new AsyncLocalStorage();
@@ -194,3 +194,37 @@ export function createOrigin(t, options) {
     },
   });
 }
+
+/** Opens tabs one after the other. Each has had its own stream, and all but the first have closed it. */
+export async function open(t, count, { ids = ["A"], tokens = [] } = {}) {
+  const origin = createOrigin(t);
+  const tabs = [];
+  for (let at = 0; at < count; at += 1) {
+    const tab = new Tab();
+    const orders = tab.watch(ids, tokens[at] && { token: tokens[at] });
+    const log = [];
+    orders.on("change", ({ seq }) => log.push(seq));
+    orders.on("state", ({ state }) => log.push(state));
+    orders.on("reset", () => log.push("reset"));
+    orders.on("end", () => log.push("end"));
+    await origin.pass(0);
+    await origin.last.open(hello(), change(1), ready("1-0000"));
+    await origin.turns();
+    tabs.push({ tab, orders, log, request: origin.last });
+  }
+  return { origin, tabs };
+}
+
+/** A post of a leader whose numbers follow those of its last post. */
+export const post = (last, more) => ({ ...last, number: last.number + 1, frame: undefined, before: last.after, ...more });
+
+/** The posts that a tab gets from now on. */
+export function postsTo(origin, tab) {
+  const posts = [];
+  const channel = origin.channelOf(tab);
+  const { onmessage } = channel;
+  channel.onmessage = (message) => (posts.push(message.data), onmessage(message));
+  return posts;
+}
+
+export const openRequests = ({ requests }) => requests.filter(({ aborted }) => !aborted);
