@@ -130,7 +130,10 @@ export interface Visibility {
 
 export interface OrderStream {
   readonly state: State;
-  /** The id of the last frame. Another watch can continue from it. */
+  /**
+   * The id of the last frame. Another watch can continue from it. If it also gets `orders`, pass both from
+   * one `getSnapshot()`: during a replay, this cursor is newer than the orders of the snapshot.
+   */
   readonly cursor: string;
   /** The newest published change of an order. It is the same object until there is a newer one. */
   get(orderId: OrderId): Change | undefined;

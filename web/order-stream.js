@@ -60,8 +60,9 @@ class OrderStream {
       tokens: new Tokens(token),
       credentials,
       heartbeat,
-      // A page may replace its `fetch` at any time.
-      fetch: fetch ?? ((...request) => globalThis.fetch(...request)),
+      // A browser's own `fetch` throws if it is called as a method of another object. A page may
+      // replace the global one at any time.
+      fetch: (...request) => (fetch ?? globalThis.fetch)(...request),
       visibility,
       frame: (frame) => this.#handleFrame(frame),
       state: (state, detail) => this.#setState(state, detail),
@@ -232,11 +233,20 @@ function describe(value) {
  * is put together as text, because React Native's `URL` has no setters.
  */
 function address(url, ids) {
-  const { href } = new URL(url, globalThis.document?.baseURI);
-  const [, path, query, fragment] = /^([^?#]*)\??([^#]*)(.*)/.exec(href);
+  const [, path, query, fragment] = /^([^?#]*)\??([^#]*)(.*)/.exec(absolute(url));
   const resource = ids ? "/orders/events" : "/customers/me/events";
   const kept = query.split("&").filter((part) => part && !(ids && /^order(=|$)/.test(part)));
   const parts = [...kept, ...(ids ?? []).map((id) => `order=${encodeURIComponent(id)}`)];
   const text = parts.length > 0 ? `?${parts.join("&")}` : "";
   return `${path.replace(/\/+$/, "")}${resource}${text}${fragment}`;
+}
+
+/**
+ * Text that is absolute already is used as it is, because React Native's `URL` appends a `/` to any
+ * text, also after a query. Throws if it is no URL.
+ */
+function absolute(url) {
+  const text = String(url).trim();
+  const { href } = new URL(text, globalThis.document?.baseURI);
+  return /^https?:\/\//i.test(text) ? text : href;
 }

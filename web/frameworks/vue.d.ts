@@ -10,6 +10,7 @@ export type OrderStatus = { readonly [Name in keyof Required<Snapshot>]: Compute
  * The newest changes of the orders, and the state of the stream. Call it in `setup`. The stream is opened
  * when the component is mounted, so a server opens none, and closed when the last component that needs it
  * is unmounted. If the URL or the ids change, another stream is opened: pass them as refs or getters.
+ * `options` is read when the component is set up: a `token` that may change is a function that reads the prop.
  */
 export function useOrderStatus(
   url: MaybeRefOrGetter<string | URL>,

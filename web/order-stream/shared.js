@@ -3,19 +3,29 @@
  *
  * Each tab that is shown asks for the same Web Lock. The tab that has it leads: it keeps a stream
  * open, and posts each frame to the other tabs. A tab opens a stream of its own when it joins, and when
- * it has missed something. It closes that stream once it has what the leader has. So each tab can
- * continue at its own cursor at any time, and a lost message is only one more request.
+ * it has missed a post. It closes that stream once it is where the leader is. So each tab can continue
+ * at its own cursor at any time, and a lost post is only one more request.
  *
  *     joining ──caught up, and a leader is live──▶ following
  *        ▲                                            │
- *        └──behind the leader, or it is silent────────┘        from both: leading, if the lock is free
+ *        └──not where the leader is, or it fails──────┘        from both: leading, if the lock is free
  *
  * @typedef {import("./connection.js").State} State
  * @typedef {import("./event-stream.js").Frame} Frame
  * @typedef {{reason?: string, retryAt?: number}} Detail
  * @typedef {Record<string, number>} Seqs the newest change of each order that a tab has
- * @typedef {{term: number, before: Seqs, after: Seqs, state: State, detail?: Detail, frame?: Frame}} Post
- *   what a leader has before and after the frame
+ * @typedef {{seqs: Seqs, caughtUp: boolean}} Progress `caughtUp`: the last replay is complete
+ * @typedef {{
+ *   term: number,
+ *   number: number,
+ *   before: Progress,
+ *   after: Progress,
+ *   state: State,
+ *   rests: boolean,
+ *   detail?: Detail,
+ *   frame?: Frame,
+ * }} Post `number` is 1, 2, 3 … for each term. `before` and `after` are the leader's, before and after
+ *   the frame. `rests`: the leader waits because the server asked it to, and not because of a failure
  */
 
 import { Connection } from "./connection.js";
@@ -24,7 +34,10 @@ import { followPage } from "./page.js";
 /** The longest time between two posts of a leader, in milliseconds. */
 const BEAT = 2_000;
 
-/** A leader that is silent for so long is frozen. A random part, at most as long, is added, so that one tab is the first. */
+/**
+ * A leader that is silent for so long is frozen. If it posts, but gets no answer from the server,
+ * another tab may. A random part, at most as long, is added, so that one tab is the first.
+ */
 const PATIENCE = 6_000;
 
 /** Browsers have both interfaces since 2022, but Web Locks only in secure contexts. */
@@ -54,6 +67,10 @@ export class SharedConnection {
   #leader;
   /** Each leader has a higher number than the one before it. */
   #term = 0;
+  /** The number of this leader's last post. */
+  #number = 0;
+  /** The server asked the own stream to wait. */
+  #rests = false;
   #beat;
   #patience;
   #unfollow;
@@ -63,7 +80,7 @@ export class SharedConnection {
     this.#settings = settings;
     this.cursor = settings.cursor;
     // The number changes with the form of the messages: two versions of this file may be open at once.
-    this.#name = `order-status-stream 1 ${settings.url}`;
+    this.#name = `order-status-stream 2 ${settings.url}`;
   }
 
   start() {
@@ -127,7 +144,9 @@ export class SharedConnection {
   #lead() {
     this.#leader = undefined;
     clearTimeout(this.#patience);
-    this.#term += 1;
+    // A tab that was hidden remembers an earlier leader, of which this tab may never have heard.
+    this.#term = Math.max(this.#term + 1, Date.now());
+    this.#number = 0;
     const released = new Promise((release) => (this.#release = release));
     this.#post();
     this.#open();
@@ -145,6 +164,8 @@ export class SharedConnection {
 
   #open() {
     if (this.#connection || !this.#channel) return;
+    // Equal numbers are not enough before the server has answered: they may be those of a history before a `reset`.
+    this.#caughtUp = false;
     this.#connection = new Connection({
       ...this.#settings,
       cursor: this.cursor,
@@ -162,7 +183,7 @@ export class SharedConnection {
 
   /** A frame of the own stream. @param {Frame} frame */
   #handleFrame(frame) {
-    const before = this.#settings.seqs();
+    const before = this.#progress();
     this.#deliver(frame);
     if (this.#release) this.#post({ before, frame });
     // Not before the frame has changed the state of the stream.
@@ -185,6 +206,7 @@ export class SharedConnection {
 
   /** A state of the own stream. @param {State} state @param {Detail} detail */
   #handleState(state, detail) {
+    this.#rests = detail?.reason === "rest" || detail?.reason === "unavailable";
     // The others ask with their own tokens whether they are denied.
     if (this.#release && state !== "denied") this.#post({ state, detail });
     if (state === "denied" || state === "ended") this.#finish(state, detail);
@@ -195,8 +217,14 @@ export class SharedConnection {
   #post(more) {
     clearTimeout(this.#beat);
     this.#beat = setTimeout(() => this.#post(), BEAT);
-    const after = this.#settings.seqs();
-    this.#channel?.postMessage({ term: this.#term, before: after, after, state: this.#state, ...more });
+    this.#number += 1;
+    const [term, number, state, rests, after] = [this.#term, this.#number, this.#state, this.#rests, this.#progress()];
+    this.#channel?.postMessage({ term, number, before: after, after, state, rests, ...more });
+  }
+
+  /** @returns {Progress} */
+  #progress() {
+    return { seqs: this.#settings.seqs(), caughtUp: this.#caughtUp };
   }
 
   /** @param {"joined" | Post} message */
@@ -207,11 +235,12 @@ export class SharedConnection {
     }
     // The sender may have been frozen, and may not know yet that another tab took the lock.
     if (this.#release || !this.#channel || message.term < this.#term) return;
+    const last = message.term === this.#leader?.term ? this.#leader.number : 0;
     this.#term = message.term;
     this.#leader = message;
-    this.#restartPatience();
+    if (message.state === "live" || message.rests) this.#restartPatience();
     if (this.#connection) this.#dropIfSpare();
-    else if (this.#lacks(message.before)) this.#open();
+    else if (message.number !== last + 1 || this.#differs(message.before)) this.#open();
     else this.#take(message);
   }
 
@@ -231,13 +260,18 @@ export class SharedConnection {
   /** Closes the own stream if the leader's is enough. */
   #dropIfSpare() {
     const follows = !this.#release && this.#caughtUp && this.#state === "live" && this.#leader?.state === "live";
-    if (follows && !this.#lacks(this.#leader.after)) this.#drop();
+    if (follows && !this.#differs(this.#leader.after)) this.#drop();
   }
 
-  /** @param {Seqs} seqs */
-  #lacks(seqs) {
-    const own = this.#settings.seqs();
-    return Object.entries(seqs).some(([id, seq]) => seq > own[id]);
+  /**
+   * Whether this tab is not where a leader is. After a `reset` that only one of them has, the leader's
+   * numbers may be lower. Before `ready`, a tab has changes that it does not show.
+   *
+   * @param {Progress} progress
+   */
+  #differs({ seqs, caughtUp }) {
+    const own = this.#progress();
+    return (caughtUp && !own.caughtUp) || Object.entries(seqs).some(([id, seq]) => seq !== own.seqs[id]);
   }
 
   #restartPatience() {

@@ -99,8 +99,10 @@ export class Tokens {
     // The caller must set `#pending` first, because the page's function may throw or close the stream.
     await undefined;
     const pending = this.#pending;
+    const ask = this.#ask;
     try {
-      const token = await this.#ask({ rejected: this.#rejected });
+      // Not `this.#ask()`: the page's function must not get this object as its `this`.
+      const token = await ask({ rejected: this.#rejected });
       // The answer to an abandoned request is used only if there is no good token.
       if (this.#pending === pending || !this.#isGood) this.#store(token);
     } finally {

@@ -6,18 +6,7 @@ import { test } from "node:test";
 
 import { appVisibility } from "../frameworks/react-native.js";
 import { watchOrders } from "../order-stream.js";
-import { change, createHarness, hello, ready, replaceGlobals } from "./harness.js";
-
-const PAGE_GLOBALS = ["window", "document", "navigator", "EventSource", "fetch", "BroadcastChannel", "location", "self"];
-
-/** An app's harness. `fetch` is not global. */
-function createApp(t) {
-  const harness = createHarness(t);
-  const { fetch } = globalThis;
-  replaceGlobals(t, { fetch });
-  for (const name of PAGE_GLOBALS) delete globalThis[name];
-  return { harness, fetch };
-}
+import { PAGE_GLOBALS, change, createApp, createHarness, hello, ready, replaceGlobals } from "./harness.js";
 
 test("every module can be imported where no global of a page exists", () => {
   const modules = ["order-stream.js", "frameworks/react-native.js", "frameworks/svelte.js"].map((file) => new URL(`../${file}`, import.meta.url).href);
@@ -41,6 +30,24 @@ test("an app hands its fetch in", async (t) => {
   assert.ok(harness.last.aborted);
 });
 
+test("neither fetch nor token is called as a method of another object", async (t) => {
+  const { harness, fetch } = createApp(t);
+  const owners = [];
+  // A browser's own fetch throws "Illegal invocation" then.
+  function native(...request) {
+    owners.push(this);
+    return fetch(...request);
+  }
+  function token() {
+    owners.push(this);
+    return "t";
+  }
+  const orders = watchOrders("https://stream.example/", ["A"], { fetch: native, token });
+  await harness.advance(0);
+  assert.deepEqual([owners, harness.requests.length], [[undefined, undefined], 1]);
+  orders.close();
+});
+
 test("without any fetch the state says so, and does not throw", async (t) => {
   const { harness } = createApp(t);
   const orders = watchOrders("https://stream.example/", ["A"]);
@@ -59,22 +66,25 @@ test("a fetch that cannot stream is named", async (t) => {
   orders.close();
 });
 
-test("React Native's window has no listeners, and its URL has no setters", async (t) => {
+test("React Native's window has no listeners, and its URL has no setters and appends a slash", async (t) => {
   const { harness, fetch } = createApp(t);
   class ReadOnlyUrl {
     #url;
     constructor(url) {
-      this.#url = url;
+      this.#url = url.endsWith("/") ? url : `${url}/`;
     }
     get href() {
       return this.#url;
     }
   }
   replaceGlobals(t, { window: globalThis, URL: ReadOnlyUrl });
-  const orders = watchOrders("https://stream.example/api/?tenant=1", ["A", "a/b"], { fetch });
-  await harness.advance(0);
-  assert.equal(harness.last.url, "https://stream.example/api/orders/events?tenant=1&order=A&order=a%2Fb");
-  orders.close();
+  for (const [url, path] of [["api/?tenant=1", "api/orders/events?tenant=1&"], ["api", "api/orders/events?"], ["?tenant=1#a", "orders/events?tenant=1&"]]) {
+    const orders = watchOrders(`https://stream.example/${url}`, ["A", "a/b"], { fetch });
+    await harness.advance(0);
+    const [address] = harness.last.url.split("#");
+    assert.equal(address, `https://stream.example/${path}order=A&order=a%2Fb`);
+    orders.close();
+  }
 });
 
 /** React Native's `AppState`, as far as it is used. */

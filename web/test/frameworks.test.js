@@ -37,6 +37,9 @@ function testFramework(framework, { render }, { page, mount }) {
 
   /** A page without components. */
   function open(t) {
+    const shown = new Set();
+    // Also if the test fails: components with the same orders share a stream. It needs the page's globals, so it comes before the harness.
+    t.after(() => shown.forEach((component) => component.unmount()));
     const harness = createHarness(t, { page });
     replaceGlobals(t, interfaces(page));
     page.document.body.innerHTML = "";
@@ -51,6 +54,7 @@ function testFramework(framework, { render }, { page, mount }) {
         page.document.body.append(target);
         const error = (what) => complaints.push(String(what));
         const mounted = mount(target, { url: URL_OF_STREAM, ids: ["A"], ...props }, { error, ...options });
+        shown.add(mounted);
         await rendered(harness);
         return {
           text: () => [...target.querySelectorAll("p")].map(({ textContent }) => textContent).join(", "),
@@ -61,6 +65,7 @@ function testFramework(framework, { render }, { page, mount }) {
             await rendered(harness);
           },
           async unmount() {
+            shown.delete(mounted);
             mounted.unmount();
             await rendered(harness);
           },
@@ -211,7 +216,47 @@ function testFramework(framework, { render }, { page, mount }) {
     await second.unmount();
   });
 
-  if (framework !== "react") return;
+  test(name("a component that is mounted anew after a denial is not denied"), async (t) => {
+    const { harness, show } = open(t);
+    const shown = await show({ token: () => "bad" });
+    await harness.last.open(hello(), change(1), ready("1-0000"));
+    await harness.last.cut();
+    await harness.advance(2_000);
+    await harness.last.status(403);
+    await rendered(harness);
+    assert.equal(shown.state(), "denied");
+    await shown.set({ attempt: 2, token: () => "good" });
+    assert.deepEqual([shown.state(), shown.text(), harness.requests.length], ["connecting", "Looking it up", 3]);
+    assert.equal(harness.last.headers.authorization, "Bearer good");
+    await harness.last.open(hello(), change(1), ready("1-0000"));
+    await rendered(harness);
+    assert.deepEqual([shown.state(), shown.text()], ["live", "A: S1"]);
+    await shown.unmount();
+    assert.ok(harness.last.aborted);
+  });
+
+  test(name("if the orders change, the cursor of the snapshot is not that of the new ones"), async (t) => {
+    const { harness, show } = open(t);
+    const shown = await show({ snapshot: SNAPSHOT });
+    assert.equal(harness.last.headers["last-event-id"], "3-0000");
+    for (const ids of [["A", "B"], ["B"], ["B", "A"]]) {
+      await shown.set({ ids });
+      assert.equal(harness.last.headers["last-event-id"], undefined);
+    }
+    await shown.unmount();
+  });
+
+  test(name("a token function that a later rendering adds is used"), async (t) => {
+    const { harness, show } = open(t);
+    const shown = await show();
+    await shown.set({ token: () => "added" });
+    assert.equal(harness.last.headers.authorization, undefined);
+    await harness.last.status(401);
+    await harness.advance(0);
+    assert.equal(harness.last.headers.authorization, "Bearer added");
+    await shown.unmount();
+  });
+
   test(name("the token is requested with the newest function"), async (t) => {
     const { harness, show } = open(t);
     const shown = await show({ token: () => "first" });

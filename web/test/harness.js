@@ -23,13 +23,29 @@ export const jwt = (expiresIn, name = "", more = {}) => {
   return [part({ alg: "ES256" }), part({ exp: NOW / 1_000 + expiresIn, sub: "ü?>", name, ...more }), "signature"].join(".");
 };
 
-/** Replaces globals for one test, also those that Node.js allows only to define anew (`navigator`). */
-export function replaceGlobals(t, values) {
-  for (const [name, value] of Object.entries(values)) {
-    const before = Object.getOwnPropertyDescriptor(globalThis, name);
-    Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
-    t.after(() => (before ? Object.defineProperty(globalThis, name, before) : delete globalThis[name]));
+/** What each test has replaced. The last change is undone first, but `t.after` and `t.mock` begin with the first. */
+const replaced = new WeakMap();
+
+/** Replaces properties for one test, also those that Node.js allows only to define anew (`navigator`). */
+function replace(t, object, values) {
+  if (!replaced.has(t)) {
+    const undo = [];
+    replaced.set(t, undo);
+    t.after(() => undo.reverse().forEach((step) => step()));
   }
+  for (const [name, value] of Object.entries(values)) {
+    const before = Object.getOwnPropertyDescriptor(object, name);
+    replaced.get(t).push(() => (before ? Object.defineProperty(object, name, before) : delete object[name]));
+    Object.defineProperty(object, name, { value, configurable: true, writable: true });
+  }
+}
+
+export const replaceGlobals = (t, values) => replace(t, globalThis, values);
+
+/** Deletes globals for one test. */
+export function deleteGlobals(t, names) {
+  replaceGlobals(t, Object.fromEntries(names.map((name) => [name, undefined])));
+  for (const name of names) delete globalThis[name];
 }
 
 /** Runs all pending work that does not wait for a timer. */
@@ -98,6 +114,10 @@ class Clock {
 
   clearTimeout = (timer) => void this.#timers.delete(timer);
 
+  get isDue() {
+    return [...this.#timers.values()].some(({ at }) => at <= this.now);
+  }
+
   advance(ms) {
     const end = this.now + ms;
     for (;;) {
@@ -118,9 +138,8 @@ class Clock {
  */
 export function createHarness(t, { random = 0.5, hidden = false, page } = {}) {
   const clock = new Clock();
-  const { setTimeout, clearTimeout, fetch } = globalThis;
-  t.mock.method(Math, "random", () => random);
-  t.mock.method(Date, "now", () => clock.now);
+  replace(t, Math, { random: () => random });
+  replace(t, Date, { now: () => clock.now });
   /** @type {Request[]} */
   const requests = [];
   const request = (url, options) => new Promise((resolve, reject) => requests.push(new Request(url, options, resolve, reject)));
@@ -128,13 +147,16 @@ export function createHarness(t, { random = 0.5, hidden = false, page } = {}) {
   const fake = Object.assign(new EventTarget(), { visibilityState, baseURI: "https://shop.example/orders/" });
   const document = page?.document ?? fake;
   const window = page ?? new EventTarget();
-  Object.assign(globalThis, { document, window, fetch: request, setTimeout: clock.setTimeout, clearTimeout: clock.clearTimeout });
-  t.after(() => Object.assign(globalThis, { document: undefined, window: undefined, fetch, setTimeout, clearTimeout }));
+  replaceGlobals(t, { document, window, fetch: request, setTimeout: clock.setTimeout, clearTimeout: clock.clearTimeout });
   return {
     requests,
     /** Moves this machine's clock by so many milliseconds. Timers are not affected. */
     setClock(by) {
-      t.mock.method(Date, "now", () => clock.now + by);
+      replace(t, Date, { now: () => clock.now + by });
+    },
+    /** Whether a timer is due. */
+    get isDue() {
+      return clock.isDue;
     },
     get last() {
       return requests.at(-1);
@@ -154,6 +176,16 @@ export function createHarness(t, { random = 0.5, hidden = false, page } = {}) {
       await this.advance(0);
     },
   };
+}
+
+export const PAGE_GLOBALS = ["window", "document", "navigator", "EventSource", "fetch", "BroadcastChannel", "location", "self"];
+
+/** An app's harness: no global of a page exists. Its `fetch` is not global either. */
+export function createApp(t) {
+  const harness = createHarness(t);
+  const { fetch } = globalThis;
+  deleteGlobals(t, PAGE_GLOBALS);
+  return { harness, fetch };
 }
 
 /** Watches, and records the events in `log`: a change as its number, a state as its name. */

@@ -3,7 +3,7 @@
 import { AsyncLocalStorage, AsyncResource } from "node:async_hooks";
 
 import { watchOrders } from "../order-stream.js";
-import { createHarness, replaceGlobals } from "./harness.js";
+import { change, createHarness, hello, ready, replaceGlobals } from "./harness.js";
 
 /** The tab whose code runs. */
 const current = new AsyncLocalStorage();
@@ -45,10 +45,28 @@ export class Tab {
   }
 }
 
+/** Tasks that have been started and have not run yet. */
+class Tasks {
+  pending = 0;
+
+  start(task) {
+    this.pending += 1;
+    setImmediate(() => {
+      this.pending -= 1;
+      task();
+    });
+  }
+}
+
 /** https://w3c.github.io/web-locks/, as far as it is used here. */
 class Locks {
   #held = new Map();
   #waiting = [];
+  #tasks;
+
+  constructor(tasks) {
+    this.#tasks = tasks;
+  }
 
   request = (name, { signal, steal = false }, callback) => {
     if (signal && steal) return Promise.reject(new DOMException("signal and steal", "NotSupportedError"));
@@ -62,7 +80,7 @@ class Locks {
       });
       this.#waiting[steal ? "unshift" : "push"](request);
       if (steal) this.#steal(name);
-      setImmediate(() => this.#grant(name));
+      this.#tasks.start(() => this.#grant(name));
     });
   };
 
@@ -98,12 +116,13 @@ class Locks {
 }
 
 /** A `BroadcastChannel` whose messages take a turn, in a class of its own for each origin. */
-const channels = () =>
+const channels = (tasks) =>
   class Channel {
     static open = new Set();
     onmessage;
-    losesNext = false;
-    #tab = current.getStore();
+    tab = current.getStore();
+    /** How many of the next messages are lost. */
+    losses = 0;
 
     constructor(name) {
       this.name = name;
@@ -113,13 +132,12 @@ const channels = () =>
     postMessage(data) {
       const receivers = [...Channel.open].filter((other) => other !== this && other.name === this.name);
       const copy = structuredClone(data);
-      for (const receiver of receivers) setImmediate(() => receiver.#receive(copy));
+      for (const receiver of receivers) tasks.start(() => receiver.#receive(copy));
     }
 
     #receive(data) {
-      const isLost = this.losesNext;
-      this.losesNext = false;
-      if (!isLost) this.#tab.run(() => Channel.open.has(this) && this.onmessage?.({ data }));
+      if (this.losses > 0) this.losses -= 1;
+      else this.tab.run(() => Channel.open.has(this) && this.onmessage?.({ data }));
     }
 
     close() {
@@ -132,31 +150,39 @@ export function createOrigin(t, options) {
   const harness = createHarness(t, options);
   const { setTimeout, clearTimeout } = globalThis;
   const pending = new Set();
-  globalThis.setTimeout = (callback, delay) => {
-    const tab = current.getStore();
-    // A timer that is due in a frozen tab can still be cleared.
-    const task = () => pending.delete(timer) && callback();
-    const timer = setTimeout(AsyncResource.bind(() => tab.run(task)), delay);
-    pending.add(timer);
-    return timer;
-  };
-  globalThis.clearTimeout = (timer) => {
-    pending.delete(timer);
-    clearTimeout(timer);
-  };
-  const locks = new Locks();
-  const Channel = channels();
-  replaceGlobals(t, { navigator: { locks }, BroadcastChannel: Channel });
+  const tasks = new Tasks();
+  const locks = new Locks(tasks);
+  const Channel = channels(tasks);
+  replaceGlobals(t, {
+    navigator: { locks },
+    BroadcastChannel: Channel,
+    setTimeout(callback, delay) {
+      const tab = current.getStore();
+      // A timer that is due in a frozen tab can still be cleared.
+      const task = () => pending.delete(timer) && callback();
+      const timer = setTimeout(AsyncResource.bind(() => tab.run(task)), delay);
+      pending.add(timer);
+      return timer;
+    },
+    clearTimeout(timer) {
+      pending.delete(timer);
+      clearTimeout(timer);
+    },
+  });
+  const channelOf = (tab) => [...Channel.open].find((channel) => channel.tab === tab);
   return Object.assign(harness, {
     locks,
     channels: Channel.open,
-    /** Loses the next message of a channel. Browsers do that if a tab's memory is short. */
-    lose(channel) {
-      if (channel) channel.losesNext = true;
+    channelOf,
+    /** Loses the next messages to a tab. Browsers do that if a tab's memory is short. */
+    lose(tab, count = 1) {
+      const channel = channelOf(tab);
+      if (channel) channel.losses = count;
     },
-    /** Messages and locks take several turns, and may set timers that are due at once. */
+    /** Runs all that does not wait for time: messages and locks take turns, and may set timers that are due at once. */
     async turns() {
-      for (let turn = 0; turn < 8; turn += 1) await harness.advance(0);
+      do await harness.advance(0);
+      while (tasks.pending > 0 || harness.isDue);
     },
     /** Advances the time in steps, so that messages arrive in between. */
     async pass(ms) {
@@ -168,3 +194,37 @@ export function createOrigin(t, options) {
     },
   });
 }
+
+/** Opens tabs one after the other. Each has had its own stream, and all but the first have closed it. */
+export async function open(t, count, { ids = ["A"], tokens = [] } = {}) {
+  const origin = createOrigin(t);
+  const tabs = [];
+  for (let at = 0; at < count; at += 1) {
+    const tab = new Tab();
+    const orders = tab.watch(ids, tokens[at] && { token: tokens[at] });
+    const log = [];
+    orders.on("change", ({ seq }) => log.push(seq));
+    orders.on("state", ({ state }) => log.push(state));
+    orders.on("reset", () => log.push("reset"));
+    orders.on("end", () => log.push("end"));
+    await origin.pass(0);
+    await origin.last.open(hello(), change(1), ready("1-0000"));
+    await origin.turns();
+    tabs.push({ tab, orders, log, request: origin.last });
+  }
+  return { origin, tabs };
+}
+
+/** A post of a leader whose numbers follow those of its last post. */
+export const post = (last, more) => ({ ...last, number: last.number + 1, frame: undefined, before: last.after, ...more });
+
+/** The posts that a tab gets from now on. */
+export function postsTo(origin, tab) {
+  const posts = [];
+  const channel = origin.channelOf(tab);
+  const { onmessage } = channel;
+  channel.onmessage = (message) => (posts.push(message.data), onmessage(message));
+  return posts;
+}
+
+export const openRequests = ({ requests }) => requests.filter(({ aborted }) => !aborted);

@@ -1,5 +1,5 @@
-// The option `share` under random interleavings: tabs open, close, hide, freeze and lose messages, while the server cuts, rests, lags
-// and fails. A failure names its seed: `SEED=7 node --test web/test/share-simulation.test.js` repeats it.
+// The option `share` under random interleavings: tabs open, close, hide, freeze and lose messages, while the server cuts, rests, lags,
+// fails and resets orders. A failure names its seed: `SEED=7 node --test web/test/share-simulation.test.js` repeats it.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -26,6 +26,8 @@ function generator(seed) {
 class Server {
   /** The number of changes, by order. */
   changes = new Map(IDS.map((id) => [id, 0]));
+  /** How often the history of an order has begun again, with lower numbers. */
+  histories = new Map(IDS.map((id) => [id, 0]));
   #open = new Set();
   #random;
   isDown = false;
@@ -42,7 +44,8 @@ class Server {
     if (this.isDown) return new Response("", { status: 503 });
     const marks = headers["last-event-id"]?.split(".") ?? IDS.map(() => "0");
     const sent = new Map(IDS.map((id, at) => [id, Number.parseInt(marks[at], 10)]));
-    const response = { sent, send: undefined, close: undefined };
+    const histories = new Map(IDS.map((id, at) => [id, Number.parseInt(marks[at].split("-")[1] ?? this.histories.get(id), 10)]));
+    const response = { sent, histories, send: undefined, close: undefined };
     const body = new ReadableStream({
       start: (controller) => {
         response.send = (text) => controller.enqueue(new TextEncoder().encode(text));
@@ -62,17 +65,38 @@ class Server {
     return new Response(body, { headers: { "content-type": "text/event-stream" } });
   };
 
-  #cursor({ sent }) {
-    return IDS.map((id) => (sent.get(id) ? `${sent.get(id)}-0000` : "0")).join(".");
+  #cursor({ sent, histories }) {
+    return IDS.map((id) => (sent.get(id) ? `${sent.get(id)}-${histories.get(id)}` : "0")).join(".");
   }
 
+  /** @returns whether an order was reset: `ready` is then sent again */
   #replay(response, lag = 0) {
+    let wasReset = false;
     for (const [id, count] of this.changes) {
+      wasReset = this.#reset(response, id) || wasReset;
       for (let seq = response.sent.get(id) + 1; seq <= count - lag; seq += 1) {
         response.sent.set(id, seq);
         response.send(`data: ${JSON.stringify(changeOf(seq, id))}\nid: ${this.#cursor(response)}\n\n`);
       }
     }
+    return wasReset;
+  }
+
+  /** Says that the changes which the client has are of an earlier history. */
+  #reset({ sent, histories, send }, id) {
+    const isOld = histories.get(id) !== this.histories.get(id);
+    histories.set(id, this.histories.get(id));
+    if (!isOld || sent.get(id) === 0) return false;
+    sent.set(id, 0);
+    send(`event: reset\ndata: ${JSON.stringify({ orders: [id], reason: "trimmed" })}\nid: ${this.#cursor({ sent, histories })}\n\n`);
+    return true;
+  }
+
+  /** The history of an order begins again. */
+  begin(id, count) {
+    this.histories.set(id, this.histories.get(id) + 1);
+    this.changes.set(id, count);
+    this.poll();
   }
 
   append(id) {
@@ -83,7 +107,7 @@ class Server {
   poll() {
     for (const response of this.#open) {
       response.send(":\n");
-      this.#replay(response);
+      if (this.#replay(response)) response.send(ready(this.#cursor(response)));
     }
   }
 
@@ -114,15 +138,16 @@ function openTab(server) {
     assert.equal(seq, seen.get(orderId) + 1, `${orderId}: once and in order`);
     seen.set(orderId, seq);
   });
+  orders.on("reset", ({ orders }) => orders.forEach((id) => seen.set(id, 0)));
   return { tab, orders, seen };
 }
 
 /** @returns what may happen, each with its weight */
 function events(origin, server, tabs, random) {
   const pick = (list) => list[Math.floor(random() * list.length)];
-  const messages = () => [...origin.channels];
   return [
     [8, () => server.append(pick(IDS))],
+    [2, () => server.begin(pick(IDS), 1 + Math.floor(random() * 3))],
     [4, () => origin.pass(random() * 4_000)],
     [2, () => server.rest()],
     [2, () => server.cut()],
@@ -131,7 +156,7 @@ function events(origin, server, tabs, random) {
     [2, () => tabs.length > 1 && tabs.splice(Math.floor(random() * tabs.length), 1)[0].orders.close()],
     [4, () => ((tab) => tab.setHidden(!tab.isHidden))(pick(tabs).tab)],
     [3, () => ((tab) => (tab.isFrozen ? tab.thaw() : void (tab.isFrozen = true)))(pick(tabs).tab)],
-    [2, () => origin.lose(pick(messages()))],
+    [2, () => origin.lose(pick(tabs).tab, 1 + Math.floor(random() * 4))],
   ];
 }
 

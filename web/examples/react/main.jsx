@@ -5,8 +5,10 @@ import { shop } from "../shop.js";
 import { Orders } from "./Orders.jsx";
 
 const props = await shop();
-createRoot(document.getElementById("root")).render(
-  <StrictMode>
-    <Orders {...props} />
-  </StrictMode>,
-);
+if (props) {
+  createRoot(document.getElementById("root")).render(
+    <StrictMode>
+      <Orders {...props} />
+    </StrictMode>,
+  );
+}

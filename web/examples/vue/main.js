@@ -3,4 +3,5 @@ import { createApp } from "vue";
 import { shop } from "../shop.js";
 import Orders from "./Orders.vue";
 
-createApp(Orders, await shop()).mount("#root");
+const props = await shop();
+if (props) createApp(Orders, props).mount("#root");

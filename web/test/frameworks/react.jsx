@@ -3,9 +3,10 @@ import { createRoot, hydrateRoot } from "react-dom/client";
 
 import { Orders } from "../../examples/react/Orders.jsx";
 
-const page = (props) => (
+/** With another `attempt`, the component is mounted anew. */
+const page = ({ attempt, ...props }) => (
   <StrictMode>
-    <Orders {...props} />
+    <Orders key={attempt} {...props} />
   </StrictMode>
 );
 

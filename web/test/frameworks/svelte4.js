@@ -1,6 +1,13 @@
 import Orders from "./Orders4.svelte";
 
 export function mount(target, props, { hydrate = false } = {}) {
-  const component = new Orders({ target, props, hydrate });
-  return { set: (changed) => component.$set(changed), unmount: () => component.$destroy() };
+  let component = new Orders({ target, props, hydrate });
+  const set = ({ attempt, ...changed }) => {
+    Object.assign(props, changed);
+    if (!attempt) return component.$set(changed);
+    // As `{#key attempt}` does.
+    component.$destroy();
+    component = new Orders({ target, props });
+  };
+  return { set, unmount: () => component.$destroy() };
 }

@@ -2,10 +2,13 @@ import { createApp, createSSRApp, h, shallowReactive } from "vue";
 
 import Orders from "../../examples/vue/Orders.vue";
 
+/** With another `attempt`, the component is mounted anew. */
+const page = ({ attempt, ...props }) => h(Orders, { key: attempt, ...props });
+
 /** Shows the example's component in an element. `error` is told what Vue complains about. */
 export function mount(target, given, { hydrate = false, error } = {}) {
   const props = shallowReactive({ ...given });
-  const app = (hydrate ? createSSRApp : createApp)({ render: () => h(Orders, props) });
+  const app = (hydrate ? createSSRApp : createApp)({ render: () => page(props) });
   app.config.errorHandler = error;
   app.config.warnHandler = error;
   app.mount(target);

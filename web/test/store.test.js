@@ -1,0 +1,96 @@
+// What the bindings have in common, without a framework.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { orderStore } from "../frameworks/store.js";
+import { change, changeOf, createHarness, hello, ready } from "./harness.js";
+
+const URL_OF_STREAM = "https://stream.example/";
+const snapshot = (cursor, ...orders) => ({ cursor, orders });
+const seqs = (store) => store.getSnapshot().orders.map(({ orderId, seq }) => `${orderId}${seq}`);
+
+/** Subscribes as a component does, and unsubscribes after the test. */
+async function mount(t, harness, store, newest) {
+  const unmount = store.subscribe(() => {}, newest);
+  t.after(unmount);
+  await harness.advance(0);
+  return unmount;
+}
+
+test("cursor and orders come from the same rendering, if a later one has a newer snapshot", async (t) => {
+  const harness = createHarness(t);
+  const store = orderStore(URL_OF_STREAM, "A", snapshot("1-0000", changeOf(1)));
+  await mount(t, harness, store, () => snapshot("3-0000", changeOf(3)));
+  assert.deepEqual([harness.last.headers["last-event-id"], seqs(store)], ["1-0000", ["A1"]]);
+  await harness.last.open(hello("1-0000"), change(2), change(3), ready("3-0000"));
+  assert.deepEqual(seqs(store), ["A3"]);
+});
+
+test("if another component knows an older change than the snapshot, that of the snapshot counts", async (t) => {
+  const harness = createHarness(t);
+  await mount(t, harness, orderStore(URL_OF_STREAM, "A"));
+  await harness.last.open(hello(), change(1), ready("1-0000"));
+  const store = orderStore(URL_OF_STREAM, ["A", "B"], snapshot("3-0000.1-0000", changeOf(3), changeOf(1, "B")));
+  assert.deepEqual(seqs(store), ["A3", "B1"]);
+  await mount(t, harness, store);
+  assert.equal(harness.last.headers["last-event-id"], "3-0000.1-0000");
+  await harness.last.open(hello("3-0000.1-0000"), ready("3-0000.1-0000"));
+  assert.deepEqual(seqs(store), ["A3", "B1"]);
+});
+
+test("if another component knows a newer change than the snapshot, that change counts", async (t) => {
+  const harness = createHarness(t);
+  await mount(t, harness, orderStore(URL_OF_STREAM, "A"));
+  await harness.last.open(hello(), change(4), ready("4-0000"));
+  const store = orderStore(URL_OF_STREAM, ["A", "B"], snapshot("3-0000.1-0000", changeOf(3), changeOf(1, "B")));
+  await mount(t, harness, store);
+  assert.deepEqual([harness.last.headers["last-event-id"], seqs(store)], ["3-0000.1-0000", ["A4", "B1"]]);
+});
+
+for (const [ids, orders, isUsed] of [
+  [["A", "B"], [changeOf(1), changeOf(1, "B")], true],
+  [[7], [changeOf(1, "7")], true],
+  [["B", "A"], [changeOf(1), changeOf(1, "B")], false],
+  [["A"], [changeOf(1), changeOf(1, "B")], false],
+  [["A", "B", "C"], [changeOf(1), changeOf(1, "B")], false],
+  [["A", "B"], [], false],
+  [["A", "B"], undefined, false],
+]) {
+  test(`the cursor of a snapshot of ${orders?.map(({ orderId }) => orderId)} is ${isUsed ? "" : "not "}used for ${ids}`, async (t) => {
+    const harness = createHarness(t);
+    const store = orderStore(URL_OF_STREAM, ids, { cursor: "1-0000.1-0000", orders });
+    assert.equal(store.initial.cursor, isUsed ? "1-0000.1-0000" : "");
+    await mount(t, harness, store);
+    assert.equal(harness.last.headers["last-event-id"], isUsed ? "1-0000.1-0000" : undefined);
+  });
+}
+
+test("a component that comes after a denial has a watch of its own, and shows nothing of the denied one", async (t) => {
+  const harness = createHarness(t);
+  const denied = orderStore(URL_OF_STREAM, "A");
+  await mount(t, harness, denied);
+  await harness.last.open(hello(), change(1), ready("1-0000"));
+  await harness.last.cut();
+  await harness.advance(2_000);
+  await harness.last.status(403);
+  const store = orderStore(URL_OF_STREAM, "A", { token: () => "t" });
+  assert.deepEqual([store.getSnapshot().state, seqs(store)], ["connecting", []]);
+  const unmount = await mount(t, harness, store);
+  await harness.last.open(hello(), change(1), ready("1-0000"));
+  assert.deepEqual([store.getSnapshot().state, denied.getSnapshot().state], ["live", "denied"]);
+  unmount();
+  await harness.advance(0);
+  assert.ok(harness.last.aborted);
+});
+
+test("without any token function, a refused request is sent once more at most", async (t) => {
+  const harness = createHarness(t);
+  const store = orderStore(URL_OF_STREAM, "A");
+  await mount(t, harness, store);
+  await harness.last.status(401);
+  await harness.advance(0);
+  await harness.last.status(401);
+  await harness.advance(100_000);
+  assert.deepEqual([harness.requests.length, store.getSnapshot().state], [2, "denied"]);
+});
