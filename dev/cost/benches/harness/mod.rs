@@ -78,7 +78,7 @@ fn count(watching: &Mutex<Usage>, call: Call<'_>) {
     let mut watching = watching.lock().unwrap();
     if call.target.ends_with(".Query") && call.body["Limit"] != 1 {
         watching.read_units += call.units;
-    } else if call.body["Key"]["order"]["S"] == "%dwells" {
+    } else if call.body["Item"]["order"]["S"] == "%dwells" {
         watching.write_units += call.units;
     }
 }
