@@ -396,9 +396,14 @@ fn a_wrong_setting_says_what_to_do() {
         &[("ORDER_KEY", "PK={orderId}"), ("ORDER_ID_ATTRIBUTE", "id")],
         "ORDER_KEY and ORDER_ID_ATTRIBUTE are both set. Set only one of them",
     );
-    for value in ["{orderId}", "{shopId}", "{}"] {
+    let form = "it must be an attribute, or a placeholder of ORDER_KEY other than {orderId}";
+    for (value, reason) in [
+        ("{orderId}", form),
+        ("{}", form),
+        ("{customerId+}", form),
+        ("{shopId}", "ORDER_KEY has no placeholder {shopId}"),
+    ] {
         let key = ("ORDER_KEY", "PK=CUSTOMER#{customerId},SK={orderId}");
-        let reason = "it must be an attribute, or a placeholder of ORDER_KEY other than {orderId}";
         check(
             &[key, ("CUSTOMER_ATTRIBUTE", value)],
             &format!("CUSTOMER_ATTRIBUTE is {value:?}: {reason}"),

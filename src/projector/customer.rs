@@ -2,8 +2,9 @@
 
 use serde_dynamo::{AttributeValue, Item};
 
-use super::key::OrderKey;
+use super::key::{self, OrderKey};
 use super::path::Path;
+use super::pattern;
 use crate::customer::CustomerId;
 use crate::number::Decimal;
 use crate::order::OrderId;
@@ -24,14 +25,18 @@ impl CustomerSource {
     ///
     /// A text that says what is wrong.
     pub fn parse(text: &str, key: &OrderKey) -> Result<Self, String> {
-        let name = text.strip_prefix('{').and_then(|it| it.strip_suffix('}'));
-        match name {
-            None => Ok(Self::Attribute(Path::new(text))),
-            Some(name) if key.has(name) => Ok(Self::Key(name.to_owned())),
-            Some(_) => Err(
+        let Some(name) = text.strip_prefix('{').and_then(|it| it.strip_suffix('}')) else {
+            return Ok(Self::Attribute(Path::new(text)));
+        };
+        if !pattern::is_name(name) || name == key::ORDER_ID {
+            return Err(
                 "it must be an attribute, or a placeholder of ORDER_KEY other than {orderId}"
                     .to_owned(),
-            ),
+            );
+        }
+        match key.has(name) {
+            true => Ok(Self::Key(name.to_owned())),
+            false => Err(format!("ORDER_KEY has no placeholder {text}")),
         }
     }
 

@@ -20,7 +20,7 @@ use crate::number::Decimal;
 use crate::order::OrderId;
 
 /// The placeholder of the id.
-const ORDER_ID: &str = "orderId";
+pub(super) const ORDER_ID: &str = "orderId";
 
 /// Which items are orders, by their key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,10 +87,10 @@ impl OrderKey {
         self.parts.iter().map(|part| &*part.attribute)
     }
 
-    /// Whether a placeholder has this name, other than that of the id.
+    /// Whether a placeholder has this name.
     pub(super) fn has(&self, name: &str) -> bool {
         let mut names = self.parts.iter().flat_map(|part| part.pattern.names());
-        name != ORDER_ID && names.any(|known| known == name)
+        names.any(|known| known == name)
     }
 
     /// Whether each item of the table is an order, unless a setting is wrong.

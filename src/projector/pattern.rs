@@ -156,17 +156,20 @@ fn placeholder(inner: &str) -> Result<Part, PatternError> {
         Some(name) => (name, true),
         None => (inner, false),
     };
-    let is_name = name.starts_with(|char: char| char.is_ascii_alphabetic())
-        && name
-            .chars()
-            .all(|char| char.is_ascii_alphanumeric() || char == '_');
-    match is_name {
+    match is_name(name) {
         true => Ok(Part::Placeholder {
             name: name.to_owned(),
             spans,
         }),
         false => Err("has a placeholder that is not letters, digits and _ (and + at its end)"),
     }
+}
+
+/// Whether a placeholder may have this name.
+pub(super) fn is_name(name: &str) -> bool {
+    let mut chars = name.chars();
+    name.starts_with(|char: char| char.is_ascii_alphabetic())
+        && chars.all(|char| char.is_ascii_alphanumeric() || char == '_')
 }
 
 /// The characters that are refused have a meaning in a setting or in JSON, of which the template makes a filter.

@@ -25,19 +25,29 @@ use order_status_stream::projector::Projector;
 use order_status_stream::settings::ProjectorSettings;
 use serde_json::{Value, json};
 use tokio::process::Command;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, RwLock};
 
-/// The projector in this process.
+/// The projector in this process. A batch that has begun is completed, also if the event source ends. Otherwise an order's entry
+/// might be written, and its customer's not.
 struct InProcess {
-    projector: Projector<DynamoDbFeed>,
+    projector: Arc<Projector<DynamoDbFeed>>,
     batches: Arc<Notify>,
+    /// Each batch reads it.
+    running: Arc<RwLock<()>>,
 }
 
 impl Invoke for InProcess {
     async fn invoke(&self, payload: Bytes) -> Result<Bytes, BoxError> {
         let event: Event = serde_json::from_slice(&payload)?;
         let end = tokio::time::Instant::now() + Duration::from_secs(60);
-        let response = self.projector.project(&event, &Clock::system(), end).await;
+        let projector = Arc::clone(&self.projector);
+        let running = Arc::clone(&self.running).read_owned().await;
+        let batch = tokio::spawn(async move {
+            let response = projector.project(&event, &Clock::system(), end).await;
+            drop(running);
+            response
+        });
+        let response = batch.await?;
         self.batches.notify_one();
         Ok(serde_json::to_vec(&response)?.into())
     }
@@ -117,13 +127,16 @@ impl Shop {
         };
         let settings = ProjectorSettings::read(variable).unwrap();
         let batches = Arc::new(Notify::new());
+        let running = Arc::default();
+        let projector = Projector::new(self.feed.clone(), settings.rules, settings.retention);
         let filter = settings.rules.key.filter();
         let source = EventSource {
             streams: self.dynamo.streams(),
             stream_arn: self.stream_arn.clone(),
             function: InProcess {
-                projector: Projector::new(self.feed.clone(), settings.rules, settings.retention),
+                projector: Arc::new(projector),
                 batches: Arc::clone(&batches),
+                running: Arc::clone(&running),
             },
             settings: local::event_source::Settings {
                 filter,
@@ -144,6 +157,7 @@ impl Shop {
         };
         let limit = tokio::time::timeout(Duration::from_secs(60), source.run(shown));
         limit.await.unwrap().unwrap();
+        let _complete = running.write().await;
     }
 
     /// Delivers the stream to a function that fails, until so many records were given up.
