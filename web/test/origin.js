@@ -2,7 +2,7 @@
 
 import { AsyncLocalStorage, AsyncResource } from "node:async_hooks";
 
-import { watchOrders } from "../order-stream.js";
+import { watchCustomer, watchOrders } from "../order-stream.js";
 import { change, createHarness, hello, ready, replaceGlobals } from "./harness.js";
 
 /** The tab whose code runs. */
@@ -42,6 +42,12 @@ export class Tab {
   watch(ids, options) {
     const more = { share: true, visibility: this.visibility, ...options };
     return current.run(this, () => watchOrders("https://stream.example/", ids, more));
+  }
+
+  /** Watches all orders of the customer in this tab. */
+  watchCustomer(options) {
+    const more = { share: "C", visibility: this.visibility, ...options };
+    return current.run(this, () => watchCustomer("https://stream.example/", more));
   }
 }
 
