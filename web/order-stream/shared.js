@@ -223,13 +223,24 @@ export class SharedConnection {
     // The others ask with their own tokens whether they are denied.
     if (this.#release && state !== "denied") this.#post({ state, detail });
     if (state === "denied" || state === "ended") return this.#finish(state, detail);
+    const mayLead = !this.#release && this.#leaderFails;
+    if (mayLead && state === "stale" && !this.#rests) return this.#giveUp(detail);
     this.#setState(state, detail);
-    if (this.#release || !this.#leaderFails) return;
-    if (state === "live" || this.#rests) this.#requestLock(true);
-    else if (state === "stale") this.#wait();
+    // A listener may have closed the stream.
+    if (mayLead && this.#channel) this.#requestLock(true);
   }
 
-  /** The leader's stream fails, and the own one too: probably the server is down. Otherwise each tab would ask it. */
+  /**
+   * The leader's stream fails, and the own one too, so the server is probably down. Without `retryAt`,
+   * because this tab does not know which one is the next to try.
+   *
+   * @param {Detail} detail
+   */
+  #giveUp({ reason }) {
+    this.#wait();
+    if (this.#state !== "stale") this.#setState("stale", { reason });
+  }
+
   #wait() {
     this.#drop();
     this.#tries += 1;

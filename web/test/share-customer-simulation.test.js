@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { changeOf } from "./harness.js";
+import { changeOf, gone } from "./harness.js";
 import { Tab } from "./origin.js";
 import { HoldingServer, SEEDS, simulate } from "./simulation.js";
 
@@ -54,7 +54,7 @@ class Server extends HoldingServer {
 
   #send(response, { orderId, seq, isGone }) {
     const id = this.cursor(response);
-    if (isGone) response.send(`event: gone\ndata: ${JSON.stringify({ orderId, seq })}\nid: ${id}\n\n`);
+    if (isGone) response.send(gone(orderId, id, seq));
     else response.send(`data: ${JSON.stringify(changeOf(seq, orderId))}\nid: ${id}\n\n`);
   }
 

@@ -13,7 +13,7 @@ const STEPS = 60;
 export const SEEDS = process.env.SEED ? [Number(process.env.SEED)] : Array.from({ length: 100 }, (_, seed) => seed);
 
 /** Mulberry32: numbers from 0 to 1 that a seed repeats. */
-function generator(seed) {
+export function generator(seed) {
   let state = seed;
   return () => {
     state = (state + 0x6d2b79f5) | 0;
