@@ -1,6 +1,7 @@
 /** Several tabs of one origin in one process: Web Locks, `BroadcastChannel`, and tabs that freeze. */
 
 import { AsyncLocalStorage, AsyncResource } from "node:async_hooks";
+import { setMaxListeners } from "node:events";
 
 import { watchCustomer, watchOrders } from "../order-stream.js";
 import { change, createHarness, hello, ready, replaceGlobals } from "./harness.js";
@@ -154,6 +155,8 @@ const channels = (tasks) =>
 /** A harness in which tabs share. */
 export function createOrigin(t, options) {
   const harness = createHarness(t, options);
+  // The tabs have one document. Node.js warns of more than ten listeners.
+  setMaxListeners(0, document, window);
   const { setTimeout, clearTimeout } = globalThis;
   const pending = new Set();
   const tasks = new Tasks();

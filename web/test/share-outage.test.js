@@ -2,7 +2,6 @@
 // one whose stream does not.
 
 import assert from "node:assert/strict";
-import { setMaxListeners } from "node:events";
 import { test } from "node:test";
 
 import { change, hello, ready } from "./harness.js";
@@ -12,7 +11,6 @@ import { generator } from "./simulation.js";
 /** So many tabs with a token of their own, `t0` and so on. The stream of the first one, which leads, breaks off. */
 async function cut(t, count) {
   const { origin, tabs } = await open(t, count, { tokens: Array.from({ length: count }, (_, at) => () => `t${at}`) });
-  setMaxListeners(0, document, window);
   // Otherwise all tabs would try at the same time.
   t.mock.method(Math, "random", generator(1));
   for (const request of origin.requests) request.isAnswered = true;
@@ -85,4 +83,16 @@ test("after an outage, a leader whose stream still fails does not keep the other
   const respond = (request) => (request.headers.authorization === "Bearer t0" ? request.refuse() : serve(request));
   await answer(origin, 49_000, respond);
   for (const { orders } of tabs.slice(1)) assert.deepEqual([orders.state, orders.get("A").seq], ["live", 2]);
+});
+
+test("a tab whose listener closes the stream once it works does not lead", async (t) => {
+  const { origin, tabs } = await cut(t, 2);
+  tabs[1].orders.on("state", ({ state }) => state === "live" && tabs[1].orders.close());
+  const respond = (request) => (request.headers.authorization === "Bearer t0" ? request.refuse() : serve(request));
+  await answer(origin, 13_000, respond);
+  assert.deepEqual([tabs[1].orders.get("A").seq, tabs[0].orders.state], [2, "stale"]);
+  await answer(origin, 33_000, serve);
+  const late = new Tab().watch(["A"]);
+  await answer(origin, 1_000, serve);
+  assert.deepEqual([tabs[0].orders.state, late.state, openRequests(origin).length], ["live", "live", 1]);
 });
