@@ -227,7 +227,7 @@ export class SharedConnection {
     if (mayLead && state === "stale" && !this.#rests) return this.#giveUp(detail);
     this.#setState(state, detail);
     // A listener may have closed the stream.
-    if (mayLead && this.#channel) this.#requestLock(true);
+    if (mayLead && this.#channel && state !== "connecting") this.#requestLock(true);
   }
 
   /**
