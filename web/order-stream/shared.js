@@ -12,7 +12,7 @@
  *
  *     joining ──caught up, and a leader is live──▶ following
  *        ▲                                            │
- *        └──not where the leader is, or it fails──────┘        from both: leading, if the lock is free
+ *        └──not where the leader is, or it is silent──┘        from both: leading, if the lock is free
  *
  * @typedef {import("./connection.js").State} State
  * @typedef {import("./event-stream.js").Frame} Frame
@@ -87,7 +87,10 @@ export class SharedConnection {
   #patience;
   #unfollow;
 
-  /** @param {object} settings those of `Connection`; `marks`, which returns this tab's {@link Marks}; and `share`, which is the same in all tabs that share */
+  /**
+   * @param {object} settings those of `Connection`; `marks`, which returns this tab's {@link Marks}; and
+   *   `share`, which is the same in all tabs that share
+   */
   constructor(settings) {
     this.#settings = settings;
     this.cursor = settings.cursor;
@@ -156,6 +159,7 @@ export class SharedConnection {
   /** @returns {Promise<void>} the lock is held until it resolves */
   #lead() {
     this.#leader = undefined;
+    this.#tries = 0;
     clearTimeout(this.#patience);
     // A tab that was hidden remembers an earlier leader, of which this tab may never have heard.
     this.#term = Math.max(this.#term + 1, Date.now());
@@ -224,10 +228,11 @@ export class SharedConnection {
     if (this.#release && state !== "denied") this.#post({ state, detail });
     if (state === "denied" || state === "ended") return this.#finish(state, detail);
     const mayLead = !this.#release && this.#leaderFails;
-    if (mayLead && state === "stale" && !this.#rests) return this.#giveUp(detail);
+    const works = state === "live" || this.#rests;
+    if (mayLead && state === "stale" && !works) return this.#giveUp(detail);
     this.#setState(state, detail);
     // A listener may have closed the stream.
-    if (mayLead && this.#channel && state !== "connecting") this.#requestLock(true);
+    if (mayLead && works && this.#channel) this.#requestLock(true);
   }
 
   /**
@@ -241,6 +246,7 @@ export class SharedConnection {
     if (this.#state !== "stale") this.#setState("stale", { reason });
   }
 
+  /** A tab has tried in vain: this one or another. */
   #wait() {
     this.#drop();
     this.#tries += 1;
@@ -277,9 +283,9 @@ export class SharedConnection {
     const last = message.term === this.#leader?.term ? this.#leader.number : 0;
     this.#term = message.term;
     this.#leader = message;
-    const isWell = message.state === "live" || message.rests;
-    if (isWell) this.#tries = 0;
-    if (isWell) this.#restartPatience();
+    const works = message.state === "live" || message.rests;
+    if (works) this.#tries = 0;
+    if (works) this.#restartPatience();
     else this.#leaderFails = message.state === "stale";
     if (this.#connection) this.#dropIfSpare();
     else if (message.number === last + 1 && !this.#differs(message.before)) this.#take(message);
