@@ -13,5 +13,7 @@ export function useOrderStatus(url: string | URL, orders: Orders, options?: Watc
 /**
  * The newest change of each order of the customer, new orders included, and the state of the stream: `watchCustomer` as a
  * hook. If the customer changes, another stream is opened, and nothing of the former one is shown.
+ *
+ * @throws TypeError if `customer` is an object
  */
 export function useCustomerOrders(url: string | URL, customer: Customer, options?: CustomerWatchOptions): Snapshot;

@@ -56,6 +56,8 @@ export function ofOrders(url, orders) {
  * @param {string | URL} url @param {import("./store.d.ts").Customer} customer @returns {Watched}
  */
 export function ofCustomer(url, customer) {
+  // As text, every object is the same. It is probably the options.
+  if (Object(customer) === customer) throw new TypeError("the second argument says who the customer is: a text or a number");
   const name = String(customer ?? "");
   const key = JSON.stringify([String(url), { customer: name }]);
   const isNothing = name === "";

@@ -17,5 +17,7 @@ export function orderStatus(url: string | URL, orders: Orders, options?: WatchOp
 /**
  * The newest change of each order of the customer, new orders included, and the state of the stream: `watchCustomer` as a
  * store. The store of another customer shows nothing of this one.
+ *
+ * @throws TypeError if `customer` is an object
  */
 export function customerOrders(url: string | URL, customer: Customer, options?: CustomerWatchOptions): OrderStatus;

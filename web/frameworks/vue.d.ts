@@ -22,6 +22,8 @@ export function useOrderStatus(
  * The newest change of each order of the customer, new orders included, and the state of the stream: `watchCustomer` for
  * `setup`. If the customer changes, another stream is opened, and nothing of the former one is shown: pass it as a ref or
  * a getter.
+ *
+ * @throws TypeError if `customer` is an object
  */
 export function useCustomerOrders(
   url: MaybeRefOrGetter<string | URL>,

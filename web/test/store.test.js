@@ -113,6 +113,12 @@ test("a customer may be a number, and a cursor without orders is not used", asyn
   assert.equal(harness.requests.length, 1);
 });
 
+test("options in the place of the customer are an error", () => {
+  for (const customer of [{ token: () => "t" }, ["C"], () => "C"]) {
+    assert.throws(() => customerStore(customer), { name: "TypeError", message: "the second argument says who the customer is: a text or a number" });
+  }
+});
+
 test("an empty snapshot of a customer is continued", async (t) => {
   const harness = createHarness(t);
   await mount(t, harness, customerStore("empty", snapshot("0")));
