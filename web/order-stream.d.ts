@@ -58,10 +58,14 @@ export interface Events {
   change: Change;
   /**
    * History is not continuous. Forget the changes of these orders, because a replay follows. It can
-   * be the first event, because a new visitor gets the latest changes only.
+   * be the first event, because a new visitor gets the latest changes only. Of a customer, `orders` has all orders
+   * that the client knows.
    */
   reset: { readonly orders: readonly string[]; readonly reason: string };
-  /** Only of a customer: the order is no longer theirs. */
+  /**
+   * Only of a customer: the order is no longer theirs, and the snapshot is without it. It may come back, as a change. Of an
+   * order that the client does not know there is no event. (A deleted order is a change, with the status `REMOVED`.)
+   */
   gone: { readonly orderId: string };
   /** No more changes are expected. Never of a customer. `orders` has the last change of each order. */
   end: { readonly orders: readonly Change[] };
@@ -91,8 +95,9 @@ export interface Options {
    */
   credentials?: RequestCredentials;
   /**
-   * The cursor at which to begin. It needs the same orders in the same sequence. The server's JSON
-   * answer contains both `cursor` and `orders`.
+   * The cursor at which to begin. It needs the same orders in the same sequence, or the same customer. The
+   * server's JSON answer contains both `cursor` and `orders`. That of a customer has as many orders as fit: if
+   * there are more, the cursor ends with `_`, and the stream sends the others.
    */
   cursor?: string;
   /** The newest changes at the cursor. */
@@ -113,13 +118,23 @@ export interface Options {
    */
   visibility?: Visibility;
   /**
-   * The tabs of this origin that watch the same orders at the same URL share one stream. It needs Web
+   * The tabs of this origin that watch the same orders at the same URL share one stream. If it is a text, only those that
+   * have named the same text, for example the id of the customer who is signed in. It needs Web
    * Locks and `BroadcastChannel`. Without them, each tab has its own stream. The token is that of the
    * tab that holds the stream. `false` by default.
    */
-  share?: boolean;
+  share?: boolean | string;
   /** Closes the stream. The client removes its listener once the stream is closed, ended or denied. */
   signal?: AbortSignal;
+}
+
+export interface CustomerOptions extends Omit<Options, "share"> {
+  /**
+   * The tabs of this origin that have named the same text share one stream, as with the other `share`. It must be a text that
+   * no other customer has, such as the customer's id, because the URL is the same for all of them. If another customer signs
+   * in, close the stream, and open one with the other text.
+   */
+  share?: string | false;
 }
 
 export interface Visibility {
@@ -169,5 +184,6 @@ export function watchOrders(url: string | URL, orderIds: Iterable<OrderId>, opti
  * `CUSTOMER_ATTRIBUTE` and `JWT_CUSTOMER_CLAIM`.
  *
  * @param url as for `watchOrders`
+ * @throws TypeError if `share` is neither `false` nor a text with at least one character
  */
-export function watchCustomer(url: string | URL, options?: Options): OrderStream;
+export function watchCustomer(url: string | URL, options?: CustomerOptions): OrderStream;

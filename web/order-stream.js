@@ -67,8 +67,17 @@ class OrderStream {
       frame: (frame) => this.#handleFrame(frame),
       state: (state, detail) => this.#setState(state, detail),
     };
+    checkShare(share, this.#ids === undefined);
     if (!share || !canShare()) return new Connection(settings);
-    return new SharedConnection({ ...settings, seqs: () => Object.fromEntries(this.#seen) });
+    return new SharedConnection({ ...settings, share, marks: () => this.#marks() });
+  }
+
+  /**
+   * How far this tab has seen, for comparison with another tab. Of a customer, the cursor says it: all
+   * orders are in one log. A `0` may have a count of check-ins, which differs between tabs.
+   */
+  #marks() {
+    return this.#ids ? Object.fromEntries(this.#seen) : { "*": this.cursor.replace(/^(0-.*)?$/, "0") };
   }
 
   get state() {
@@ -203,6 +212,17 @@ function call(listener, event) {
     queueMicrotask(() => {
       throw error;
     });
+  }
+}
+
+/**
+ * All customers of a page have the same URL. Without a name, the tabs of two customers would share a
+ * stream, and one of them would see the other's orders.
+ */
+function checkShare(share, isCustomer) {
+  const isNamed = typeof share === "string" ? share !== "" : share === undefined || share === false;
+  if (isCustomer && !isNamed) {
+    throw new TypeError("for a customer, `share` is a text that no other customer has, such as the customer's id");
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Snapshot } from "../order-stream.js";
-import type { Orders, WatchOptions } from "./store.js";
+import type { Customer, CustomerWatchOptions, Orders, WatchOptions } from "./store.js";
 
 /** A readable store of Svelte 4 and 5. */
 export interface OrderStatus {
@@ -13,3 +13,11 @@ export interface OrderStatus {
  * @throws RangeError, TypeError as `watchOrders`, when the store is subscribed to
  */
 export function orderStatus(url: string | URL, orders: Orders, options?: WatchOptions): OrderStatus;
+
+/**
+ * The newest change of each order of the customer, new orders included, and the state of the stream: `watchCustomer` as a
+ * store. The store of another customer shows nothing of this one.
+ *
+ * @throws TypeError if `customer` is an object
+ */
+export function customerOrders(url: string | URL, customer: Customer, options?: CustomerWatchOptions): OrderStatus;

@@ -1,7 +1,7 @@
 import type { ComputedRef, MaybeRefOrGetter } from "vue";
 
 import type { Snapshot } from "../order-stream.js";
-import type { Orders, WatchOptions } from "./store.js";
+import type { Customer, CustomerWatchOptions, Orders, WatchOptions } from "./store.js";
 
 /** The parts of a `Snapshot`, each as a ref. */
 export type OrderStatus = { readonly [Name in keyof Required<Snapshot>]: ComputedRef<Snapshot[Name]> };
@@ -16,4 +16,17 @@ export function useOrderStatus(
   url: MaybeRefOrGetter<string | URL>,
   orders: MaybeRefOrGetter<Orders>,
   options?: WatchOptions,
+): OrderStatus;
+
+/**
+ * The newest change of each order of the customer, new orders included, and the state of the stream: `watchCustomer` for
+ * `setup`. If the customer changes, another stream is opened, and nothing of the former one is shown: pass it as a ref or
+ * a getter.
+ *
+ * @throws TypeError if `customer` is an object
+ */
+export function useCustomerOrders(
+  url: MaybeRefOrGetter<string | URL>,
+  customer: MaybeRefOrGetter<Customer>,
+  options?: CustomerWatchOptions,
 ): OrderStatus;

@@ -1,22 +1,30 @@
 import { computed, onMounted, onScopeDispose, shallowRef, toValue, watch } from "vue";
 
-import { orderStore, storeKey } from "./store.js";
+import { createStore, ofCustomer, ofOrders } from "./store.js";
 
 /** @type {typeof import("./vue.d.ts").useOrderStatus} */
-export function useOrderStatus(url, orders, options = {}) {
-  const store = () => orderStore(toValue(url), toValue(orders), options);
-  const snapshot = shallowRef(store().initial);
+export function useOrderStatus(url, orders, options) {
+  return useWatched(() => ofOrders(toValue(url), toValue(orders)), options);
+}
+
+/** @type {typeof import("./vue.d.ts").useCustomerOrders} */
+export function useCustomerOrders(url, customer, options) {
+  return useWatched(() => ofCustomer(toValue(url), toValue(customer)), options);
+}
+
+function useWatched(watched, options) {
+  const snapshot = shallowRef(createStore(watched(), options).initial);
   let unsubscribe;
   const follow = () => {
     const before = unsubscribe;
-    const { subscribe, getSnapshot } = store();
+    const { subscribe, getSnapshot } = createStore(watched(), options);
     const update = () => void (snapshot.value = getSnapshot());
     unsubscribe = subscribe(update);
     update();
     before?.();
   };
   // A server does not mount, so it opens no stream.
-  onMounted(() => watch(() => storeKey(toValue(url), toValue(orders)), follow, { immediate: true }));
+  onMounted(() => watch(() => watched().key, follow, { immediate: true }));
   onScopeDispose(() => unsubscribe?.());
   return {
     orders: computed(() => snapshot.value.orders),

@@ -13,7 +13,9 @@
 export function followPage(on, visibility) {
   const { document, window } = globalThis;
   const isHidden = () => (visibility ? visibility.hidden() : document?.visibilityState === "hidden");
-  const update = () => (isHidden() ? on.hidden() : on.shown());
+  let isFollowing = true;
+  // A `visibility` may still call a listener that it has removed, if it had begun to call all of them.
+  const update = () => isFollowing && (isHidden() ? on.hidden() : on.shown());
   const listening = [
     [document, "visibilitychange", update],
     // A page enters the back/forward cache with `pagehide` and leaves it with `pageshow`. Some
@@ -27,6 +29,7 @@ export function followPage(on, visibility) {
   const unsubscribe = visibility?.subscribe(update);
   update();
   return () => {
+    isFollowing = false;
     unsubscribe?.();
     for (const [target, type, listener] of listening) target?.removeEventListener?.(type, listener);
   };

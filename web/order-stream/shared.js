@@ -1,20 +1,25 @@
 /**
- * One stream for the tabs of an origin that watch the same orders.
+ * One stream for the tabs of an origin that watch the same orders, or all orders of the same customer.
  *
  * Each tab that is shown asks for the same Web Lock. The tab that has it leads: it keeps a stream
  * open, and posts each frame to the other tabs. A tab opens a stream of its own when it joins, and when
  * it has missed a post. It closes that stream once it is where the leader is. So each tab can continue
  * at its own cursor at any time, and a lost post is only one more request.
  *
+ * If the leader's stream fails, one tab after the other tries a stream of its own. If it works, that tab
+ * leads. If it fails too, the tab closes it and waits, so that an outage has few more requests than
+ * those of one tab.
+ *
  *     joining ──caught up, and a leader is live──▶ following
  *        ▲                                            │
- *        └──not where the leader is, or it fails──────┘        from both: leading, if the lock is free
+ *        └──not where the leader is, or it is silent──┘        from both: leading, if the lock is free
  *
  * @typedef {import("./connection.js").State} State
  * @typedef {import("./event-stream.js").Frame} Frame
  * @typedef {{reason?: string, retryAt?: number}} Detail
- * @typedef {Record<string, number>} Seqs the newest change of each order that a tab has
- * @typedef {{seqs: Seqs, caughtUp: boolean}} Progress `caughtUp`: the last replay is complete
+ * @typedef {Record<string, number | string>} Marks the newest change of each order that a tab has. Of a
+ *   customer, the mark in the customer's log, because a tab may still show orders that this log has forgotten
+ * @typedef {{marks: Marks, caughtUp: boolean}} Progress `caughtUp`: the last replay is complete
  * @typedef {{
  *   term: number,
  *   number: number,
@@ -39,6 +44,9 @@ const BEAT = 2_000;
  * another tab may. A random part, at most as long, is added, so that one tab is the first.
  */
 const PATIENCE = 6_000;
+
+/** The time doubles with each tab that has tried in vain, up to this. */
+const LONGEST_PATIENCE = 24_000;
 
 /** Browsers have both interfaces since 2022, but Web Locks only in secure contexts. */
 export function canShare() {
@@ -71,16 +79,23 @@ export class SharedConnection {
   #number = 0;
   /** The server asked the own stream to wait. */
   #rests = false;
+  /** The leader has posted since `#patience` was restarted, but its stream fails. */
+  #leaderFails = false;
+  /** How many tabs have tried a stream of their own since the leader's failed. */
+  #tries = 0;
   #beat;
   #patience;
   #unfollow;
 
-  /** @param {object} settings those of `Connection`, and `seqs`, which returns this tab's {@link Seqs} */
+  /**
+   * @param {object} settings those of `Connection`; `marks`, which returns this tab's {@link Marks}; and
+   *   `share`, which is the same in all tabs that share
+   */
   constructor(settings) {
     this.#settings = settings;
     this.cursor = settings.cursor;
     // The number changes with the form of the messages: two versions of this file may be open at once.
-    this.#name = `order-status-stream 2 ${settings.url}`;
+    this.#name = `order-status-stream 3 ${JSON.stringify([settings.url, settings.share])}`;
   }
 
   start() {
@@ -97,6 +112,7 @@ export class SharedConnection {
     this.#channel = new BroadcastChannel(this.#name);
     this.#channel.onmessage = ({ data }) => this.#hear(data);
     this.#channel.postMessage("joined");
+    this.#tries = 0;
     this.#restartPatience();
     this.#requestLock();
     this.#open();
@@ -143,6 +159,7 @@ export class SharedConnection {
   /** @returns {Promise<void>} the lock is held until it resolves */
   #lead() {
     this.#leader = undefined;
+    this.#tries = 0;
     clearTimeout(this.#patience);
     // A tab that was hidden remembers an earlier leader, of which this tab may never have heard.
     this.#term = Math.max(this.#term + 1, Date.now());
@@ -209,8 +226,31 @@ export class SharedConnection {
     this.#rests = detail?.reason === "rest" || detail?.reason === "unavailable";
     // The others ask with their own tokens whether they are denied.
     if (this.#release && state !== "denied") this.#post({ state, detail });
-    if (state === "denied" || state === "ended") this.#finish(state, detail);
-    else this.#setState(state, detail);
+    if (state === "denied" || state === "ended") return this.#finish(state, detail);
+    const mayLead = !this.#release && this.#leaderFails;
+    const works = state === "live" || this.#rests;
+    if (mayLead && state === "stale" && !works) return this.#giveUp(detail);
+    this.#setState(state, detail);
+    // A listener may have closed the stream.
+    if (mayLead && works && this.#channel) this.#requestLock(true);
+  }
+
+  /**
+   * The leader's stream fails, and the own one too, so the server is probably down. Without `retryAt`,
+   * because this tab does not know which one is the next to try.
+   *
+   * @param {Detail} detail
+   */
+  #giveUp({ reason }) {
+    this.#wait();
+    if (this.#state !== "stale") this.#setState("stale", { reason });
+  }
+
+  /** A tab has tried in vain: this one or another. */
+  #wait() {
+    this.#drop();
+    this.#tries += 1;
+    this.#restartPatience();
   }
 
   /** @param {Partial<Post>} [more] */
@@ -224,24 +264,32 @@ export class SharedConnection {
 
   /** @returns {Progress} */
   #progress() {
-    return { seqs: this.#settings.seqs(), caughtUp: this.#caughtUp };
+    return { marks: this.#settings.marks(), caughtUp: this.#caughtUp };
   }
 
-  /** @param {"joined" | Post} message */
+  /** @param {"joined" | "trying" | Post} message */
   #hear(message) {
     if (message === "joined") {
       if (this.#release) this.#post();
-      return;
-    }
+    } else if (message === "trying") {
+      if (!this.#release && !this.#connection) this.#wait();
+    } else this.#hearLeader(message);
+  }
+
+  /** @param {Post} message */
+  #hearLeader(message) {
     // The sender may have been frozen, and may not know yet that another tab took the lock.
     if (this.#release || !this.#channel || message.term < this.#term) return;
     const last = message.term === this.#leader?.term ? this.#leader.number : 0;
     this.#term = message.term;
     this.#leader = message;
-    if (message.state === "live" || message.rests) this.#restartPatience();
+    const works = message.state === "live" || message.rests;
+    if (works) this.#tries = 0;
+    if (works) this.#restartPatience();
+    else this.#leaderFails = message.state === "stale";
     if (this.#connection) this.#dropIfSpare();
-    else if (message.number !== last + 1 || this.#differs(message.before)) this.#open();
-    else this.#take(message);
+    else if (message.number === last + 1 && !this.#differs(message.before)) this.#take(message);
+    else if (this.#tries === 0) this.#open();
   }
 
   /** @param {Post} post */
@@ -269,18 +317,25 @@ export class SharedConnection {
    *
    * @param {Progress} progress
    */
-  #differs({ seqs, caughtUp }) {
+  #differs({ marks, caughtUp }) {
     const own = this.#progress();
-    return (caughtUp && !own.caughtUp) || Object.entries(seqs).some(([id, seq]) => seq !== own.seqs[id]);
+    return (caughtUp && !own.caughtUp) || Object.entries(marks).some(([id, mark]) => mark !== own.marks[id]);
   }
 
   #restartPatience() {
     clearTimeout(this.#patience);
-    this.#patience = setTimeout(() => {
+    this.#leaderFails = false;
+    const patience = Math.min(PATIENCE * 2 ** this.#tries, LONGEST_PATIENCE);
+    this.#patience = setTimeout(() => this.#losePatience(), patience * (1 + Math.random()));
+  }
+
+  #losePatience() {
+    if (this.#leaderFails) this.#channel.postMessage("trying");
+    else {
       this.#leader = undefined;
       this.#requestLock(true);
-      this.#open();
-    }, PATIENCE * (1 + Math.random()));
+    }
+    this.#open();
   }
 
   /** @param {"ended" | "denied"} state @param {Detail} [detail] */

@@ -146,3 +146,13 @@ test("in a page, the option visibility replaces the page's own", async (t) => {
   assert.ok(harness.last.aborted, "but a page in the back/forward cache has no stream");
   orders.close();
 });
+
+test("a visibility that calls a listener once more after it was removed opens nothing", async (t) => {
+  const harness = createHarness(t);
+  const listeners = [];
+  const visibility = { hidden: () => false, subscribe: (listener) => (listeners.push(listener), () => {}) };
+  watchOrders("https://stream.example/", ["A"], { visibility }).close();
+  for (const listener of listeners) listener();
+  await harness.advance(0);
+  assert.deepEqual([listeners.length, harness.requests.length], [1, 0]);
+});

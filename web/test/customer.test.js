@@ -2,9 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { watchCustomer } from "../order-stream.js";
-import { change, changeOf, createHarness, hello, ready, reset, rest } from "./harness.js";
-
-const gone = (orderId, id) => `event: gone\ndata: ${JSON.stringify({ orderId, seq: 2 })}\nid: ${id}\n\n`;
+import { change, changeOf, createHarness, gone, hello, ready, reset, rest } from "./harness.js";
 
 async function watchMe(harness, options = {}) {
   const orders = watchCustomer("https://stream.example/base/?a=b", options);

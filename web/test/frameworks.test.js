@@ -2,77 +2,20 @@
 // `tests/frameworks.rs` shows the examples in real browsers.
 
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
 import { test } from "node:test";
 
-import { change, changeOf, createHarness, hello, ready, replaceGlobals, settle } from "./harness.js";
+import { loadFrameworks, openPage, rendered } from "./frameworks/mounted.js";
+import { change, changeOf, createHarness, hello, ready } from "./harness.js";
 
 const URL_OF_STREAM = "https://stream.example/";
 const SNAPSHOT = { orders: [changeOf(3)], cursor: "3-0000" };
 
-// `make test` installs them. CI must have them.
-const isInstalled = existsSync(new URL("../node_modules/jsdom", import.meta.url));
-if (!isInstalled && !process.env.CI) console.error("NOT TESTED: React, Vue and Svelte, because npm has not installed them");
-else {
-  const { FRAMEWORKS, client, load, server } = await import("./frameworks/bundles.js");
-  const { JSDOM } = await import("jsdom");
-  // All of them before the first test, because both replace globals.
-  const loaded = [];
-  for (const framework of FRAMEWORKS) loaded.push([framework, await load(await server(framework)), await clientOf(framework)]);
-  for (const each of loaded) testFramework(...each);
+for (const each of await loadFrameworks()) testFramework(each);
 
-  /** Frameworks look at `window` and `document` when they are imported. */
-  async function clientOf(framework) {
-    const page = new JSDOM("", { url: "https://shop.example/orders/" }).window;
-    const restore = [];
-    replaceGlobals({ after: (undo) => restore.push(undo) }, interfaces(page));
-    const { mount } = await load(await client(framework));
-    for (const undo of restore) undo();
-    return { page, mount };
-  }
-}
-
-function testFramework(framework, { render }, { page, mount }) {
+function testFramework(loaded) {
+  const { framework, render } = loaded;
   const name = (promise) => `${framework}: ${promise}`;
-
-  /** A page without components. */
-  function open(t) {
-    const shown = new Set();
-    // Also if the test fails: components with the same orders share a stream. It needs the page's globals, so it comes before the harness.
-    t.after(() => shown.forEach((component) => component.unmount()));
-    const harness = createHarness(t, { page });
-    replaceGlobals(t, interfaces(page));
-    page.document.body.innerHTML = "";
-    const complaints = [];
-    for (const level of ["error", "warn"]) t.mock.method(console, level, (...what) => complaints.push(String(what[0])));
-    t.after(() => assert.deepEqual(complaints, []));
-    return {
-      harness,
-      async show(props, { html = "", ...options } = {}) {
-        const target = page.document.createElement("div");
-        target.innerHTML = html;
-        page.document.body.append(target);
-        const error = (what) => complaints.push(String(what));
-        const mounted = mount(target, { url: URL_OF_STREAM, ids: ["A"], ...props }, { error, ...options });
-        shown.add(mounted);
-        await rendered(harness);
-        return {
-          text: () => [...target.querySelectorAll("p")].map(({ textContent }) => textContent).join(", "),
-          state: () => target.querySelector("section").className,
-          error: () => target.querySelector("section").getAttribute("title"),
-          async set(changed) {
-            mounted.set(changed);
-            await rendered(harness);
-          },
-          async unmount() {
-            shown.delete(mounted);
-            mounted.unmount();
-            await rendered(harness);
-          },
-        };
-      },
-    };
-  }
+  const open = (t) => openPage(t, loaded, { url: URL_OF_STREAM, ids: ["A"] });
 
   test(name("a server renders the options, and opens no stream"), async (t) => {
     const harness = createHarness(t);
@@ -266,18 +209,4 @@ function testFramework(framework, { render }, { page, mount }) {
     assert.equal(harness.last.headers.authorization, "Bearer second");
     await shown.unmount();
   });
-}
-
-/** The globals of a page that frameworks use. */
-function interfaces(window) {
-  const { document, navigator, Node, Element, SVGElement, Text, Comment, HTMLElement } = window;
-  return { window, document, navigator, Node, Element, SVGElement, Text, Comment, HTMLElement };
-}
-
-/** Lets the frameworks render, and runs timers that are due. */
-async function rendered(harness) {
-  for (let turn = 0; turn < 5; turn += 1) {
-    await settle();
-    await harness.advance(0);
-  }
 }

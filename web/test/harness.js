@@ -13,6 +13,7 @@ export const rest = (retry, id, more = {}) =>
   `event: rest\nretry: ${retry}\ndata: ${JSON.stringify({ retry, ...more })}\nid: ${id}\n\n`;
 export const expired = (id) => `event: expired\ndata: {}\nid: ${id}\n\n`;
 export const end = (id) => `event: end\ndata: {"orders":{}}\nid: ${id}\n\n`;
+export const gone = (orderId, id, seq = 2) => `event: gone\ndata: ${JSON.stringify({ orderId, seq })}\nid: ${id}\n\n`;
 export const reset = (orders) => `event: reset\ndata: ${JSON.stringify({ orders, reason: "trimmed" })}\nid: 0\n\n`;
 export const changeOf = (seq, orderId = "A") => ({ orderId, seq, status: `S${seq}`, previous: null, at: "", attributes: {} });
 export const change = (seq, id = `${seq}-0000`, orderId = "A") => `data: ${JSON.stringify(changeOf(seq, orderId))}\nid: ${id}\n\n`;

@@ -1,8 +1,9 @@
 /** Several tabs of one origin in one process: Web Locks, `BroadcastChannel`, and tabs that freeze. */
 
 import { AsyncLocalStorage, AsyncResource } from "node:async_hooks";
+import { setMaxListeners } from "node:events";
 
-import { watchOrders } from "../order-stream.js";
+import { watchCustomer, watchOrders } from "../order-stream.js";
 import { change, createHarness, hello, ready, replaceGlobals } from "./harness.js";
 
 /** The tab whose code runs. */
@@ -42,6 +43,12 @@ export class Tab {
   watch(ids, options) {
     const more = { share: true, visibility: this.visibility, ...options };
     return current.run(this, () => watchOrders("https://stream.example/", ids, more));
+  }
+
+  /** Watches all orders of the customer in this tab. */
+  watchCustomer(options) {
+    const more = { share: "C", visibility: this.visibility, ...options };
+    return current.run(this, () => watchCustomer("https://stream.example/", more));
   }
 }
 
@@ -148,6 +155,8 @@ const channels = (tasks) =>
 /** A harness in which tabs share. */
 export function createOrigin(t, options) {
   const harness = createHarness(t, options);
+  // The tabs have one document. Node.js warns of more than ten listeners.
+  setMaxListeners(0, document, window);
   const { setTimeout, clearTimeout } = globalThis;
   const pending = new Set();
   const tasks = new Tasks();

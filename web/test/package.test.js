@@ -35,15 +35,21 @@ const FILES = [
   "package.json",
 ];
 
-const NAMES = { ".": "watchOrders", "./react": "useOrderStatus", "./react-native": "appVisibility", "./svelte": "orderStatus", "./vue": "useOrderStatus" };
+const NAMES = {
+  ".": "watchCustomer,watchOrders",
+  "./react": "useCustomerOrders,useOrderStatus",
+  "./react-native": "appVisibility",
+  "./svelte": "customerOrders,orderStatus",
+  "./vue": "useCustomerOrders,useOrderStatus",
+};
 
 /** A consumer of each subpath. The lines after `@ts-expect-error` are wrong. */
 const CONSUMER = `
-import { watchOrders, type Change, type Snapshot, type Visibility } from "order-status-stream";
-import { useOrderStatus } from "order-status-stream/react";
+import { watchCustomer, watchOrders, type Change, type Snapshot, type Visibility } from "order-status-stream";
+import { useCustomerOrders, useOrderStatus } from "order-status-stream/react";
 import { appVisibility } from "order-status-stream/react-native";
-import { orderStatus } from "order-status-stream/svelte";
-import { useOrderStatus as useInVue } from "order-status-stream/vue";
+import { customerOrders, orderStatus } from "order-status-stream/svelte";
+import { useCustomerOrders as useCustomerInVue, useOrderStatus as useInVue } from "order-status-stream/vue";
 import { get, type Readable } from "svelte/store";
 import { ref, type ComputedRef } from "vue";
 
@@ -65,10 +71,26 @@ const first: ComputedRef<readonly Change[]> = orders;
 const isLive: boolean = state.value === "live" && error.value === undefined;
 export { newest, reason, statuses, first, isLive };
 
+const mine = watchCustomer(new URL("https://s.example/"), { token, share: "customer 7", ...stream.getSnapshot() });
+mine.on("gone", ({ orderId }) => orderId satisfies string);
+const unshared = watchCustomer("/stream", { share: false });
+watchOrders("/stream", ["A"], { share: "customer 7" });
+const { orders: list }: Snapshot = useCustomerOrders("/stream", 7, { token, share: true });
+const customer = ref<string | undefined>();
+const inVue: ComputedRef<readonly Change[]> = useCustomerInVue("/stream", customer, { token }).orders;
+const inSvelte: Readable<Snapshot> = customerOrders("/stream", null, { share: "customer 7" });
+export { unshared, list, inVue, inSvelte };
+
 // @ts-expect-error an id is a string, a number or a bigint
 useOrderStatus("/stream", [{}]);
 // @ts-expect-error a shared watch cannot be closed by one component's signal
 useOrderStatus("/stream", ["A"], { signal: new AbortController().signal });
+// @ts-expect-error all customers have the same URL
+watchCustomer("/stream", { share: true });
+// @ts-expect-error a customer's orders are not named
+watchCustomer("/stream", ["A"]);
+// @ts-expect-error without a customer, the orders of two of them could be mixed up
+useCustomerOrders("/stream");
 // @ts-expect-error no such state
 stream.state === "resting";
 // @ts-expect-error a ref has a value

@@ -7,7 +7,7 @@ import { test } from "node:test";
 
 import { filled, recipes } from "../../tests/clients/recipes.js";
 import { appVisibility } from "../frameworks/react-native.js";
-import { watchOrders } from "../order-stream.js";
+import { watchCustomer, watchOrders } from "../order-stream.js";
 import { changeOf, createHarness } from "./harness.js";
 
 /** An `EventSource` that the test controls. */
@@ -83,12 +83,13 @@ test("the first EventSource of docs/page.md reads its events, and closes at expi
 });
 
 test("the client's example in each document runs", async (t) => {
-  for (const [file, heading] of [["README.md", "Use it from a page"], ["docs/page.md", "The client"], ["web/README.md", "order-status-stream"]]) {
+  const documents = [["README.md", "Use it from a page"], ["docs/page.md", "The client"], ["docs/page.md", "A customer's stream"], ["web/README.md", "order-status-stream"]];
+  for (const [file, heading] of documents) {
     const { code } = (await recipes(file, heading)).find(({ language }) => language === "js");
     const harness = createHarness(t);
     const watched = [];
-    const watch = (...given) => (watched.push(watchOrders(...given)), watched[0]);
-    const names = { watchOrders: watch, streamUrl: "https://s.example/", getToken: () => "token" };
+    const watch = (client) => (...given) => (watched.push(client(...given)), watched[0]);
+    const names = { watchOrders: watch(watchOrders), watchCustomer: watch(watchCustomer), streamUrl: "https://s.example/", getToken: () => "token" };
     new Function(...Object.keys(names), code.replace(/^import .*$/m, ""))(...Object.values(names));
     await harness.advance(100_000);
     assert.deepEqual([watched.length, harness.requests.length], [1, 0], "they end with close()");
@@ -164,21 +165,35 @@ for (const [heading, file] of [["React", "react/Orders.jsx"], ["Vue", "vue/Order
   });
 }
 
+for (const file of ["CustomerOrders.jsx", "CustomerOrders.svelte"]) {
+  test(`docs/page.md has the call of ${file}`, async () => {
+    const component = await readFile(new URL(`frameworks/${file}`, import.meta.url), "utf8");
+    const call = component.split("\n").find((line) => /ustomerOrders\(url/.test(line)).trim();
+    assert.ok((await readFile(new URL("../../docs/page.md", import.meta.url), "utf8")).includes(`\`${call}\``), call);
+  });
+}
+
 // `make test` installs esbuild. CI must have it.
 const hasEsbuild = existsSync(new URL("../node_modules/esbuild", import.meta.url));
 if (!hasEsbuild && !process.env.CI) console.error("NOT TESTED: the app of docs/page.md, because npm has not installed esbuild");
-else test("the app of docs/page.md pauses in the background", async (t) => {
-  const [{ code }] = await recipes("docs/page.md", "React Native and Expo");
+else {
   const given = [];
-  const useOrderStatus = (...all) => (given.push(all), { state: "live", orders: [changeOf(1)] });
+  const hook = (...all) => (given.push(all), { state: "live", orders: [changeOf(1)] });
   const AppState = { currentState: "background", addEventListener: () => {} };
   const Text = ({ children }) => children;
-  const names = { useOrderStatus, appVisibility, AppState, Text, fetch: "expo's", getToken: () => "t" };
-  const { transform } = await import("esbuild");
-  const { code: plain } = await transform(code.replace(/^import .*$/gm, "").replace("export ", ""), { loader: "jsx", jsxFactory: "h" });
-  const h = (type, props, ...children) => type({ ...props, children });
-  const screen = new Function("h", ...Object.keys(names), `${plain}; return OrderScreen({ id: "A" });`)(h, ...Object.values(names));
-  assert.deepEqual(screen, ["S1"]);
-  const [[, ids, { fetch, visibility, token }]] = given;
-  assert.deepEqual([ids, fetch, visibility.hidden(), token({})], [["A"], "expo's", true, "t"]);
-});
+  const names = { useOrderStatus: hook, useCustomerOrders: hook, appVisibility, AppState, Text, fetch: "expo's", getToken: () => "t" };
+
+  /** Both screens are of one app. */
+  for (const screen of ['OrderScreen({ id: "A" })', 'OrdersScreen({ customerId: "A" })']) {
+    test(`the app of docs/page.md pauses in the background: ${screen}`, async () => {
+      const code = (await recipes("docs/page.md", "React Native and Expo")).map(({ code }) => code).join("\n");
+      const { transform } = await import("esbuild");
+      const { code: plain } = await transform(code.replace(/^import .*$/gm, "").replaceAll("export ", ""), { loader: "jsx", jsxFactory: "h" });
+      const h = (type, props, ...children) => type({ ...props, children });
+      const shown = new Function("h", ...Object.keys(names), `${plain}; return ${screen};`)(h, ...Object.values(names));
+      assert.deepEqual(shown.flat(), ["S1"]);
+      const [, watched, { fetch, visibility, token }] = given.at(-1);
+      assert.deepEqual([[watched].flat(), fetch, visibility.hidden(), token({})], [["A"], "expo's", true, "t"]);
+    });
+  }
+}

@@ -67,7 +67,7 @@ test("a tab that has changes without ready does not follow a new leader that is 
   await origin.last.open(hello("1-0000"), change(2));
   await origin.turns();
   const last = posts.at(-1);
-  assert.deepEqual([last.after, tabs[1].orders.get("A").seq], [{ seqs: { A: 2 }, caughtUp: false }, 1]);
+  assert.deepEqual([last.after, tabs[1].orders.get("A").seq], [{ marks: { A: 2 }, caughtUp: false }, 1]);
   const progress = { ...last.after, caughtUp: true };
   origin.channelOf(tabs[0].tab).postMessage(post(last, { term: last.term + 1, number: 1, before: progress, after: progress }));
   await origin.pass(0);
@@ -80,7 +80,7 @@ test("a tab does not follow a new leader whose numbers are lower, because it has
   await tabs[0].request.send(change(2));
   await origin.turns();
   const last = posts.at(-1);
-  const progress = { seqs: { A: 1 }, caughtUp: true };
+  const progress = { marks: { A: 1 }, caughtUp: true };
   origin.channelOf(tabs[0].tab).postMessage(post(last, { term: last.term + 1, number: 1, before: progress, after: progress }));
   await origin.pass(0);
   assert.deepEqual([origin.requests.length, origin.last.headers["last-event-id"]], [3, "2-0000"]);

@@ -3,11 +3,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { orderStore } from "../frameworks/store.js";
+import { createStore, ofCustomer, ofOrders } from "../frameworks/store.js";
 import { change, changeOf, createHarness, hello, ready } from "./harness.js";
 
 const URL_OF_STREAM = "https://stream.example/";
 const snapshot = (cursor, ...orders) => ({ cursor, orders });
+const orderStore = (url, orders, options) => createStore(ofOrders(url, orders), options);
+const customerStore = (customer, options) => createStore(ofCustomer(URL_OF_STREAM, customer), options);
 const seqs = (store) => store.getSnapshot().orders.map(({ orderId, seq }) => `${orderId}${seq}`);
 
 /** Subscribes as a component does, and unsubscribes after the test. */
@@ -93,4 +95,32 @@ test("without any token function, a refused request is sent once more at most", 
   await harness.last.status(401);
   await harness.advance(100_000);
   assert.deepEqual([harness.requests.length, store.getSnapshot().state], [2, "denied"]);
+});
+
+test("a component with an order shows nothing of a customer's stream, which may be another customer's", async (t) => {
+  const harness = createHarness(t);
+  await mount(t, harness, customerStore("C"));
+  await harness.last.open(hello(), change(1, "1-0000_"), ready("1-0000"));
+  assert.deepEqual([seqs(customerStore("C")), seqs(orderStore(URL_OF_STREAM, "A")), seqs(customerStore("A"))], [["A1"], [], []]);
+});
+
+test("a customer may be a number, and a cursor without orders is not used", async (t) => {
+  const harness = createHarness(t);
+  await mount(t, harness, customerStore(0, { cursor: "3-0000" }));
+  await mount(t, harness, customerStore("0"));
+  assert.deepEqual(harness.requests.map(({ headers }) => headers["last-event-id"]), [undefined]);
+  for (const customer of [undefined, null, ""]) await mount(t, harness, customerStore(customer, snapshot("1-0000", changeOf(1))));
+  assert.equal(harness.requests.length, 1);
+});
+
+test("options in the place of the customer are an error", () => {
+  for (const customer of [{ token: () => "t" }, ["C"], () => "C"]) {
+    assert.throws(() => customerStore(customer), { name: "TypeError", message: "the second argument says who the customer is: a text or a number" });
+  }
+});
+
+test("an empty snapshot of a customer is continued", async (t) => {
+  const harness = createHarness(t);
+  await mount(t, harness, customerStore("empty", snapshot("0")));
+  assert.equal(harness.last.headers["last-event-id"], "0");
 });

@@ -2,15 +2,14 @@ import { StrictMode } from "react";
 import { createRoot, hydrateRoot } from "react-dom/client";
 
 import { Orders } from "../../examples/react/Orders.jsx";
+import { CustomerOrders } from "./CustomerOrders.jsx";
 
 /** With another `attempt`, the component is mounted anew. */
 const page = ({ attempt, ...props }) => (
-  <StrictMode>
-    <Orders key={attempt} {...props} />
-  </StrictMode>
+  <StrictMode>{"customer" in props ? <CustomerOrders key={attempt} {...props} /> : <Orders key={attempt} {...props} />}</StrictMode>
 );
 
-/** Shows the example's component in an element. `error` is told what React complains about. */
+/** Shows the example's component in an element, or that of a customer. `error` is told what React complains about. */
 export function mount(target, props, { hydrate = false, error } = {}) {
   const options = { onRecoverableError: error, onUncaughtError: error };
   const root = hydrate ? hydrateRoot(target, page(props), options) : createRoot(target, options);

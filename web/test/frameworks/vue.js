@@ -1,11 +1,12 @@
 import { createApp, createSSRApp, h, shallowReactive } from "vue";
 
 import Orders from "../../examples/vue/Orders.vue";
+import CustomerOrders from "./CustomerOrders.vue";
 
 /** With another `attempt`, the component is mounted anew. */
-const page = ({ attempt, ...props }) => h(Orders, { key: attempt, ...props });
+const page = ({ attempt, ...props }) => h("customer" in props ? CustomerOrders : Orders, { key: attempt, ...props });
 
-/** Shows the example's component in an element. `error` is told what Vue complains about. */
+/** Shows the example's component in an element, or that of a customer. `error` is told what Vue complains about. */
 export function mount(target, given, { hydrate = false, error } = {}) {
   const props = shallowReactive({ ...given });
   const app = (hydrate ? createSSRApp : createApp)({ render: () => page(props) });
