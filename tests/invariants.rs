@@ -170,6 +170,19 @@ fn the_tests_that_the_docs_name_exist() {
     assert!(named > 100, "only {named} names were found");
 }
 
+/// `- **P7** A frame …`.
+#[test]
+fn each_rule_of_the_protocol_has_its_own_number() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/protocol.md");
+    let text = fs::read_to_string(path).unwrap();
+    let rules = text.lines().filter_map(|line| line.strip_prefix("- **"));
+    let mut numbers: Vec<_> = rules.filter_map(|rule| rule.split_once("**")).collect();
+    numbers.sort_unstable();
+    let twice = numbers.windows(2).find(|pair| pair[0].0 == pair[1].0);
+    assert!(numbers.len() > 38, "{numbers:?}");
+    assert_eq!(twice, None);
+}
+
 /// The modules of `src/` that a file's code names as `crate::…`, without its `#[cfg(test)]` module.
 fn imports(code: &str) -> impl Iterator<Item = &str> {
     let code = code.split("#[cfg(test)]").next().unwrap_or_default();

@@ -128,8 +128,8 @@ impl Shop {
         let settings = ProjectorSettings::read(variable).unwrap();
         let batches = Arc::new(Notify::new());
         let running = Arc::default();
-        let projector = Projector::new(self.feed.clone(), settings.rules, settings.retention);
         let filter = settings.rules.key.filter();
+        let projector = Projector::new(self.feed.clone(), settings.rules, settings.retention);
         let source = EventSource {
             streams: self.dynamo.streams(),
             stream_arn: self.stream_arn.clone(),
