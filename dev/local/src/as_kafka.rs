@@ -28,24 +28,46 @@ impl<I: Invoke> Invoke for AsKafka<I> {
     }
 }
 
-/// The record with Debezium's envelope.
+/// What Debezium writes to the topic for a record of the stream.
+#[derive(Debug)]
+pub(crate) struct Message {
+    /// The row's key, as JSON.
+    pub(crate) key: String,
+    /// Debezium's envelope, as JSON.
+    pub(crate) value: String,
+    /// Milliseconds since the Unix epoch.
+    pub(crate) time: i64,
+}
+
+impl Message {
+    pub(crate) fn of(record: &EventRecord) -> Result<Self, BoxError> {
+        let change = &record.change;
+        let op = match record.event_name.as_str() {
+            "INSERT" => "c",
+            "REMOVE" => "d",
+            _ => "u",
+        };
+        let time = change.approximate_creation_date_time.timestamp_millis();
+        let value = json!({
+            "before": row(&change.old_image)?,
+            "after": row(&change.new_image)?,
+            "source": { "connector": "stand-in", "ts_ms": time },
+            "op": op,
+            "ts_ms": time,
+        });
+        Ok(Self {
+            key: row(&change.keys)?.to_string(),
+            value: value.to_string(),
+            time,
+        })
+    }
+}
+
 fn record(record: &EventRecord) -> Result<Value, BoxError> {
-    let change = &record.change;
-    let op = match record.event_name.as_str() {
-        "INSERT" => "c",
-        "REMOVE" => "d",
-        _ => "u",
-    };
-    let time = change.approximate_creation_date_time.timestamp_millis();
-    let value = json!({
-        "before": row(&change.old_image)?,
-        "after": row(&change.new_image)?,
-        "source": { "connector": "stand-in", "ts_ms": time },
-        "op": op,
-        "ts_ms": time,
-    });
+    let Message { key, value, time } = Message::of(record)?;
     // A sequence number has more digits than an offset may have. Its first ones do not change here.
-    let number = change.sequence_number.as_deref().unwrap_or_default();
+    let number = record.change.sequence_number.as_deref();
+    let number = number.unwrap_or_default();
     let offset = &number[number.len().saturating_sub(15)..];
     Ok(json!({
         "topic": "orders",
@@ -53,8 +75,8 @@ fn record(record: &EventRecord) -> Result<Value, BoxError> {
         "offset": offset.parse::<i64>()?,
         "timestamp": time,
         "timestampType": "CREATE_TIME",
-        "key": BASE64_STANDARD.encode(row(&change.keys)?.to_string()),
-        "value": BASE64_STANDARD.encode(value.to_string()),
+        "key": BASE64_STANDARD.encode(key),
+        "value": BASE64_STANDARD.encode(value),
         "headers": [],
     }))
 }

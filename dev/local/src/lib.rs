@@ -5,6 +5,7 @@
 //! - [`shop`] writes orders,
 //! - [`dynamo`] stores them and streams their changes,
 //! - [`event_source`] delivers the stream to the projector, and [`as_kafka`] does it in the shape of Kafka's events,
+//! - [`topic`] stands between the two if there is a broker of Kafka,
 //! - [`page`] serves the page, on which a browser shows what the stream function sends.
 //!
 //! [`issuer`] makes the tokens that give access to orders. [`meter`] learns what the functions' calls consume.
@@ -16,3 +17,4 @@ pub mod issuer;
 pub mod meter;
 pub mod page;
 pub mod shop;
+pub mod topic;

@@ -11,11 +11,11 @@
 
 mod functions;
 mod ports;
+mod source;
 
 use std::convert::Infallible;
 use std::env;
 use std::error::Error;
-use std::future;
 use std::io;
 use std::iter::successors;
 use std::net::Ipv4Addr;
@@ -24,13 +24,11 @@ use std::pin::pin;
 use std::process::{ExitCode, Stdio};
 use std::time::Duration;
 
-use clap::{Parser, Subcommand, ValueEnum};
-use futures_util::FutureExt;
+use clap::{Parser, Subcommand};
 use jsonwebtoken::Algorithm;
 use lambda_stand_in::{ProcessGroup, adopt_orphans};
-use local::as_kafka::AsKafka;
 use local::dynamo::{Dynamo, create_tables};
-use local::event_source::{BoxError, EventSource, Settings};
+use local::event_source::BoxError;
 use local::issuer::Issuer;
 use local::page::PageServer;
 use local::shop::{Shop, Traffic};
@@ -42,6 +40,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use functions::Functions;
 use ports::Ports;
+use source::Source;
 
 /// The average time between two changes in the shop.
 const TRAFFIC_INTERVAL: Duration = Duration::from_secs(4);
@@ -52,17 +51,10 @@ const TRAFFIC_INTERVAL: Duration = Duration::from_secs(4);
 struct Arguments {
     #[command(flatten)]
     ports: Ports,
-    /// In which shape the projector gets the changes: a DynamoDB stream's, or Kafka's with Debezium's envelope. There is no broker.
-    #[arg(long, value_enum, default_value = "stream")]
+    #[command(flatten)]
     source: Source,
     #[command(subcommand)]
     action: Option<Action>,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Source {
-    Stream,
-    Kafka,
 }
 
 #[derive(Subcommand)]
@@ -174,30 +166,7 @@ async fn run_system(
     )
     .await?;
     let projector = functions::projector(ports.functions_port)?;
-    let streams = dynamo.streams();
-    let settings = Settings::default();
-    let event_source = match source {
-        Source::Stream => EventSource {
-            streams,
-            stream_arn,
-            function: projector,
-            settings,
-            metrics: Default::default(),
-            clock: Default::default(),
-        }
-        .run(future::pending())
-        .boxed(),
-        Source::Kafka => EventSource {
-            streams,
-            stream_arn,
-            function: AsKafka(projector),
-            settings,
-            metrics: Default::default(),
-            clock: Default::default(),
-        }
-        .run(future::pending())
-        .boxed(),
-    };
+    let event_source = source.deliver(&dynamo, stream_arn, projector);
     let shop = Shop::new(dynamo.client());
     let page = PageServer {
         shop: shop.clone(),
@@ -211,7 +180,7 @@ async fn run_system(
     tokio::select! {
         ended = functions.ended() => Err(ended),
         ended = Traffic::new(shop).run(TRAFFIC_INTERVAL) => Ok(ended?),
-        ended = event_source => { ended?; Err("the event source ended".into()) }
+        ended = event_source => ended,
         ended = page.serve(listener) => { ended?; Err("the page's server ended".into()) }
     }
 }
