@@ -37,7 +37,7 @@ pub struct Entry {
     pub at: String,
     /// When the projector appended the entry, in milliseconds since the Unix epoch.
     pub appended_at: u64,
-    /// When AWS wrote the record, in milliseconds since the Unix epoch.
+    /// When AWS, or the producer of a Kafka record, wrote it: in milliseconds since the Unix epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recorded_at: Option<u64>,
     /// The position of the record that the entry comes from.
@@ -121,9 +121,13 @@ impl Entry {
             previous: (!begins).then(|| newest.status.clone()),
             began: match change.write {
                 // The difference from the last record of the same source came with this record.
-                Write::Insert | Write::Modify if same_source && shown => true,
+                Write::Insert | Write::InsertOrRepetition | Write::Modify
+                    if same_source && shown =>
+                {
+                    true
+                }
                 // The table was copied, so the state is older than this record.
-                Write::Insert => begins,
+                Write::Insert | Write::InsertOrRepetition => begins,
                 Write::Modify | Write::Remove => first.began,
             },
             begins,
@@ -135,6 +139,7 @@ impl Entry {
     fn is_followed_by_new_life(&self, write: Write, same_source: bool) -> bool {
         match write {
             Write::Insert => self.removed || same_source,
+            Write::InsertOrRepetition => self.removed,
             // The item was inserted again, but that record could not be read. Perhaps the item had no status yet.
             Write::Modify => self.removed && same_source,
             Write::Remove => false,
