@@ -6,6 +6,7 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use crate::chance::Chance;
+use crate::kafka::Topic;
 
 /// Environment variables of both functions.
 pub type Variables = BTreeMap<&'static str, String>;
@@ -20,7 +21,7 @@ pub const SOMETIMES_PUBLIC: &str = "carrier";
 pub const WRONG: &str = "wrong";
 
 /// The kinds of faults, as the report names them. A few thousand seeds have all of them.
-pub const FAULTS: [&str; 29] = [
+pub const FAULTS: [&str; 31] = [
     "answers lost",
     "batches doubled",
     "batches repeated",
@@ -42,6 +43,8 @@ pub const FAULTS: [&str; 29] = [
     "processes killed",
     "readers slower than a response",
     "readings that lag",
+    "rebalances",
+    "records repeated by the producer",
     "requests refused",
     "slow calls",
     "slow readers",
@@ -79,6 +82,8 @@ pub struct Plan {
     pub switch: Option<Switch>,
     /// The faults of calls to the feed.
     pub feed: FeedFaults,
+    /// The orders are in Kafka.
+    pub topic: Option<Topic>,
     /// The faults of the event source.
     pub source: SourceFaults,
     /// The faults of connections.
@@ -198,6 +203,7 @@ impl Plan {
         let mut variables = variables(random, on_remove);
         // From a generator of its own, so that worlds without a wake stay as they were.
         let wake = wake(&mut Rng::with_seed(random.clone().u64(..)), &mut variables);
+        let topic = Topic::draw(random, on_remove);
         Self {
             epoch,
             deployments: deployments(random, &acts),
@@ -206,10 +212,12 @@ impl Plan {
             orders: random.usize(2..8),
             chatty: random.chance(0.01),
             returns: random.chance(0.1),
-            silent_deletions: switch.is_none(),
+            // Kafka does not say who deleted a row.
+            silent_deletions: switch.is_none() && topic.is_none(),
             token_lifetime,
             timeout: Duration::from_secs(random.one(&[20, 70, 70, 900])),
             switch,
+            topic,
             feed: feed_faults(random),
             source: source_faults(random),
             net: net_faults(random),
