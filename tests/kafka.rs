@@ -675,6 +675,39 @@ async fn a_topic_that_begins_again_is_told_and_continues_as_a_new_generation() {
     assert_eq!(records::log(&feed, "A")[1].position.source(), source);
 }
 
+/// A mapping that is created again reads the topic from its beginning.
+#[tokio::test(start_paused = true)]
+async fn a_topic_that_is_read_again_repeats_no_finished_order() {
+    let feed = MemoryFeed::default();
+    let note = json!({ "status": "DELIVERED", "note": "private" });
+    let deletion = json!({ "op": "d", "before": {}, "after": null, "source": {} });
+    let batch = event(&[
+        order(0, 1, "A", "PLACED"),
+        order(0, 2, "A", "DELIVERED"),
+        record(0, 3, 3, &json!("A"), &note),
+        order(0, 4, "B", "PLACED"),
+        // Debezium writes both.
+        record(0, 5, 5, &json!("B"), &deletion),
+        record(0, 6, 6, &json!("B"), &Value::Null),
+    ]);
+    let days = |days: u64| Clock::starting_at(Duration::from_secs(START + days * 86_400));
+    for day in [0, 20, 40, 80] {
+        let clock = days(day);
+        let end = clock.now() + Duration::from_secs(20);
+        let projector = projector(&feed);
+        projector
+            .project_kafka(&read(&batch), &clock, end)
+            .await
+            .unwrap();
+        let newest = feed.entries().iter().map(|entry| entry.seq.0).max();
+        assert!(newest.unwrap_or_default() <= 2, "day {day}");
+        assert_eq!(feed.tombstones().len(), 2);
+        for entry in feed.entries().iter().filter(|it| it.is_expired(&clock)) {
+            feed.delete(&entry.order, entry.seq);
+        }
+    }
+}
+
 /// If the new topic has come exactly as far, its record is another one all the same.
 #[tokio::test(start_paused = true)]
 async fn an_equal_offset_an_hour_later_is_another_record() {

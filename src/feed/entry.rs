@@ -115,6 +115,9 @@ impl Entry {
         if same && (!begins || newest.position == change.position) {
             return newest.amended(change, sources, same_source, expiry(clock, retention));
         }
+        if !shown && same_source && !begins && newest.was_not_changed_by(change) {
+            return Step::Nothing;
+        }
         let first = Self::first(change, clock, retention);
         Step::Append(Box::new(Self {
             seq: newest.seq.next(),
@@ -144,6 +147,21 @@ impl Entry {
             Write::Modify => self.removed && same_source,
             Write::Remove => false,
         }
+    }
+
+    /// Whether the record was written while this entry was shown, and changed nothing. It comes again after the entry has expired if a
+    /// topic of Kafka is read from its beginning. A tombstone does not have the attributes.
+    fn was_not_changed_by(&self, change: &Change) -> bool {
+        let same_view = self.tombstone || self.view == change.view;
+        let tombstone = if self.tombstone {
+            TOMBSTONE.as_secs()
+        } else {
+            0
+        };
+        let hidden_at = self.expires_at.map(|at| at.saturating_sub(tombstone));
+        let times = change.recorded_at.zip(hidden_at);
+        let was_shown = times.is_some_and(|(recorded, hidden)| recorded < hidden * 1000);
+        was_shown && same_view && self.status == change.status
     }
 
     fn first(change: &Change, clock: &Clock, retention: Duration) -> Self {
