@@ -43,6 +43,8 @@ pub struct Shop {
     replicated: VecDeque<(String, Option<Item>, By)>,
     has_replica: bool,
     removals_are_changes: bool,
+    /// The settings change while it writes.
+    pub has_deployments: bool,
     /// The states that the public must see, by order.
     pub histories: BTreeMap<String, History>,
 }
@@ -68,6 +70,7 @@ impl Shop {
                 .variables
                 .get("ON_REMOVE")
                 .is_some_and(|value| value == "end"),
+            has_deployments: !plan.deployments.is_empty(),
             histories: BTreeMap::new(),
         }
     }
