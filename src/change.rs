@@ -23,7 +23,7 @@ pub struct Change {
     pub customer: Option<CustomerId>,
     /// When the order changed, RFC 3339 in UTC. `None` if neither the shop nor the record says so.
     pub at: Option<String>,
-    /// When AWS wrote the record, in milliseconds since the Unix epoch.
+    /// When AWS, or the producer of a Kafka record, wrote it: in milliseconds since the Unix epoch.
     pub recorded_at: Option<u64>,
     /// What was done to the item.
     pub write: Write,
@@ -38,6 +38,8 @@ pub struct Change {
 pub enum Write {
     /// The item was written. It did not exist before.
     Insert,
+    /// The same, unless the producer has repeated an earlier record at a new position.
+    InsertOrRepetition,
     /// The item was written. It existed before.
     Modify,
     /// The item was deleted.
@@ -54,18 +56,19 @@ impl Change {
     }
 }
 
-/// A stream record that changed an order: its position, and when AWS wrote it.
+/// A record that changed an order: its position, and when it was written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SourceRecord {
     /// The record's position in its stream.
     pub position: Position,
-    /// When AWS wrote the record, in milliseconds since the Unix epoch.
+    /// When AWS, or the producer of a Kafka record, wrote it: in milliseconds since the Unix epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recorded_at: Option<u64>,
 }
 
-/// The position of a stream record: its source (the stream's ARN, or `kafka/CLUSTER/TOPIC/PARTITION`), `/`, and its sequence number padded to 40 digits.
+/// The position of a record: its source (the stream's ARN, or `kafka/CLUSTER/TOPIC/PARTITION`), `/`, and its sequence number or
+/// offset, padded to 40 digits.
 ///
 /// Sequence numbers are compared as text, because a number of 40 digits does not fit in a `u128`. Positions of two sources
 /// cannot be compared: each stream has its own numbers, and a stream's label says when the stream was created, not when its
@@ -112,7 +115,12 @@ impl Position {
 
     /// The sequence number, without the zeros that pad it.
     pub fn sequence_number(&self) -> &str {
-        self.padded_number().trim_start_matches('0')
+        let padded = self.padded_number();
+        match padded.trim_start_matches('0') {
+            // The first offset of a partition is 0.
+            "" => &padded[padded.len().saturating_sub(1)..],
+            number => number,
+        }
     }
 
     /// Whether both positions are of one stream.
@@ -162,6 +170,14 @@ mod tests {
             position("a:9092/orders/0").source(),
             "kafka/a:9092/orders/0"
         );
+    }
+
+    #[test]
+    fn a_sequence_number_is_shown_without_padding() {
+        for number in ["0", "7", "10", &"9".repeat(40)] {
+            let position = Position::new("a", number).expect("digits");
+            assert_eq!(position.sequence_number(), number);
+        }
     }
 
     #[test]

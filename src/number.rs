@@ -2,14 +2,15 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use serde_json::{Number, Value};
 
 /// 2^53 − 1. JavaScript represents all integers up to this one exactly (`Number.MAX_SAFE_INTEGER`).
 const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;
 
-/// DynamoDB's numbers are between 1E-130 and 9.99…E+125, so a larger exponent is not one of theirs.
-const MAX_EXPONENT: i32 = 200;
+/// DynamoDB's numbers are between 1E-130 and 9.99…E+125: the digits before the decimal point.
+const POINTS: RangeInclusive<i32> = -129..=126;
 
 /// A decimal number. Equal numbers have one representation: `1`, `1.0` and `1e0` are equal, and so are `0` and `-0`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,13 +46,11 @@ impl Decimal {
             return Some(Self::ZERO);
         }
         let point = point.checked_add(exponent)?;
-        (-MAX_EXPONENT..=MAX_EXPONENT)
-            .contains(&point)
-            .then(|| Self {
-                negative,
-                digits: digits.to_owned(),
-                point,
-            })
+        POINTS.contains(&point).then(|| Self {
+            negative,
+            digits: digits.to_owned(),
+            point,
+        })
     }
 
     const ZERO: Self = Self {
@@ -225,6 +224,16 @@ mod tests {
     }
 
     #[test]
+    fn the_range_is_that_of_dynamodb() {
+        for text in ["1e-130", "0.1e-129", "-9.99e125", "99e124", "0.0e999"] {
+            assert!(Decimal::parse(text).is_some(), "{text}");
+        }
+        for text in ["9.99e-131", "0.1e-130", "-1e126", "10e125"] {
+            assert_eq!(Decimal::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
     fn numbers_are_ordered_by_value() {
         let ascending = [
             "-1e20", "-10", "-9.5", "-0.01", "0", "0.001", "0.01", "2", "10", "10.5", "1e20",
@@ -239,7 +248,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_number_is_read_as_itself(number in "-?[0-9]{1,38}(\\.[0-9]{1,20})?([eE][+-]?[0-9]{1,2})?") {
+        fn any_number_is_read_as_itself(number in "-?[0-9]{1,38}(\\.[0-9]{1,20})?([eE](-[0-9]{1,2}|[+]?[0-8]?[0-7]))?") {
             let number = Decimal::parse(&number).expect("a number");
             prop_assert_eq!(Decimal::parse(&number.to_string()), Some(number.clone()));
             let shown = match number.to_json() {

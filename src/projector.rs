@@ -111,7 +111,7 @@ impl<F: Feed> Projector<F> {
         self
     }
 
-    /// Tells a topic that was deleted and made anew from its predecessor, whose offsets it repeats.
+    /// Tells a topic that was deleted and created again from its predecessor, whose offsets it repeats.
     #[must_use]
     pub fn with_topic_generation(mut self, generation: Option<String>) -> Self {
         self.topic_generation = generation;
@@ -192,7 +192,7 @@ impl<F: Feed> Projector<F> {
             return Err(Misfit);
         }
         self.metrics.add(Count::RecordsOfOtherItems, read.others);
-        self.attribute_check.look(&read);
+        let changes = self.attribute_check.look(&read);
         for (record, poison) in &read.poison {
             self.metrics.count(Count::RecordsPoison);
             self.log_poison(record, poison);
@@ -207,6 +207,9 @@ impl<F: Feed> Projector<F> {
         for outcome in outcomes {
             dwelt.extend(outcome.dwelt);
             failed.extend(outcome.failed);
+        }
+        if failed.is_empty() {
+            self.attribute_check.count(changes);
         }
         let store = async {
             self.learner.learn(&self.feed, dwelt, clock).await;
@@ -302,12 +305,13 @@ impl<F: Feed> Projector<F> {
             .record(delay, clock.epoch().saturating_sub(since));
     }
 
-    /// Logs only the order id, because other attributes of the key may be private.
+    /// Logs only the order id, because other attributes of the key may be private. An invalid id may be too long.
     fn log_poison(&self, record: &EventRecord, reason: &dyn std::error::Error) {
+        let order = self.rules.key.id(&record.change.keys).ok().flatten();
         tracing::error!(
             event_id = record.event_id,
             sequence_number = record.change.sequence_number,
-            order = self.rules.key.id(&record.change.keys).ok().flatten(),
+            order = order.map(|order| poison::shortened(&order)),
             reason = with_causes(reason),
             "poison record"
         );

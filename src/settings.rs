@@ -34,7 +34,7 @@ pub struct ProjectorSettings {
     pub rules: Rules,
     /// `RETENTION`
     pub retention: Duration,
-    /// `KAFKA_TOPIC_GENERATION`: another value for a topic that was deleted and made anew.
+    /// `KAFKA_TOPIC_GENERATION`: another value for a topic that was deleted and created again.
     pub topic_generation: Option<String>,
     /// `WAKE_URL`: where new entries are published.
     pub wake_url: Option<WakeUrl>,

@@ -55,7 +55,7 @@ pub fn read(value: &AttributeValue, written_at: Option<DateTime<Utc>>) -> Option
     }
 }
 
-/// The time at which AWS wrote a record. `None` if the record has no plausible time.
+/// The time at which AWS, or the producer of a Kafka record, wrote it. `None` if the record has no plausible time.
 pub fn of_record(written_at: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let is_date = written_at.timestamp() >= EARLIEST && written_at.year() <= 9999;
     is_date.then_some(written_at)

@@ -54,7 +54,7 @@ fn wrong_settings() -> Vec<(&'static str, Vec<Value>)> {
             table(&|dynamodb| dynamodb["NewImage"]["status"] = json!({ "L": [] })),
         ),
         (
-            "sort key",
+            "more attributes than the settings name",
             table(&|dynamodb| dynamodb["Keys"]["line"] = json!({ "N": "1" })),
         ),
         (

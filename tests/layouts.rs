@@ -195,6 +195,22 @@ async fn twenty_published_layouts() {
     }
 }
 
+/// `ADDRESS` or `OWNER/REPOSITORY, FILE`, perhaps with a remark.
+fn address(source: &str) -> String {
+    let end = |text: &str| text.find([' ', ',', ';']).unwrap_or(text.len());
+    let (first, rest) = source.split_at(end(source));
+    match first.starts_with("https://") {
+        true => first.to_owned(),
+        false => {
+            let file = rest.trim_start_matches([',', ' ']);
+            format!(
+                "https://github.com/{first}/blob/HEAD/{}",
+                &file[..end(file)]
+            )
+        }
+    }
+}
+
 #[test]
 fn the_docs_list_each_layout_with_its_source_and_its_settings() {
     let docs = fs::read_to_string(folder().join("../../docs/tables.md")).unwrap();
@@ -206,6 +222,11 @@ fn the_docs_list_each_layout_with_its_source_and_its_settings() {
         assert!(
             !layout.source.is_empty() && layout.note.is_empty() | layout.note.ends_with('.'),
             "{name}"
+        );
+        let address = address(&layout.source);
+        assert!(
+            row.contains(&format!("]({address})")),
+            "{name}: {address} is not in {row}"
         );
         for (setting, value) in &layout.settings {
             assert!(

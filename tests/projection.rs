@@ -193,7 +193,7 @@ async fn each_kind_of_poison_is_named() {
     };
     check(
         &|record| record["dynamodb"]["Keys"]["line"] = json!({ "N": "1" }),
-        "the Orders table has a sort key, so ORDER_KEY must say which items are orders: its keys are line, orderId",
+        "the key has more attributes than the settings name, so ORDER_KEY must say which items are orders: its keys are line, orderId",
     );
     check(
         &|record| record["dynamodb"]["Keys"] = json!({ "id": { "S": "A" } }),

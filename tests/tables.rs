@@ -210,7 +210,8 @@ async fn a_status_is_a_string_a_number_or_a_boolean() {
     );
 }
 
-/// A status without a name may be internal, so it is not shown. But no change is lost: the batch waits for the setting.
+/// A status without a name may be internal, so it is not shown. If a whole batch has none, the setting is probably wrong: the batch
+/// waits for it.
 #[tokio::test(start_paused = true)]
 async fn a_status_without_a_name_is_told_and_not_shown() {
     let feed = MemoryFeed::default();
@@ -243,6 +244,37 @@ async fn a_status_without_a_name_is_told_and_not_shown() {
     let more = records::projector(&feed, &[("STATUS_NAMES", "1=PLACED,2=PAID,7=IN CUSTOMS")]);
     assert_eq!(project(&more, &batch).await, NONE);
     assert_eq!(statuses(&feed, "B"), ["IN CUSTOMS"]);
+}
+
+/// One order must not block its shard. But names that have never fit any record are probably wrong.
+#[tokio::test(start_paused = true)]
+async fn an_order_that_is_alone_is_skipped_if_the_names_have_fit_before() {
+    let feed = MemoryFeed::default();
+    let state = |n, status: &str| {
+        with(
+            record("Orders", "A", n, "X"),
+            "status",
+            json!({ "S": status }),
+        )
+    };
+    let names = |names| projector(&feed, &[("STATUS_NAMES", names)]);
+    let known = names("placed=PLACED");
+    assert_eq!(project(&known, &[state(1, "placed")]).await, NONE);
+    let unknown = [state(2, "paid")];
+    let logs = Logs::start();
+    assert_eq!(project(&known, &unknown).await, NONE);
+    assert_eq!(logs.with("ERROR", "poison record").len(), 1);
+    // With other names, it waits.
+    let wrong = names("1=PLACED,2=PAID");
+    assert_eq!(
+        project(&wrong, &unknown).await,
+        [sequence_number(&unknown[0])]
+    );
+    assert_eq!(
+        project(&names("placed=PLACED,paid=PAID"), &unknown).await,
+        NONE
+    );
+    assert_eq!(statuses(&feed, "A"), ["PLACED", "PAID"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -352,6 +384,24 @@ async fn a_public_attribute_that_no_order_has_is_told_once() {
     assert_eq!(lines[0]["fields"]["attributes"], "carrier");
 }
 
+/// A batch that comes again has no new changes.
+#[tokio::test(start_paused = true)]
+async fn changes_that_come_again_are_not_counted_for_that() {
+    let logs = Logs::start();
+    let feed = MemoryFeed::default();
+    let projector = projector(&feed, &[("PUBLIC_ATTRIBUTES", "eta")]);
+    let batch: Vec<_> = (1..=600)
+        .map(|n| record("Orders", &format!("A{n}"), n, "PAID"))
+        .collect();
+    feed.inject([Some(Fault::Throttled)]);
+    assert_ne!(project(&projector, &batch).await, NONE);
+    assert_eq!(project(&projector, &batch).await, NONE);
+    assert_eq!(logs.with("WARN", ABSENT), [] as [Value; 0]);
+    assert_eq!(project(&projector, &batch[..400]).await, NONE);
+    let lines = logs.with("WARN", ABSENT);
+    assert_eq!(lines[0]["fields"]["changes"], 1000);
+}
+
 #[test]
 fn a_wrong_setting_says_what_to_do() {
     let check = |settings: &[(&str, &str)], expected: &str| {
@@ -413,6 +463,14 @@ fn a_wrong_setting_says_what_to_do() {
         &[("PUBLIC_ATTRIBUTES", "[\"eta\"]")],
         "PUBLIC_ATTRIBUTES is \"[\\\"eta\\\"]\", it must be names or paths on one line, separated by commas, such as eta,carrier=shipping.carrier, without quotes",
     );
+    for text in ["a[0]=a[0]", "a[0]=b", "=a"] {
+        check(
+            &[("PUBLIC_ATTRIBUTES", text)],
+            &format!(
+                "PUBLIC_ATTRIBUTES is {text:?}, it must be names or paths on one line, separated by commas, such as eta,carrier=shipping.carrier, without quotes"
+            ),
+        );
+    }
     check(
         &[("PUBLIC_ATTRIBUTES", "a=b,a=c")],
         "PUBLIC_ATTRIBUTES contains \"a\" twice",

@@ -40,7 +40,7 @@ pub struct Entry {
     pub at: String,
     /// When the projector appended the entry, in milliseconds since the Unix epoch.
     pub appended_at: u64,
-    /// When AWS wrote the record, in milliseconds since the Unix epoch.
+    /// When AWS, or the producer of a Kafka record, wrote it: in milliseconds since the Unix epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recorded_at: Option<u64>,
     /// The position of the record that the entry comes from; in a customer's log, its [hash](Position::hashed), which is shorter.
@@ -134,15 +134,22 @@ impl Entry {
         if same && (!begins || newest.position == change.position) {
             return newest.amended(change, sources, same_source, expiry(clock, retention));
         }
+        if !shown && same_source && !begins && newest.was_not_changed_by(change) {
+            return Step::Nothing;
+        }
         let first = Self::first(change, clock, retention);
         Step::Append(Box::new(Self {
             seq: newest.seq.next(),
             previous: (!begins).then(|| newest.status.clone()),
             began: match change.write {
                 // The difference from the last record of the same source came with this record.
-                Write::Insert | Write::Modify if same_source && shown => !looks_same,
+                Write::Insert | Write::InsertOrRepetition | Write::Modify
+                    if same_source && shown =>
+                {
+                    !looks_same
+                }
                 // The table was copied, so the state is older than this record.
-                Write::Insert => begins,
+                Write::Insert | Write::InsertOrRepetition => begins,
                 Write::Modify | Write::Remove => first.began,
             },
             begins,
@@ -159,10 +166,26 @@ impl Entry {
     fn is_followed_by_new_life(&self, write: Write, same_source: bool) -> bool {
         match write {
             Write::Insert => self.removed || same_source,
+            Write::InsertOrRepetition => self.removed,
             // The item was inserted again, but that record could not be read. Perhaps the item had no status yet.
             Write::Modify => self.removed && same_source,
             Write::Remove => false,
         }
+    }
+
+    /// Whether the record was written while this entry was shown, and changed nothing. It comes again after the entry has expired if a
+    /// topic of Kafka is read from its beginning. A tombstone does not have the attributes.
+    fn was_not_changed_by(&self, change: &Change) -> bool {
+        let looks_same =
+            self.view == change.view && self.customer_id() == self.customer_after(change);
+        let tombstone = match self.tombstone {
+            true => TOMBSTONE.as_secs(),
+            false => 0,
+        };
+        let hidden_at = self.expires_at.map(|at| at.saturating_sub(tombstone));
+        let times = change.recorded_at.zip(hidden_at);
+        let was_shown = times.is_some_and(|(recorded, hidden)| recorded < hidden * 1000);
+        was_shown && (looks_same || self.tombstone) && self.status == change.status
     }
 
     fn first(change: &Change, clock: &Clock, retention: Duration) -> Self {
@@ -202,7 +225,7 @@ impl Entry {
     fn customer_after<'a>(&'a self, change: &'a Change) -> Option<&'a CustomerId> {
         match change.write {
             Write::Remove => self.customer_id(),
-            Write::Insert | Write::Modify => change.customer.as_ref(),
+            Write::Insert | Write::InsertOrRepetition | Write::Modify => change.customer.as_ref(),
         }
     }
 

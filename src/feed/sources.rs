@@ -20,9 +20,9 @@ pub(super) enum Verdict {
 /// Compares a record with the last record of each source. The last element of `seen` is of the current source.
 ///
 /// - Within a source, the sequence number decides, because deliveries repeat and overlap.
-/// - A lower number is a repetition. But if its record is more than an hour later, the source's numbers have begun again. Such a
-///   record is dropped too, because nobody can compare it. It is told, like a record of an older source.
-/// - A record of another source takes over if AWS wrote it later than all records in `seen`. If the times are equal or
+/// - A number that is not higher is a repetition. But if its record is more than an hour later, the source's numbers have begun
+///   again. Such a record is dropped too, because nobody can compare it. It is told, like a record of an older source.
+/// - A record of another source takes over if it was written later than all records in `seen`. If the times are equal or
 ///   unknown, a source that was never seen takes over, because somebody opened a new stream on purpose. A source that was
 ///   seen before does not take over then, because its record may be a late one.
 pub(super) fn judge(seen: &[SourceRecord], record: &SourceRecord) -> Verdict {
@@ -56,11 +56,11 @@ pub(super) fn judge(seen: &[SourceRecord], record: &SourceRecord) -> Verdict {
 /// How much later than a later record of its source a record may be. The clocks of producers differ.
 const MAX_SKEW_MILLIS: u64 = 60 * 60 * 1000;
 
-/// Whether a source has lower numbers later: a topic of Kafka was deleted and made anew.
+/// Whether a source has the same or lower numbers later: a topic of Kafka was deleted and created again.
 fn restarts(known: &SourceRecord, record: &SourceRecord) -> bool {
     let later = record.recorded_at.zip(known.recorded_at);
     let is_later = |(record, known): (u64, u64)| record.saturating_sub(known) > MAX_SKEW_MILLIS;
-    record.position < known.position && later.is_some_and(is_later)
+    later.is_some_and(is_later)
 }
 
 #[cfg(test)]
@@ -110,8 +110,13 @@ mod tests {
         );
         check(
             &seen,
-            record("a", 5, 101 + MAX_SKEW_MILLIS),
+            record("a", 5, 100 + MAX_SKEW_MILLIS),
             &Verdict::Duplicate,
+        );
+        check(
+            &seen,
+            record("a", 5, 101 + MAX_SKEW_MILLIS),
+            &Verdict::Older,
         );
         check(&seen, record("a", 4, None), &Verdict::Duplicate);
     }

@@ -1,7 +1,7 @@
 //! Notices public attributes that no order has: a name in `PUBLIC_ATTRIBUTES` is probably wrong.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::batch::Batch;
 use super::image::PublicAttributes;
@@ -28,18 +28,26 @@ impl AttributeCheck {
         }))
     }
 
-    /// Looks for the attributes in a batch. Tells the operator about those that no order has, once in a process.
-    pub(super) fn look(&self, batch: &Batch<'_>) {
-        // Nothing panics while the lock is held.
-        let mut unseen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Looks for the attributes in a batch. Returns the number of its changes.
+    pub(super) fn look(&self, batch: &Batch<'_>) -> u32 {
+        let mut unseen = self.unseen();
+        let mut count = 0_u32;
         if unseen.names.is_empty() {
-            return;
+            return count;
         }
         let changes = batch.orders.values().flatten();
         for (change, _) in changes.filter(|(change, _)| change.write != Write::Remove) {
-            unseen.changes = unseen.changes.saturating_add(1);
+            count = count.saturating_add(1);
             unseen.names.retain(|name| !change.view.contains_key(name));
         }
+        count
+    }
+
+    /// Counts the changes of a batch that need not come again; otherwise the same few changes would be counted at each attempt.
+    /// Tells the operator about the attributes that no order has, once in a process.
+    pub(super) fn count(&self, changes: u32) {
+        let mut unseen = self.unseen();
+        unseen.changes = unseen.changes.saturating_add(changes);
         if unseen.changes >= MANY_CHANGES && !unseen.names.is_empty() {
             let names = std::mem::take(&mut unseen.names);
             tracing::warn!(
@@ -48,5 +56,10 @@ impl AttributeCheck {
                 "no order has these attributes of PUBLIC_ATTRIBUTES"
             );
         }
+    }
+
+    /// Nothing panics while the lock is held.
+    fn unseen(&self) -> MutexGuard<'_, Unseen> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

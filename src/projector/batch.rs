@@ -106,7 +106,10 @@ pub(super) fn lowest_sequence_number(batch: &Event) -> String {
 /// hashes.
 pub(super) fn settings_hash(source: &str, rules: &Rules) -> u64 {
     let mut hash = Sha256::new();
-    for part in [source, rules.key.as_str(), rules.image.status.as_str()] {
+    let names = rules.image.status_names.iter();
+    let names = names.flat_map(|(value, name)| [value, name.as_str()]);
+    let parts = [source, rules.key.as_str(), rules.image.status.as_str()];
+    for part in parts.into_iter().chain(names) {
         hash.update(part.len().to_be_bytes());
         hash.update(part);
     }
@@ -118,12 +121,13 @@ pub(super) fn settings_hash(source: &str, rules: &Rules) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::order::Status;
     use crate::projector::{ImageRules, OnRemove, OrderKey, Path};
 
     /// The expected number comes from another program. The feed stores it, so it must not change with the code.
     #[test]
     fn the_settings_hash_is_the_first_six_bytes_of_a_sha256() {
-        let rules = Rules {
+        let mut rules = Rules {
             key: OrderKey::whole("orderId"),
             image: ImageRules {
                 status: Path::new("status"),
@@ -137,5 +141,8 @@ mod tests {
         };
         let source = "arn:aws:dynamodb:eu-west-1:1:table/Orders/stream/a";
         assert_eq!(settings_hash(source, &rules), 0xa400_10ec_8b10);
+        let placed = Status::new("PLACED").expect("a status");
+        rules.image.status_names.insert("1".to_owned(), placed);
+        assert_eq!(settings_hash(source, &rules), 0x3049_79be_0f72);
     }
 }

@@ -67,7 +67,7 @@ impl ImageRules {
         self.public_attributes.iter().filter_map(public).collect()
     }
 
-    /// The time of the change. `written_at` is when AWS wrote the record.
+    /// The time of the change. `written_at` is when the record was written.
     pub(super) fn updated_at(
         &self,
         image: &Item,

@@ -19,22 +19,19 @@ use serde::Deserialize;
 use serde_dynamo::{AttributeValue, Item};
 
 use super::key::OrderKey;
-use super::poison::Poison;
-use value::{ReadError, read};
+use super::poison::{Poison, shortened};
+use value::{ReadError, Surrogates, read};
 
 /// How the source of a Kafka record begins. An ARN begins differently.
 const SOURCE: &str = "kafka/";
 
 /// The batch of records that Lambda delivers. `aws_lambda_events` has it too, but fails for the whole batch if one record has no
 /// headers or no time.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Default)]
 pub struct KafkaEvent {
     /// The ARN of an MSK cluster. A self-managed cluster has none.
-    #[serde(default)]
     pub event_source_arn: Option<String>,
     /// `HOST:PORT`, separated by commas.
-    #[serde(default)]
     pub bootstrap_servers: Option<String>,
     /// The records by topic and partition, such as `orders-0`.
     pub records: BTreeMap<String, Vec<KafkaRecord>>,
@@ -125,8 +122,13 @@ impl KafkaRecord {
         let unread = self.key.clone().unwrap_or_else(|| self.id());
         let unread = ("unread".to_owned(), AttributeValue::S(unread));
         translated.change.keys = HashMap::from([unread]).into();
-        translated.change.keys = self.keys(key)?;
-        let (event, old_image, new_image) = self.images()?;
+        let (keys, images) = (self.keys(key), self.images());
+        if let Err(operation @ Poison::EventName(_)) = images {
+            // A truncate has no key, because it is about the whole table.
+            return Err(operation);
+        }
+        translated.change.keys = keys?;
+        let (event, old_image, new_image) = images?;
         event.clone_into(&mut translated.event_name);
         translated.change.old_image = old_image;
         translated.change.new_image = new_image;
@@ -145,7 +147,10 @@ impl KafkaRecord {
             return Err(Poison::Kafka(NO_TEXT));
         }
         let value = match text.starts_with(['{', '"']) {
-            true => read(&text).map_or(AttributeValue::S(text), without_schema),
+            true => {
+                let value = read(&text, Surrogates::Refuse);
+                value.map_or(AttributeValue::S(text), without_schema)
+            }
             false => AttributeValue::S(text),
         };
         Ok(match value {
@@ -164,7 +169,7 @@ impl KafkaRecord {
             return Ok(removed);
         };
         let members = match self.json(value)? {
-            AttributeValue::M(members) => members,
+            AttributeValue::M(members) if !members.is_empty() => members,
             AttributeValue::Null(_) => return Ok(removed),
             _ => return Err(Poison::Kafka(NO_OBJECT)),
         };
@@ -178,7 +183,7 @@ impl KafkaRecord {
             // `r` is a row of a snapshot: it existed before.
             "u" | "r" => "MODIFY",
             "d" => return Ok(removed),
-            other => return Err(Poison::EventName(format!("op {other}"))),
+            other => return Err(Poison::EventName(shortened(&format!("op {other}")))),
         };
         let row = |name: &str| match members.get(name) {
             Some(AttributeValue::M(row)) => row.clone().into(),
@@ -194,19 +199,17 @@ impl KafkaRecord {
         let bytes = BASE64_STANDARD.decode(value).ok();
         let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
         let text = text.ok_or(Poison::Kafka(NO_OBJECT))?;
-        match read(&text) {
+        match read(&text, Surrogates::Replace) {
             Ok(value) => Ok(without_schema(value)),
             Err(ReadError::Syntax) => Err(Poison::Kafka(NO_OBJECT)),
-            Err(ReadError::Depth) => Err(Poison::Kafka(TOO_DEEP)),
+            Err(ReadError::Depth) => Err(Poison::Depth),
         }
     }
 }
 
-const NO_OBJECT: &str =
-    "the Kafka record's value is not a JSON object: check the producer's serializer or converter";
+const NO_OBJECT: &str = "the Kafka record's value is not a JSON object with members: check the producer's serializer or converter";
 const NO_AFTER: &str =
     "the Kafka record's `after` is empty: Debezium must write the whole row after a change";
-const TOO_DEEP: &str = "the Kafka record's value has more than 32 levels";
 
 /// What Kafka Connect's JSON converter writes beside its schema.
 fn without_schema(value: AttributeValue) -> AttributeValue {
@@ -224,8 +227,11 @@ fn without_schema(value: AttributeValue) -> AttributeValue {
     }
 }
 
-/// Whether this is Debezium's envelope. An order may have an attribute `op`, but not all three.
+/// Whether this is Debezium's envelope. An order may have an attribute `op`, but not all three. A truncate has no row, only a time.
 fn is_envelope(members: &HashMap<String, AttributeValue>) -> bool {
-    let has_row = members.contains_key("after") || members.contains_key("before");
-    has_row && matches!(members.get("source"), Some(AttributeValue::M(_)))
+    let has = |name: &str| members.contains_key(name);
+    let is_truncate =
+        || has("ts_ms") && members.get("op") == Some(&AttributeValue::S("t".to_owned()));
+    let is_complete = has("after") || has("before") || is_truncate();
+    is_complete && matches!(members.get("source"), Some(AttributeValue::M(_)))
 }

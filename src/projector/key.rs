@@ -15,7 +15,7 @@ use serde_dynamo::{AttributeValue, Item};
 use serde_json::{Value, json};
 
 use super::pattern::{Captures, Pattern};
-use super::poison::Poison;
+use super::poison::{Poison, shortened};
 use crate::number::Decimal;
 use crate::order::OrderId;
 
@@ -129,7 +129,7 @@ impl OrderKey {
         if keys.len() > self.parts.len() {
             let names: BTreeSet<_> = keys.keys().map(String::as_str).collect();
             let names = names.into_iter().collect::<Vec<_>>().join(", ");
-            return Err(Poison::SortKey(names));
+            return Err(Poison::SortKey(shortened(&names)));
         }
         if self.is_whole() && name == ORDER_ID {
             let text = self.text_of(&self.parts[0], keys)?;

@@ -7,9 +7,9 @@ use crate::order::OrderIdError;
 /// Why a record can never become a change. Another attempt would fail in the same way.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Poison {
-    /// The table's key has more attributes than the settings name. Then several items would describe one order.
+    /// The key has more attributes than the settings name. Then several items would describe one order.
     #[error(
-        "the Orders table has a sort key, so ORDER_KEY must say which items are orders: its keys are {0}"
+        "the key has more attributes than the settings name, so ORDER_KEY must say which items are orders: its keys are {0}"
     )]
     SortKey(String),
     /// The key is a different attribute.
@@ -20,7 +20,7 @@ pub enum Poison {
         /// The setting that names it.
         setting: &'static str,
     },
-    /// The key is binary.
+    /// The key is neither a string nor a number. In a table it is binary then; in Kafka it may be anything that JSON has.
     #[error("the attribute `{0}` is neither a string nor a number, so it is no order id")]
     KeyType(String),
     /// The key is not a valid order id.
@@ -51,6 +51,9 @@ pub enum Poison {
     /// The key or the value of a Kafka record cannot be read.
     #[error("{0}")]
     Kafka(&'static str),
+    /// The value of a Kafka record has too many levels. No setting is the reason.
+    #[error("the Kafka record's value has more than 32 levels")]
+    Depth,
     /// The event is not INSERT, MODIFY or REMOVE.
     #[error("the record's event name {0:?} is unknown")]
     EventName(String),
@@ -69,7 +72,12 @@ impl Poison {
             | Self::StatusType(_)
             | Self::StatusName(_)
             | Self::Kafka(_) => true,
-            Self::OrderId { .. } | Self::NoPosition | Self::EventName(_) => false,
+            Self::OrderId { .. } | Self::NoPosition | Self::Depth | Self::EventName(_) => false,
         }
     }
+}
+
+/// At most 200 characters. What a record of Kafka contains may be megabytes, and a log line has no limit of its own.
+pub(super) fn shortened(text: &str) -> String {
+    text.chars().take(200).collect()
 }

@@ -72,6 +72,10 @@ impl Rules {
             "REMOVE" => {
                 return Ok(Reading::Change(removal(order, position, written_at)));
             }
+            // Without deletions in the log, only the insertion says that a new life begins.
+            "INSERT" if self.on_remove == OnRemove::End && is_of_kafka(record) => {
+                Write::InsertOrRepetition
+            }
             "INSERT" => Write::Insert,
             "MODIFY" => Write::Modify,
             other => return Err(Poison::EventName(other.to_owned())),
@@ -101,7 +105,7 @@ impl Rules {
             at: updated_at.or(written_at).map(timestamp::text),
             recorded_at: written_at.and_then(epoch_millis),
             write,
-            began: write == Write::Insert || self.differs(&record.change.old_image, &status, &view),
+            began: write != Write::Modify || self.differs(&record.change.old_image, &status, &view),
             terminal: self.image.is_terminal(&status),
             status,
             view,
@@ -146,6 +150,11 @@ fn position(record: &EventRecord) -> Result<Position, Poison> {
         .zip(sequence_number)
         .and_then(|(source, sequence_number)| Position::new(source, sequence_number))
         .ok_or(Poison::NoPosition)
+}
+
+fn is_of_kafka(record: &EventRecord) -> bool {
+    let source = record.event_source_arn.as_deref();
+    source.is_some_and(kafka::is_source)
 }
 
 /// Whether DynamoDB's TTL deleted the item:

@@ -74,10 +74,11 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
     pub(super) fn public_attributes(&mut self) -> PublicAttributes {
         let form = "names or paths on one line, separated by commas, such as eta,carrier=shipping.carrier, without quotes";
         let attribute = |item: &str| {
-            let (name, path) = item.split_once('=').unwrap_or((item, item));
+            let pair = item.split_once('=');
+            let (name, path) = pair.unwrap_or((item, item));
             let (name, path) = (name.trim(), path.trim());
             let is_path = !path.is_empty() && !path.contains('=') && has_only_indexes(path);
-            let is_name = name == path || !name.is_empty() && !name.contains(['[', ']']);
+            let is_name = pair.is_none() || !name.is_empty() && !name.contains(['[', ']']);
             (is_name && is_path).then(|| (name.to_owned(), Path::new(path)))
         };
         self.map("PUBLIC_ATTRIBUTES", form, attribute)

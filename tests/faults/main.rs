@@ -46,7 +46,7 @@ const AT_A_TIME: usize = 3;
 
 /// moto 5.2.5 refuses to switch a table's stream on again, so these do not run on it.
 const NOT_ON_MOTO: [&str; 2] = [
-    "the stream of orders is made anew (new ARN)",
+    "the stream of orders is created again (new ARN)",
     "the orders table is restored",
 ];
 

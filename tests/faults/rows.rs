@@ -123,7 +123,7 @@ pub const ROWS: &[Row] = &[
             let hours = [0, 1, 1, -1, -1, 0][step];
             wait_for_clock(&world.stream, TimeDelta::hours(hours)).await;
         }), ..CALM },
-    Row { name: "the stream of orders is made anew (new ARN)", quick: true,
+    Row { name: "the stream of orders is created again (new ARN)", quick: true,
         before: |world, step| Box::pin(async move {
             if step == 2 || step == 4 {
                 let arn = world.database.new_stream().await;

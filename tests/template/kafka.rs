@@ -178,6 +178,11 @@ fn a_topic_has_one_cluster() {
         )],
         Some("Set KafkaTopic"),
     );
+    check(&[("KafkaTopicGeneration", "2")], Some("Set KafkaTopic"));
+    let basic = ("KafkaAuthentication", "BASIC_AUTH");
+    check(&[basic], Some("Set KafkaTopic"));
+    check(&[topic, servers, basic], None);
+    check(&[topic, servers, ("OrderKey", "id={orderId}")], None);
     check(&[topic, servers, subnets], Some("needed together"));
     check(&[topic, servers, group], Some("needed together"));
     check(

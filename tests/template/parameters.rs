@@ -502,7 +502,7 @@ fn an_order_key_needs_a_table_of_the_shop() {
         "arn:aws:dynamodb:eu-west-1:123456789012:table/Shop/stream/2026-11-22T00:00:00.000";
     let stream = ("OrdersStreamArn", stream);
     check(&[open, key, stream], &[]);
-    check(&[open, key], &["OrdersStreamArn is needed"]);
+    check(&[open, key], &["OrdersStreamArn or KafkaTopic is needed"]);
     let attribute = ("OrderIdAttribute", "id");
     check(
         &[open, key, stream, attribute],

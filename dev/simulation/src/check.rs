@@ -24,7 +24,7 @@ pub fn log(world: &World, storage: &Storage, shop: &Shop, exact: bool) {
         let lines = storage.journal.lines(order);
         dense(world, &lines, exact);
         if exact {
-            each_state(world, order, &lines, history);
+            each_state(world, order, &lines, shop);
         }
         last_state(world, order, &lines, history);
     }
@@ -101,10 +101,12 @@ fn matches(entry: &Entry, state: &State) -> bool {
 }
 
 /// Each state has one entry, in order. An entry may repeat a state if a deployment changed the public attributes.
-fn each_state(world: &World, order: &str, lines: &[Line], history: &History) {
+fn each_state(world: &World, order: &str, lines: &[Line], shop: &Shop) {
+    let history = &shop.histories[order];
     let mut states = history.states.iter();
     let mut current: Option<&State> = None;
-    for Line { entry, .. } in lines {
+    for (index, Line { entry, .. }) in lines.iter().enumerate() {
+        let before = index.checked_sub(1).map(|before| &lines[before].entry);
         let next = states.clone().next();
         if let Some(next) = next.filter(|next| matches(entry, next)) {
             states.next();
@@ -123,7 +125,9 @@ fn each_state(world: &World, order: &str, lines: &[Line], history: &History) {
                     ),
                 );
             }
-        } else if !current.is_some_and(|current| matches(entry, current)) {
+        } else if !may_repeat(before, entry, shop)
+            || !current.is_some_and(|current| matches(entry, current))
+        {
             let view = serde_json::to_string(&entry.view).unwrap_or_default();
             let status = entry.status.as_str();
             world.finding(
@@ -139,6 +143,15 @@ fn each_state(world: &World, order: &str, lines: &[Line], history: &History) {
     if let Some(lost) = states.next() {
         world.finding(Kind::Lost, format!("{order} has no entry for {lost:?}"));
     }
+}
+
+/// A new life never begins with the state before it. Otherwise a state has another entry if a deployment changed what is shown, or if
+/// the shop wrote it again after its entry had expired.
+fn may_repeat(before: Option<&Entry>, entry: &Entry, shop: &Shop) -> bool {
+    let expired_at = before.and_then(|before| before.expires_at);
+    let times = expired_at.zip(entry.recorded_at);
+    let had_expired = times.is_some_and(|(expired_at, recorded)| expired_at * 1000 <= recorded);
+    entry.previous.is_some() && (shop.has_deployments || had_expired)
 }
 
 fn last_state(world: &World, order: &str, lines: &[Line], history: &History) {

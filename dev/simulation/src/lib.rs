@@ -6,7 +6,7 @@
 //! - [`plan`]: the settings and faults of a seed.
 //! - [`script`], [`shop`], [`item`], [`table`]: the shop, its Orders table, and the table's stream.
 //! - [`model`]: the states that the public must see, computed from the shop's writes.
-//! - [`source`]: the event source mapping.
+//! - [`source`]: the event source mapping; [`kafka`]: the same records from a topic.
 //! - [`platform`], [`tokens`]: deployments, processes and invocations.
 //! - [`feed`], [`journal`]: the feed's table, and every entry that was ever appended to it.
 //! - [`wake`]: the server that wakes held responses.
@@ -23,6 +23,7 @@ pub mod customer;
 pub mod feed;
 pub mod item;
 pub mod journal;
+pub mod kafka;
 pub mod model;
 pub mod plan;
 pub mod platform;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use crate::chance::Chance;
+use crate::kafka::Topic;
 
 /// Environment variables of both functions.
 pub type Variables = BTreeMap<&'static str, String>;
@@ -23,7 +24,7 @@ pub const CUSTOMERS: [&str; 2] = ["C-1", "C-2"];
 pub const WRONG: &str = "wrong";
 
 /// The kinds of faults, as the report names them. A few thousand seeds have all of them.
-pub const FAULTS: [&str; 30] = [
+pub const FAULTS: [&str; 32] = [
     "answers lost",
     "batches doubled",
     "batches repeated",
@@ -46,6 +47,8 @@ pub const FAULTS: [&str; 30] = [
     "processes killed",
     "readers slower than a response",
     "readings that lag",
+    "rebalances",
+    "records repeated by the producer",
     "requests refused",
     "slow calls",
     "slow readers",
@@ -83,6 +86,8 @@ pub struct Plan {
     pub switch: Option<Switch>,
     /// The faults of calls to the feed.
     pub feed: FeedFaults,
+    /// The orders are in Kafka.
+    pub topic: Option<Topic>,
     /// The faults of the event source.
     pub source: SourceFaults,
     /// The faults of connections.
@@ -212,6 +217,7 @@ impl Plan {
             true => token_lifetime,
             false => token_lifetime.or(Some(Duration::from_secs(30 * 86_400))),
         };
+        let topic = Topic::draw(random, on_remove);
         Self {
             epoch,
             deployments: deployments(random, &acts),
@@ -220,10 +226,12 @@ impl Plan {
             orders: random.usize(2..8),
             chatty: random.chance(0.01),
             returns: random.chance(0.1),
-            silent_deletions: switch.is_none(),
+            // Kafka does not say who deleted a row.
+            silent_deletions: switch.is_none() && topic.is_none(),
             token_lifetime,
             timeout: Duration::from_secs(random.one(&[20, 70, 70, 900])),
             switch,
+            topic,
             feed: feed_faults(random),
             source: source_faults(random),
             net: net_faults(random),

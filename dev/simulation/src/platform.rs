@@ -20,6 +20,7 @@ use order_status_stream::settings::{ProjectorSettings, SettingsError, StreamSett
 use tokio::time::{Instant, timeout_at};
 
 use crate::feed::{Caller, SimulatedFeed, Storage};
+use crate::kafka::Topic;
 use crate::plan::{FeedFaults, Plan, Variables};
 use crate::table::Record;
 use crate::tokens::Issuer;
@@ -143,6 +144,11 @@ impl Platform {
         Ok(())
     }
 
+    /// The topic with the orders, if they are in Kafka.
+    pub fn topic(&self) -> Option<Topic> {
+        self.plan.topic
+    }
+
     /// The terminal statuses of the deployment.
     pub fn terminal_statuses(&self) -> BTreeSet<String> {
         let state = lock(&self.state);
@@ -262,7 +268,16 @@ impl Platform {
         let clock = self.clock(process.skew);
         let deadline = Instant::now() + PROJECTOR_TIMEOUT;
         let end = Deadline::new(clock.start(), Some(PROJECTOR_TIMEOUT)).end(deadline);
-        let projection = process.projector.project(&batch, &clock, end);
+        let projection = async {
+            match self.topic() {
+                Some(topic) => {
+                    let times = (&clock, end);
+                    let projector = &process.projector;
+                    topic.project(projector, &batch, times, &self.world).await
+                }
+                None => process.projector.project(&batch, &clock, end).await,
+            }
+        };
         let death = process.caller.death();
         let outcome = timeout_at(deadline, select(projection.boxed(), death.boxed())).await;
         process.busy.store(false, Ordering::Relaxed);

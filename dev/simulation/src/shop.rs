@@ -46,6 +46,8 @@ pub struct Shop {
     has_replica: bool,
     removals_are_changes: bool,
     customers: &'static [&'static str],
+    /// The settings change while it writes.
+    pub has_deployments: bool,
     /// The states that the public must see, by order.
     pub histories: BTreeMap<String, History>,
 }
@@ -72,6 +74,7 @@ impl Shop {
                 .get("ON_REMOVE")
                 .is_some_and(|value| value == "end"),
             customers: plan.customers,
+            has_deployments: !plan.deployments.is_empty(),
             histories: BTreeMap::new(),
         }
     }

@@ -8,6 +8,7 @@ use fastrand::Rng;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::chance::Chance;
+use crate::kafka::rebalance;
 use crate::plan::SourceFaults;
 use crate::platform::Platform;
 use crate::table::{Record, Shard, Stream};
@@ -105,6 +106,7 @@ impl Reader {
             self.wait().await;
             let (from, batch) = self.batch(done);
             self.deliver_again(&batch);
+            self.rebalance(done);
             let failed = self.platform.project(&batch).await;
             let progress = from + progress(&batch, failed.as_deref());
             self.mapping.done[self.shard].fetch_max(progress, Ordering::Relaxed);
@@ -147,6 +149,11 @@ impl Reader {
         }
         let to = self.shard().count().min(done + self.random.usize(1..=10));
         (from, self.shard().records(from..to))
+    }
+
+    fn rebalance(&mut self, done: usize) {
+        let shard = &self.mapping.stream.shards[self.shard];
+        rebalance(&self.platform, shard, done, &self.world, &mut self.random);
     }
 
     /// Delivers the batch a second time, while later ones are delivered.

@@ -40,6 +40,14 @@ fn replayable(seeds: u64) -> impl Iterator<Item = u64> {
 }
 
 #[test]
+fn three_of_ten_seeds_have_their_orders_in_kafka() {
+    let has_topic = |seed: &u64| Plan::draw(&mut Rng::with_seed(*seed)).topic.is_some();
+    let topics = (1..=SEEDS).filter(has_topic).count() as u64;
+    assert!((SEEDS / 4..SEEDS / 3).contains(&topics), "{topics}");
+    assert!((1..40).any(|seed| has_topic(&seed)), "some are replayed");
+}
+
+#[test]
 fn a_seed_replays_identically() {
     for seed in replayable(40) {
         let first = simulate(seed, true).expect("a runtime");
