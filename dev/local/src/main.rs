@@ -22,16 +22,18 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::process::{ExitCode, Stdio};
-use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use futures_util::FutureExt;
 use jsonwebtoken::Algorithm;
 use lambda_stand_in::{ProcessGroup, adopt_orphans};
 use local::as_kafka::AsKafka;
+use local::bill::{Ledger, count_read};
+use local::connections::Connections;
 use local::dynamo::{Dynamo, create_tables};
 use local::event_source::{BoxError, EventSource, Settings};
 use local::issuer::Issuer;
+use local::meter::Meter;
 use local::page::PageServer;
 use local::shop::{Shop, Traffic};
 use reqwest::Url;
@@ -39,12 +41,11 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use functions::Functions;
 use ports::Ports;
-
-/// The average time between two changes in the shop.
-const TRAFFIC_INTERVAL: Duration = Duration::from_secs(4);
 
 /// Runs order-status-stream on this machine: database, functions, a shop and the page. Ctrl-C ends it.
 #[derive(Parser)]
@@ -165,10 +166,14 @@ async fn run_system(
     let dynamo = Dynamo::start((Ipv4Addr::LOCALHOST, ports.dynamodb_port)).await?;
     let stream_arn = create_tables(&dynamo.client()).await?;
     let issuer = Issuer::new(Algorithm::ES256, "local")?;
+    let ledger = Ledger::default();
+    let counted = ledger.clone();
+    // Between the stream function and the database.
+    let meter = Meter::start(dynamo.endpoint(), move |call| count_read(&counted, call)).await?;
     let mut functions = Functions::start(
         processes,
         &binaries,
-        &dynamo.endpoint(),
+        [&dynamo.endpoint(), meter.endpoint()],
         &issuer.jwks()?,
         ports.functions_port,
     )
@@ -199,18 +204,22 @@ async fn run_system(
         .boxed(),
     };
     let shop = Shop::new(dynamo.client());
+    let (placed, orders) = mpsc::unbounded_channel();
     let page = PageServer {
         shop: shop.clone(),
         stream_url: functions::stream_url(ports.functions_port),
         issuer,
         files: PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../web")),
+        ledger: ledger.clone(),
+        connections: Connections::default(),
+        placed,
     };
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, ports.page_port)).await?;
     announce(ports, &shop.place().await?.order_id);
 
     tokio::select! {
         ended = functions.ended() => Err(ended),
-        ended = Traffic::new(shop).run(TRAFFIC_INTERVAL) => Ok(ended?),
+        ended = Traffic::new(shop, orders).run(|| ledger.is_watched(Instant::now())) => Ok(ended?),
         ended = event_source => { ended?; Err("the event source ended".into()) }
         ended = page.serve(listener) => { ended?; Err("the page's server ended".into()) }
     }

@@ -1,73 +1,138 @@
-//! Orders that come and go by themselves.
+//! Orders of the page's customers, which the shop places and moves on by itself.
 
 use std::convert::Infallible;
 use std::time::Duration;
 
-use tokio::time;
+use tokio::sync::mpsc;
+use tokio::time::{self, Instant};
 
 use super::{Order, Shop, ShopError, Status};
+use crate::bill::CUSTOMERS;
 
-/// Orders that are not finished, at a time.
-const OPEN: usize = 4;
+/// Orders of a customer that are not finished, at a time. Those that the visitor places come on top.
+const OPEN: usize = 2;
 
 /// One step in this number is a cancellation, and another one is a note that customers must not see.
-const RARE: usize = 12;
+const RARE: usize = 15;
 
-/// Changes its own orders only, not those that others place, for example with the buttons of the page.
+/// The time between two looks at what is due.
+const INTERVAL: Duration = Duration::from_millis(250);
+
+/// The mean time until the next order of a customer who has too few.
+const PAUSE: Duration = Duration::from_secs(6);
+
+/// Moves the orders that it has placed, and those that it is told of. It leaves all others alone.
 #[derive(Debug)]
 pub struct Traffic {
     shop: Shop,
-    /// Its own orders that are not finished, by id.
-    open: Vec<String>,
+    /// The ids of orders that the customers have placed.
+    placed: mpsc::UnboundedReceiver<String>,
+    open: Vec<Moving>,
+    /// When each customer places the next order.
+    next_order: [Instant; CUSTOMERS.len()],
+}
+
+/// An order on its way.
+#[derive(Debug)]
+struct Moving {
+    order_id: String,
+    /// Whose order it is, if the shop has placed it.
+    customer: Option<&'static str>,
+    /// When it changes.
+    due: Instant,
+}
+
+/// The mean time that an order stays in a status. The first ones are quick, so a held response shows them. Later, nothing is due for
+/// a while, and pages rest.
+fn dwell(status: &str) -> Duration {
+    let seconds = match Status::parse(status) {
+        Some(Status::Placed | Status::Paid) => 4.0,
+        Some(Status::Preparing) => 30.0,
+        Some(Status::Shipped) => 20.0,
+        _ => 8.0,
+    };
+    about(Duration::from_secs_f64(seconds))
+}
+
+/// A time around a mean, at most a quarter away.
+fn about(mean: Duration) -> Duration {
+    mean.mul_f64(0.75 + fastrand::f64() / 2.0)
 }
 
 impl Traffic {
+    /// `placed` gets the ids of orders that the customers place themselves.
     #[must_use]
-    pub fn new(shop: Shop) -> Self {
+    pub fn new(shop: Shop, placed: mpsc::UnboundedReceiver<String>) -> Self {
         Self {
             shop,
+            placed,
             open: Vec::new(),
+            next_order: [Instant::now(); CUSTOMERS.len()],
         }
     }
 
-    /// Makes a step every `interval` on average, for ever.
-    pub async fn run(mut self, interval: Duration) -> Result<Infallible, ShopError> {
+    /// Runs for ever. Nothing happens while nobody looks.
+    pub async fn run(mut self, is_watched: impl Fn() -> bool) -> Result<Infallible, ShopError> {
         loop {
-            self.step().await?;
-            time::sleep(interval.mul_f64(0.5 + fastrand::f64())).await;
+            if is_watched() {
+                self.step(Instant::now()).await?;
+            }
+            time::sleep(INTERVAL).await;
         }
     }
 
-    /// Places an order if too few are open. Otherwise it changes one of them.
-    pub async fn step(&mut self) -> Result<(), ShopError> {
-        if self.open.len() < OPEN {
-            let order = self.shop.place().await?;
-            self.open.push(order.order_id);
-            return Ok(());
+    /// Does everything that is due: moves orders, and places new ones if a customer has too few.
+    pub async fn step(&mut self, now: Instant) -> Result<(), ShopError> {
+        while let Ok(order_id) = self.placed.try_recv() {
+            let due = now + dwell(Status::Placed.as_str());
+            self.open.push(Moving {
+                order_id,
+                customer: None,
+                due,
+            });
         }
-        let index = fastrand::usize(..self.open.len());
-        let order_id = &self.open[index];
+        for (nth, customer) in CUSTOMERS.into_iter().enumerate() {
+            let own = |order: &&Moving| order.customer == Some(customer);
+            if now >= self.next_order[nth] && self.open.iter().filter(own).count() < OPEN {
+                let order = self.shop.place_for(Some(customer)).await?;
+                self.next_order[nth] = now + about(PAUSE);
+                self.open.push(Moving {
+                    due: now + dwell(&order.status),
+                    order_id: order.order_id,
+                    customer: Some(customer),
+                });
+            }
+        }
+        let mut kept = Vec::new();
+        for mut order in std::mem::take(&mut self.open) {
+            let is_open = now < order.due || self.advance(&mut order, now).await?;
+            kept.extend(is_open.then_some(order));
+        }
+        self.open = kept;
+        Ok(())
+    }
+
+    /// Changes an order, and returns whether it may change again.
+    async fn advance(&self, order: &mut Moving, now: Instant) -> Result<bool, ShopError> {
+        let order_id = &order.order_id;
         let changed = match fastrand::usize(..RARE) {
             0 => self.shop.cancel(order_id).await,
             1 => {
-                return self
-                    .shop
+                self.shop
                     .remark(order_id, "customer called, all is well")
-                    .await;
+                    .await?;
+                self.shop.advance(order_id).await
             }
             _ => self.shop.advance(order_id).await,
         };
-        let finished = match changed {
+        match changed {
             Ok(Order { status, .. }) => {
-                Status::parse(&status).is_none_or(|status| status.next().is_none())
+                order.due = now + dwell(&status);
+                Ok(Status::parse(&status).is_some_and(|status| status.next().is_some()))
             }
             // Someone else has finished or deleted it.
-            Err(ShopError::Finished { .. } | ShopError::Unknown(_)) => true,
-            Err(error) => return Err(error),
-        };
-        if finished {
-            self.open.swap_remove(index);
+            Err(ShopError::Finished { .. } | ShopError::Unknown(_)) => Ok(false),
+            Err(error) => Err(error),
         }
-        Ok(())
     }
 }

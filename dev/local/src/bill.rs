@@ -1,0 +1,302 @@
+//! The bill of the last minute: what the customers of the page used, and what that costs at AWS's list prices.
+//!
+//! A customer's part has the requests that began within the minute, the time for which responses were open in it, and the read units of
+//! the customer's log. A minute counts as watched while a page says that it is open. Dwell times, which each process reads once in ten
+//! minutes for all customers, are nobody's.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use order_status_stream::prices::{READ_UNIT, REQUEST, SECOND};
+use serde::Serialize;
+use tokio::time::Instant;
+
+use crate::meter::Call;
+
+/// The customers of the page.
+pub const CUSTOMERS: [&str; 2] = ["ada", "ben"];
+
+/// What precedes a customer's id in the key of their log.
+const LOG: &str = "%customer/";
+
+/// What the bill is about.
+pub const MINUTE: Duration = Duration::from_secs(60);
+
+/// A page says each second that it is open. If it has not for this long, it was hidden or closed meanwhile.
+const SILENCE: Duration = Duration::from_secs(3);
+
+/// What each customer used. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger(Arc<Mutex<Accounts>>);
+
+#[derive(Debug, Default)]
+struct Accounts {
+    customers: BTreeMap<&'static str, Account>,
+    /// When each page said last that its customer watches.
+    seen: HashMap<(String, &'static str), Instant>,
+}
+
+#[derive(Debug, Default)]
+struct Account {
+    /// The number of the next request.
+    next: u64,
+    requests: BTreeMap<u64, Span>,
+    reads: VecDeque<(Instant, f64)>,
+    watched: VecDeque<Span>,
+}
+
+/// A time that may not have ended.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    from: Instant,
+    to: Option<Instant>,
+}
+
+/// A request whose response has not ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Open {
+    customer: &'static str,
+    number: u64,
+}
+
+/// What was used within a minute.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Used {
+    pub requests: u64,
+    /// Each response is rounded up to a millisecond.
+    pub held_ms: u64,
+    pub read_units: f64,
+    /// The sum over all open pages.
+    pub watched_ms: u64,
+}
+
+/// In USD.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Price {
+    pub requests: f64,
+    pub held: f64,
+    pub reads: f64,
+    pub total: f64,
+}
+
+/// A part of the bill.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Part {
+    #[serde(flatten)]
+    pub used: Used,
+    pub usd: Price,
+    /// Nobody may have watched.
+    pub per_million_minutes: Option<Price>,
+}
+
+/// The bill.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Bill {
+    pub customers: BTreeMap<&'static str, Part>,
+    pub total: Part,
+    /// The price of a million minutes for which a response is held, without requests and reads.
+    pub held_always: f64,
+}
+
+/// One of [`CUSTOMERS`].
+#[must_use]
+pub fn customer(name: &str) -> Option<&'static str> {
+    CUSTOMERS.into_iter().find(|customer| *customer == name)
+}
+
+/// Counts what a call to the database consumed, if it reads a customer's log. For a [`Meter`](crate::meter::Meter).
+pub fn count_read(ledger: &Ledger, call: Call<'_>) {
+    let Some(values) = call.body["ExpressionAttributeValues"].as_object() else {
+        return;
+    };
+    let keys = values.values().filter_map(|value| value["S"].as_str());
+    let mut customers = keys.filter_map(|key| customer(key.strip_prefix(LOG)?));
+    if let Some(customer) = customers.next()
+        && call.target.ends_with("Query")
+    {
+        ledger.read(customer, call.units, Instant::now());
+    }
+}
+
+impl Ledger {
+    /// Counts a request.
+    pub fn begin(&self, customer: &'static str, now: Instant) -> Open {
+        let mut accounts = self.lock();
+        let account = accounts.customers.entry(customer).or_default();
+        account.forget(now);
+        let number = account.next;
+        account.next += 1;
+        account.requests.insert(
+            number,
+            Span {
+                from: now,
+                to: None,
+            },
+        );
+        Open { customer, number }
+    }
+
+    /// Notes that the response has ended. Until then it is billed.
+    pub fn end(&self, open: Open, now: Instant) {
+        let mut accounts = self.lock();
+        let account = accounts.customers.entry(open.customer).or_default();
+        if let Some(span) = account.requests.get_mut(&open.number) {
+            span.to = Some(now);
+        }
+    }
+
+    /// Counts read units of a customer's log.
+    pub fn read(&self, customer: &'static str, units: f64, now: Instant) {
+        let mut accounts = self.lock();
+        let account = accounts.customers.entry(customer).or_default();
+        account.forget(now);
+        account.reads.push_back((now, units));
+    }
+
+    /// A page says that it is open, and which customers watch there.
+    pub fn watch(&self, visit: &str, customers: &[&'static str], now: Instant) {
+        let mut accounts = self.lock();
+        accounts
+            .seen
+            .retain(|_, seen| now.duration_since(*seen) < SILENCE);
+        for &customer in customers {
+            let before = accounts.seen.insert((visit.to_owned(), customer), now);
+            let from = before.unwrap_or(now);
+            let account = accounts.customers.entry(customer).or_default();
+            account.forget(now);
+            account.watched.push_back(Span {
+                from,
+                to: Some(now),
+            });
+        }
+    }
+
+    /// Whether a page is open.
+    #[must_use]
+    pub fn is_watched(&self, now: Instant) -> bool {
+        let accounts = self.lock();
+        let mut seen = accounts.seen.values();
+        seen.any(|seen| now.duration_since(*seen) < SILENCE)
+    }
+
+    /// The bill of the minute before `now`.
+    #[must_use]
+    pub fn bill(&self, now: Instant) -> Bill {
+        let accounts = self.lock();
+        let mut customers = BTreeMap::new();
+        let mut total = Used::default();
+        for customer in CUSTOMERS {
+            let account = accounts.customers.get(customer);
+            let used = account.map_or_else(Used::default, |account| account.used(now));
+            total = total + used;
+            customers.insert(customer, used.priced());
+        }
+        Bill {
+            customers,
+            total: total.priced(),
+            held_always: 60e6 * SECOND,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Accounts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Account {
+    /// Forgets what ended before the minute.
+    fn forget(&mut self, now: Instant) {
+        let is_recent = |at: Instant| now.duration_since(at) <= MINUTE;
+        self.requests
+            .retain(|_, span| span.to.is_none_or(is_recent));
+        self.watched.retain(|span| span.to.is_none_or(is_recent));
+        self.reads.retain(|(at, _)| is_recent(*at));
+    }
+
+    fn used(&self, now: Instant) -> Used {
+        let is_recent = |at: Instant| now.duration_since(at) < MINUTE;
+        let requests = self.requests.values();
+        let reads = self.reads.iter().filter(|(at, _)| is_recent(*at));
+        let watched: Duration = self.watched.iter().map(|span| span.within(now)).sum();
+        Used {
+            requests: requests
+                .clone()
+                .filter(|span| is_recent(span.from))
+                .map(|_| 1)
+                .sum(),
+            held_ms: requests.map(|span| billed(span.within(now))).sum(),
+            read_units: reads.map(|(_, units)| units).sum(),
+            watched_ms: u64::try_from(watched.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+impl Span {
+    /// The part of it within the last minute.
+    fn within(&self, now: Instant) -> Duration {
+        let to = self.to.unwrap_or(now);
+        // The clock of a machine that was just started may be less than a minute old.
+        let start = now
+            .checked_sub(MINUTE)
+            .map_or(self.from, |start| start.max(self.from));
+        to.saturating_duration_since(start)
+    }
+}
+
+/// Lambda rounds each invocation up to a millisecond.
+fn billed(time: Duration) -> u64 {
+    u64::try_from(time.as_micros().div_ceil(1000)).unwrap_or(u64::MAX)
+}
+
+impl std::ops::Add for Used {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            requests: self.requests + other.requests,
+            held_ms: self.held_ms + other.held_ms,
+            read_units: self.read_units + other.read_units,
+            watched_ms: self.watched_ms + other.watched_ms,
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a minute's counts fit a double")]
+impl Used {
+    /// What it costs.
+    #[must_use]
+    pub fn priced(self) -> Part {
+        let [requests, held, reads] = [
+            self.requests as f64 * REQUEST,
+            self.held_ms as f64 / 1000.0 * SECOND,
+            self.read_units * READ_UNIT,
+        ];
+        let usd = Price {
+            requests,
+            held,
+            reads,
+            total: requests + held + reads,
+        };
+        let minutes = self.watched_ms as f64 / 60_000.0;
+        Part {
+            used: self,
+            usd,
+            per_million_minutes: (self.watched_ms > 0).then(|| usd.scaled(1e6 / minutes)),
+        }
+    }
+}
+
+impl Price {
+    fn scaled(self, by: f64) -> Self {
+        Self {
+            requests: self.requests * by,
+            held: self.held * by,
+            reads: self.reads * by,
+            total: self.total * by,
+        }
+    }
+}
