@@ -118,9 +118,9 @@ faults: ## one fault after the other, and what every watcher received (docs/faul
 		cargo test --test faults --locked -- --nocapture
 
 .PHONY: conformance
-conformance: ## checks any server against docs/protocol.md: URL=http://… [ORDER=] [FINISHED=] [TOKEN=] [SHOP=] [ANY=1] [PATIENCE=]
+conformance: ## checks any server against docs/protocol.md: URL=http://… [ORDER=] [FINISHED=] [TOKEN=] [SHOP=] [CUSTOMER=1] [ANY=1] [PATIENCE=]
 	@[ -n "$(URL)" ] || { echo 'URL is missing: make conformance URL=http://localhost:9000/lambda-url/stream' >&2; exit 2; }
-	@cargo run --quiet --package conformance --locked --target-dir $(TARGET) -- '$(URL)' $(if $(ANY),--any) \
+	@cargo run --quiet --package conformance --locked --target-dir $(TARGET) -- '$(URL)' $(if $(ANY),--any) $(if $(CUSTOMER),--customer) \
 		$(if $(ORDER),--order '$(ORDER)') $(if $(FINISHED),--finished '$(FINISHED)') $(if $(TOKEN),--token '$(TOKEN)') \
 		$(if $(SHOP),--shop '$(SHOP)') $(if $(PATIENCE),--patience '$(PATIENCE)')
 

@@ -3,7 +3,8 @@
 //! ```text
 //! request ──▶ bearer ───▶ keys, cache ─────▶ claims ───────▶ Grant
 //!             finds the    verify the         list the
-//!             token        signature          orders
+//!             token        signature          orders, or
+//!                                             name the customer
 //! ```
 //!
 //! The decision is made before the feed is read. So the response does not show whether an order of somebody else exists.
@@ -26,6 +27,8 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::clock::Clock;
+use crate::customer::CustomerId;
+use crate::feed::LogId;
 use crate::order::OrderId;
 use crate::request::Request;
 
@@ -42,6 +45,7 @@ pub(crate) use limits::{Place, Refusal, TokenKey, Usage};
 
 /// `ACCESS`: who may watch.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "a process has one")]
 pub enum AccessSettings {
     /// Everybody who knows an order's id.
     Open,
@@ -60,11 +64,22 @@ pub enum AccessSettings {
 #[derive(Debug)]
 pub struct Access(Option<Verifier>);
 
-/// Permission to watch the orders of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a request wants to watch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// These orders.
+    Orders(Vec<OrderId>),
+    /// All orders of the customer that the token names.
+    Customer,
+}
+
+/// Permission to watch what a request wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
     /// The time until the permission ends. `None` if it does not end.
     pub expires_in: Option<Duration>,
+    /// The logs to watch.
+    pub logs: Vec<LogId>,
     /// The token, to count what it opens. `None` if access is open.
     pub(crate) token: Option<TokenKey>,
 }
@@ -83,6 +98,11 @@ pub enum AccessError {
     /// The token is valid, but not for all requested orders. The client does not learn which order is missing.
     #[error("the token is not for all requested orders")]
     NotGranted,
+    /// The token is valid, but names no customer.
+    #[error(
+        "the token names no customer: the claim of JWT_CUSTOMER_CLAIM must be a text of 1 to 128 characters, or a whole number"
+    )]
+    NoCustomer,
     /// The token cannot be verified now.
     #[error("the keys that verify tokens cannot be fetched at the moment")]
     KeysUnavailable,
@@ -126,7 +146,13 @@ impl Access {
         }
     }
 
-    /// Checks whether the request may watch these orders.
+    /// Whether tokens can open a customer's stream.
+    pub fn knows_customers(&self) -> bool {
+        let verifier = self.0.as_ref();
+        verifier.is_some_and(|verifier| verifier.claims.customer_claim.is_some())
+    }
+
+    /// Checks whether the request may watch what it wants.
     ///
     /// # Errors
     ///
@@ -134,23 +160,28 @@ impl Access {
     pub async fn check(
         &self,
         request: &Request,
-        orders: &[OrderId],
+        wanted: &Wanted,
         clock: &Clock,
     ) -> Result<Grant, AccessError> {
         let Some(verifier) = &self.0 else {
             return Ok(Grant {
                 expires_in: None,
+                logs: wanted.logs(None).ok_or(AccessError::NoCustomer)?,
                 token: None,
             });
         };
         let token = bearer::token(request, verifier.header).ok_or(AccessError::NoToken)?;
         let claims = verifier.verify(token, clock).await?;
-        if !orders.iter().all(|order| claims.orders.include(order)) {
+        if let Wanted::Orders(orders) = wanted
+            && !orders.iter().all(|order| claims.orders.include(order))
+        {
             return Err(AccessError::NotGranted);
         }
+        let logs = wanted.logs(claims.customer.as_ref());
         let expires_in = Some(claims.expires.saturating_sub(clock.epoch()));
         Ok(Grant {
             expires_in,
+            logs: logs.ok_or(AccessError::NoCustomer)?,
             token: Some(TokenKey::of(token)),
         })
     }
@@ -162,6 +193,29 @@ impl Access {
         let claims: Map<String, Value> = insecure_decode_claims(token).ok()?;
         let expires = claims::expiry(&claims).ok()?;
         Some(expires.saturating_sub(clock.epoch()))
+    }
+}
+
+impl Wanted {
+    /// The number of marks of a cursor.
+    pub(crate) fn marks(&self) -> usize {
+        match self {
+            Self::Orders(orders) => orders.len(),
+            Self::Customer => 1,
+        }
+    }
+
+    /// The logs to watch, as far as they are known before the token is verified.
+    pub(crate) fn logs_before_access(&self) -> Vec<LogId> {
+        self.logs(None).unwrap_or_default()
+    }
+
+    /// The logs to watch. `None` if there is no customer.
+    fn logs(&self, customer: Option<&CustomerId>) -> Option<Vec<LogId>> {
+        match self {
+            Self::Orders(orders) => Some(orders.iter().map(LogId::from).collect()),
+            Self::Customer => customer.map(|customer| vec![LogId::from(customer)]),
+        }
     }
 }
 

@@ -3,7 +3,9 @@
 use std::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
+use crate::customer::CustomerId;
 use crate::order::{OrderId, PublicView, Status};
 
 /// What the public may see of an order after a write.
@@ -17,6 +19,8 @@ pub struct Change {
     pub status: Status,
     /// The public attributes after the write.
     pub view: PublicView,
+    /// Whose order it is after the write. A deleted order stays its last customer's.
+    pub customer: Option<CustomerId>,
     /// When the order changed, RFC 3339 in UTC. `None` if neither the shop nor the record says so.
     pub at: Option<String>,
     /// When AWS wrote the record, in milliseconds since the Unix epoch.
@@ -90,6 +94,15 @@ impl Position {
     /// The position as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// A hash of the position, as 16 hex digits. It identifies the record too, and cannot be compared with another position.
+    #[must_use]
+    pub fn hashed(&self) -> Self {
+        let hash = Sha256::digest(self.0.as_bytes());
+        let first = hash.iter().take(8);
+        let first = first.fold(0, |number: u64, byte| number << 8 | u64::from(*byte));
+        Self(format!("{first:016x}"))
     }
 
     /// The ARN of the stream, or `kafka/CLUSTER/TOPIC/PARTITION`.

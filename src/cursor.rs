@@ -6,6 +6,9 @@
 //!        / seq [ "-" 4HEXDIG ] [ "~" ]             "~": the client was told that the order is finished
 //! ```
 //!
+//! The cursor of a customer's stream is one mark, and its numbers are those of the customer's log. It has no `~`, but `_` at its end
+//! if the client has not seen every order of the customer yet.
+//!
 //! A client has seen the third entry of its first order, and nothing of its second order:
 //!
 //! ```
@@ -42,7 +45,7 @@ impl Fingerprint {
     }
 }
 
-/// How far a client has seen one order.
+/// How far a client has seen one log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Mark {
     /// The last entry that it has seen.
@@ -51,6 +54,8 @@ pub struct Mark {
     pub fingerprint: Option<Fingerprint>,
     /// The client was told that the order is finished.
     pub ended: bool,
+    /// Only of a customer's log: the client has not seen every order yet.
+    pub partial: bool,
     /// The number of check-ins that found no entry of the order, if `seq` is zero. The client carries this number, so that it
     /// comes back less and less often for an order that does not exist. The number stops at its largest value.
     pub check_ins: u16,
@@ -62,6 +67,7 @@ impl Mark {
         seq: Seq::ZERO,
         fingerprint: None,
         ended: false,
+        partial: false,
         check_ins: 0,
     };
 
@@ -85,9 +91,10 @@ impl Mark {
                 ..Self::START
             });
         }
-        let (text, ended) = match text.strip_suffix('~') {
-            Some(text) => (text, true),
-            None => (text, false),
+        let (text, ended, partial) = match (text.strip_suffix('~'), text.strip_suffix('_')) {
+            (Some(text), _) => (text, true, false),
+            (_, Some(text)) => (text, false, true),
+            (None, None) => (text, false, false),
         };
         let (seq, fingerprint) = match text.split_once('-') {
             Some((seq, fingerprint)) => (seq, Some(Fingerprint(parse_hex(fingerprint)?))),
@@ -97,6 +104,7 @@ impl Mark {
             seq: parse_seq(seq)?,
             fingerprint,
             ended,
+            partial,
             check_ins: 0,
         })
     }
@@ -123,7 +131,8 @@ impl fmt::Display for Mark {
         if self.check_ins > 0 {
             write!(f, "-{:04x}", self.check_ins)?;
         }
-        f.write_str(if self.ended { "~" } else { "" })
+        f.write_str(if self.ended { "~" } else { "" })?;
+        f.write_str(if self.partial { "_" } else { "" })
     }
 }
 
@@ -147,7 +156,14 @@ impl Cursor {
             .split('.')
             .map(Mark::parse)
             .collect::<Option<Vec<_>>>()?;
-        (marks.len() == orders).then_some(Self(marks))
+        let fits = marks.len() == orders && marks.iter().all(|mark| !mark.partial);
+        fits.then_some(Self(marks))
+    }
+
+    /// Reads the cursor of a customer's stream.
+    pub fn parse_customers(text: &str) -> Option<Self> {
+        let mark = Mark::parse(text).filter(|mark| !mark.ended)?;
+        Some(Self(vec![mark]))
     }
 
     /// Whether the client was told that every order is finished.
@@ -176,6 +192,7 @@ mod tests {
             seq: Seq(seq),
             fingerprint: fingerprint.map(Fingerprint),
             ended,
+            partial: false,
             check_ins: 0,
         }
     }
@@ -258,6 +275,35 @@ mod tests {
         check("3-9f2c", 2, None);
         check("3-9f2c.", 2, None);
         check(&"9".repeat(1_000_000), 1, None);
+    }
+
+    #[test]
+    fn the_cursor_of_a_customers_stream_is_one_mark() {
+        let partial = Mark {
+            partial: true,
+            ..mark(3, Some(0x9f2c), false)
+        };
+        for (text, mark) in [
+            ("0", Mark::START),
+            ("0-0001", waiting(1)),
+            ("3-9f2c", mark(3, Some(0x9f2c), false)),
+            ("3-9f2c_", partial),
+        ] {
+            let cursor = Cursor::parse_customers(text);
+            assert_eq!(cursor, Some(Cursor(vec![mark])), "{text}");
+            assert_eq!(
+                cursor.map(|cursor| cursor.to_string()).as_deref(),
+                Some(text)
+            );
+        }
+        for text in [
+            "?", "", "_", "0_", "3-9f2c~", "3-9f2c~_", "3-9f2c_~", "3-9f2c__", "3-9f2c.0",
+        ] {
+            assert_eq!(Cursor::parse_customers(text), None, "{text}");
+        }
+        // An order's stream sends every change.
+        check("3-9f2c_", 1, None);
+        check("3-9f2c.3-9f2c_", 2, None);
     }
 
     #[test]

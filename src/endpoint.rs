@@ -3,6 +3,7 @@
 mod reading;
 mod request;
 mod response;
+mod snapshot;
 
 use std::time::Duration;
 
@@ -11,28 +12,29 @@ use http::{Method, Response, StatusCode};
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::access::{Access, AccessError, Grant, Place, Refusal, Usage};
+use crate::access::{Access, AccessError, Grant, Place, Refusal, Usage, Wanted};
 use crate::clock::Clock;
 use crate::cors::is_preflight;
-use crate::cursor::{Cursor, Mark};
-use crate::feed::{Entry, Feed};
+use crate::cursor::Cursor;
+use crate::feed::{Feed, LogId};
 use crate::invocation::Invocation;
 use crate::metrics::{Count, Metrics};
-use crate::order::OrderId;
 use crate::request::Request;
 use crate::session::{PublicChange, Session, Shared, Timing};
 use crate::settings::StreamSettings;
 use crate::wake::Wake;
 
-use reading::{newest_of_each, nothing_since, within_limit};
+use reading::{nothing_since, within_limit};
 use request::{EventsRequest, EventsRequestError};
 pub use response::Body;
+use snapshot::Snapshot;
 
 /// The window of a response that is not streamed. It is not held, so only slow readings take as long. A load balancer waits for 60 s,
 /// an HTTP API for 30 s.
 const WHOLE_WINDOW: Duration = Duration::from_secs(10);
 
-/// Serves `GET /orders/{orderId}/events` and `GET /orders/events?order=A&order=B`.
+/// Serves `GET /orders/{orderId}/events`, `GET /orders/events?order=A&order=B`, and, if tokens name customers,
+/// `GET /customers/me/events`.
 #[derive(Debug)]
 pub struct Endpoint<F> {
     feed: F,
@@ -102,7 +104,8 @@ impl<F: Feed> Endpoint<F> {
     /// `EventSource` gives up for good on any other status.
     pub async fn respond(&self, request: &Request, invocation: Invocation) -> Response<Body> {
         let invoker = request.invoker();
-        let response = match EventsRequest::read(request, &self.settings.base_path) {
+        let customers = self.access.knows_customers();
+        let response = match EventsRequest::read(request, &self.settings.base_path, customers) {
             // If a preflight fails, a browser does not show the page the response, and not even its status.
             _ if is_preflight(request) && !invoker.answers_cors() => response::options(),
             Err(error) => response::problem(status(&error), error.to_string()),
@@ -145,11 +148,12 @@ impl<F: Feed> Endpoint<F> {
         let clock = invocation.clock;
         // A token that is valid for longer than an `Instant` can hold never expires.
         let expiry = |left: Option<Duration>| left.and_then(|left| clock.now().checked_add(left));
-        match self.access.check(request, &asked.orders, &clock).await {
-            Ok(grant) => match self.open(grant, &clock) {
-                Ok(_) if asked.as_json => self.snapshot(&asked.orders, &invocation).await,
+        match self.access.check(request, &asked.wanted, &clock).await {
+            Ok(grant) => match self.open(&grant, &clock) {
+                Ok(_) if asked.as_json => self.snapshot(&grant.logs, &invocation).await,
                 Ok(place) => {
                     let expiry = expiry(grant.expires_in);
+                    let asked = (asked, grant.logs);
                     self.stream(asked, expiry, invocation, place).await
                 }
                 Err(_) if asked.as_json => response::problem(
@@ -159,21 +163,23 @@ impl<F: Feed> Endpoint<F> {
                 Err(refusal) => {
                     let expiry = expiry(grant.expires_in);
                     let timing = self.timing(&asked, Duration::ZERO, expiry, &invocation);
-                    let session = self.session(asked, timing, invocation);
+                    let session = self.session(asked.cursor, grant.logs, timing, invocation);
                     response::event_stream(session.refused(refusal.rest), None)
                 }
             },
             Err(AccessError::KeysUnavailable) if !asked.as_json => {
                 let expiry = expiry(self.access.unverified_expiry(request, &clock));
                 let timing = self.timing(&asked, Duration::ZERO, expiry, &invocation);
-                response::event_stream(self.session(asked, timing, invocation).postponed(), None)
+                let logs = asked.wanted.logs_before_access();
+                let session = self.session(asked.cursor, logs, timing, invocation);
+                response::event_stream(session.postponed(), None)
             }
             Err(error) => response::denied(&error),
         }
     }
 
     /// Counts what a token opens. `None` if access is open.
-    fn open(&self, grant: Grant, clock: &Clock) -> Result<Option<Place>, Refusal> {
+    fn open(&self, grant: &Grant, clock: &Clock) -> Result<Option<Place>, Refusal> {
         let limits = self.settings.token_limits;
         let open = |token| self.usage.open(token, limits, clock.epoch_seconds());
         let opened = grant.token.map(open).transpose();
@@ -185,14 +191,17 @@ impl<F: Feed> Endpoint<F> {
 
     async fn stream(
         &self,
-        asked: EventsRequest,
+        (asked, logs): (EventsRequest, Vec<LogId>),
         expiry: Option<Instant>,
         mut invocation: Invocation,
         place: Option<Place>,
     ) -> Response<Body> {
         let cursor = asked.cursor.as_ref();
-        if let Some(ended) = cursor.filter(|cursor| cursor.ended()) {
-            let reading = nothing_since(&self.feed, &asked.orders, ended, &invocation.clock);
+        // A customer's stream never ends, because another order may come.
+        if let Wanted::Orders(orders) = &asked.wanted
+            && let Some(ended) = cursor.filter(|cursor| cursor.ended())
+        {
+            let reading = nothing_since(&self.feed, orders, ended, &invocation.clock);
             match within_limit(&invocation, reading).await {
                 Ok(true) => return response::no_content(),
                 Ok(false) => {}
@@ -208,7 +217,8 @@ impl<F: Feed> Endpoint<F> {
             false => WHOLE_WINDOW,
         };
         let timing = self.timing(&asked, window, expiry, &invocation);
-        response::event_stream(self.session(asked, timing, invocation), place)
+        let session = self.session(asked.cursor, logs, timing, invocation);
+        response::event_stream(session, place)
     }
 
     fn timing(
@@ -229,17 +239,23 @@ impl<F: Feed> Endpoint<F> {
         }
     }
 
-    fn session(&self, asked: EventsRequest, timing: Timing, invocation: Invocation) -> Session<F> {
+    fn session(
+        &self,
+        cursor: Option<Cursor>,
+        logs: Vec<LogId>,
+        timing: Timing,
+        invocation: Invocation,
+    ) -> Session<F> {
         let (feed, shared) = (self.feed.clone(), self.shared.clone());
-        Session::new(feed, shared, asked.orders, asked.cursor, timing, invocation)
+        Session::new(feed, shared, logs, cursor, timing, invocation)
     }
 
     /// The newest change of each order, and the cursor from which a stream continues.
-    async fn snapshot(&self, orders: &[OrderId], invocation: &Invocation) -> Response<Body> {
+    async fn snapshot(&self, logs: &[LogId], invocation: &Invocation) -> Response<Body> {
         let public = &self.settings.public_attributes;
-        let newest = newest_of_each(&self.feed, orders, public, &invocation.clock);
-        let newest = match within_limit(invocation, newest).await {
-            Ok(newest) => newest,
+        let snapshot = Snapshot::read(&self.feed, logs, public, &invocation.clock);
+        let snapshot = match within_limit(invocation, snapshot).await {
+            Ok(snapshot) => snapshot,
             Err(error) => {
                 tracing::warn!(%error, "could not read the newest changes for a JSON response");
                 // A client that asks for JSON reads the status.
@@ -247,18 +263,16 @@ impl<F: Feed> Endpoint<F> {
                 return response::problem(StatusCode::SERVICE_UNAVAILABLE, detail);
             }
         };
-        let marks = newest
-            .iter()
-            .map(|entry| entry.as_ref().map_or(Mark::START, Entry::mark));
-        let cursor = Cursor(marks.collect()).to_string();
-        let changes: Vec<_> = newest.iter().flatten().map(PublicChange::from).collect();
-        response::json(&json!({ "orders": changes, "cursor": cursor }))
+        let changes: Vec<_> = snapshot.newest.iter().map(PublicChange::from).collect();
+        response::json(&json!({ "orders": changes, "cursor": snapshot.cursor.to_string() }))
     }
 }
 
 fn status(error: &EventsRequestError) -> StatusCode {
     match error {
-        EventsRequestError::NotFound(_) => StatusCode::NOT_FOUND,
+        EventsRequestError::NotFound(_) | EventsRequestError::NotFoundWithCustomers(_) => {
+            StatusCode::NOT_FOUND
+        }
         EventsRequestError::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         _ => StatusCode::BAD_REQUEST,
     }

@@ -1,4 +1,4 @@
-//! The feed: one log per order. The projector appends to it, and streams read it.
+//! The feed: one log per order, and one per customer. The projector appends to it, and streams read it.
 //!
 //! An entry contains the order's public view *after* a change. So the newest entry is also the order's current state, and no
 //! second record of the state has to be kept in step.
@@ -6,6 +6,9 @@
 mod append;
 pub mod dynamodb;
 mod entry;
+pub mod list;
+mod listing;
+mod log_id;
 pub mod memory;
 mod reading;
 mod sources;
@@ -16,11 +19,14 @@ use std::future::Future;
 
 use thiserror::Error;
 
+use crate::customer::Place;
 use crate::dwell::Dwells;
-use crate::order::{OrderId, Seq, Status};
+use crate::order::{Seq, Status};
 
 pub use append::{Appended, Told, append, append_and_tell};
 pub use entry::{Entry, Step, TOMBSTONE};
+pub use listing::Listing;
+pub use log_id::LogId;
 pub use reading::{Discontinuity, Reading};
 
 /// Whether a read may miss the last writes.
@@ -66,7 +72,7 @@ pub enum FeedError {
 /// The maximum number of entries in a page. DynamoDB also ends a page at 1 MB, so this only limits small entries.
 pub const PAGE_ENTRIES: usize = 100;
 
-/// A part of an order's log: at most [`PAGE_ENTRIES`] entries, and about 1 MB. A reader keeps one page at a time, so that a
+/// A part of a log: at most [`PAGE_ENTRIES`] entries, and about 1 MB. A reader keeps one page at a time, so that a
 /// long log does not fill its memory.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Page {
@@ -79,20 +85,20 @@ pub struct Page {
 /// The feed's storage.
 ///
 /// An implementation only stores entries. This module decides what they mean. All implementations pass the same tests,
-/// `tests/feed.rs`. A clone is another handle to the same feed.
+/// `tests/feed/`. A clone is another handle to the same feed.
 pub trait Feed: Clone + Send + Sync + 'static {
-    /// The order's newest entry, even if it has expired, with [`Consistency::Strong`]. If the order's tombstone is of a later
-    /// entry than all that remain, the tombstone.
+    /// The log's newest entry, even if it has expired, with [`Consistency::Strong`]. If an order's tombstone is of a later
+    /// entry than all that remain, the tombstone. The newest entry of a customer's log remains at least as long as a tombstone.
     fn newest(
         &self,
-        order: &OrderId,
+        log: impl Into<LogId> + Send,
     ) -> impl Future<Output = Result<Option<Entry>, FeedError>> + Send;
 
-    /// Writes an entry on condition that no entry of its order has its number.
+    /// Writes an entry on condition that no entry of its log has its number.
     fn put(&self, entry: &Entry) -> impl Future<Output = Result<Put, FeedError>> + Send;
 
-    /// Writes an entry's `terminal`, `expires_at` and `sources` again, on condition that nobody has changed them since the
-    /// entry was read.
+    /// Writes an entry's `terminal`, `expires_at`, `sources`, `customer`, `former` and `shown_until` again, on condition that nobody
+    /// has changed them since the entry was read.
     fn amend(&self, was: &Entry, is: &Entry)
     -> impl Future<Output = Result<Put, FeedError>> + Send;
 
@@ -100,10 +106,19 @@ pub trait Feed: Clone + Send + Sync + 'static {
     /// write, or `None` if no entry has that number.
     fn expire(
         &self,
-        order: &OrderId,
+        log: impl Into<LogId> + Send,
         seq: Seq,
         at: u64,
     ) -> impl Future<Output = Result<Option<Entry>, FeedError>> + Send;
+
+    /// As [`Feed::expire`], for the entry of a customer's log that is that of an order's entry. Returns `false`, and does nothing,
+    /// if there is no such entry at the place.
+    fn expire_listed(
+        &self,
+        place: &Place,
+        of: &Entry,
+        at: u64,
+    ) -> impl Future<Output = Result<bool, FeedError>> + Send;
 
     /// Writes a tombstone ([`Entry::into_tombstone`]) beside the log. It replaces an older tombstone of the same order.
     fn put_tombstone(
@@ -111,10 +126,10 @@ pub trait Feed: Clone + Send + Sync + 'static {
         tombstone: &Entry,
     ) -> impl Future<Output = Result<(), FeedError>> + Send;
 
-    /// A page of the order's entries that begins at a number, in order. It includes expired entries, but no tombstone.
+    /// A page of the log's entries that begins at a number, in order. It includes expired entries, but no tombstone.
     fn read(
         &self,
-        order: &OrderId,
+        log: impl Into<LogId> + Send,
         from: Seq,
         consistency: Consistency,
     ) -> impl Future<Output = Result<Page, FeedError>> + Send;
@@ -123,7 +138,7 @@ pub trait Feed: Clone + Send + Sync + 'static {
     /// first if the page reaches back to the log's start, or if later entries may have been deleted already.
     fn latest(
         &self,
-        order: &OrderId,
+        log: impl Into<LogId> + Send,
         consistency: Consistency,
     ) -> impl Future<Output = Result<Page, FeedError>> + Send;
 
@@ -153,21 +168,22 @@ pub trait Feed: Clone + Send + Sync + 'static {
     fn learned(&self) -> impl Future<Output = Result<BTreeMap<Status, Dwells>, FeedError>> + Send;
 }
 
-/// All of the order's entries from a number on. Only for tests and tools, because the log may be long.
+/// All of a log's entries from a number on. Only for tests and tools, because the log may be long.
 ///
 /// # Errors
 ///
 /// [`FeedError`] if a read fails.
 pub async fn read_all(
     feed: &impl Feed,
-    order: &OrderId,
+    log: impl Into<LogId>,
     from: Seq,
     consistency: Consistency,
 ) -> Result<Vec<Entry>, FeedError> {
+    let log = log.into();
     let mut entries: Vec<Entry> = Vec::new();
     loop {
         let from = entries.last().map_or(from, |last| last.seq.next());
-        let page = feed.read(order, from, consistency).await?;
+        let page = feed.read(&log, from, consistency).await?;
         entries.extend(page.entries);
         if !page.more {
             return Ok(entries);

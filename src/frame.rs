@@ -44,6 +44,8 @@ pub const COMMENT: Bytes = Bytes::from_static(b":\n");
 pub enum Event {
     /// A change of an order. Its type is the default one, `message`, so `onmessage` gets it.
     Change,
+    /// `gone`
+    Gone,
     /// `hello`
     Hello,
     /// `ready`
@@ -63,6 +65,7 @@ impl Event {
     pub const fn name(self) -> Option<&'static str> {
         match self {
             Self::Change => None,
+            Self::Gone => Some("gone"),
             Self::Hello => Some("hello"),
             Self::Ready => Some("ready"),
             Self::Reset => Some("reset"),
@@ -205,6 +208,7 @@ mod tests {
     #[test]
     fn event_types() {
         for (event, name) in [
+            (Event::Gone, "gone"),
             (Event::Hello, "hello"),
             (Event::Ready, "ready"),
             (Event::Reset, "reset"),

@@ -134,6 +134,10 @@ impl Policy {
     fn rest(&self, orders: &[Forecast<'_>]) -> (f64, f64) {
         let freshness = self.freshness.as_secs_f64();
         let longest = self.max_rest.max(SHORTEST_REST).as_secs_f64();
+        // All orders of a customer are finished. Another order may come, but nothing says when.
+        if orders.is_empty() {
+            return (longest, 0.0);
+        }
         // `due` is the integral so far.
         let (mut rest, mut due, mut changes) = (0.0, 0.0, 0.0);
         while rest < longest && (due < 1.0 || rest < SHORTEST_REST.as_secs_f64()) {
@@ -339,6 +343,16 @@ mod tests {
             "{behind:?} {direct:?}"
         );
         assert!(behind.is_some());
+    }
+
+    #[test]
+    fn without_an_unfinished_order_the_rest_is_the_longest() {
+        assert_eq!(rests(policy(0.9).decide(&[], 1, None, 0.5)), 60.0);
+        let impatient = Policy {
+            max_rest: s(1),
+            ..policy(0.1)
+        };
+        assert!(rests(impatient.decide(&[], 1, Some(s(30)), 0.5)) >= 1.0);
     }
 
     #[test]

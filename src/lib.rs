@@ -7,10 +7,11 @@
 //! The modules, in the order in which a change passes them:
 //!
 //! - [`order`]: what the public may know of an order.
+//! - [`customer`]: whose an order is. Pure.
 //! - [`change`]: a change of what the public may know, and the record that it comes from. Pure.
 //! - [`number`], [`timestamp`]: what shops write as numbers and times. Pure.
 //! - [`projector`]: turns a batch of records into entries of the feed, and says which records must come again.
-//! - [`feed`]: a log for each order, in DynamoDB or in memory.
+//! - [`feed`]: a log for each order and each customer, in DynamoDB or in memory.
 //! - [`cursor`]: how far a client has seen. Pure.
 //! - [`dwell`]: how long orders stay in a status. Pure.
 //! - [`hold`]: hold or rest, and for how long. Pure.
@@ -36,6 +37,7 @@ pub mod change;
 pub mod clock;
 pub mod cors;
 pub mod cursor;
+pub mod customer;
 pub mod deadline;
 pub mod dwell;
 pub mod endpoint;

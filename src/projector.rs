@@ -24,7 +24,7 @@ use thiserror::Error;
 use tokio::time::{Instant, timeout_at};
 
 use crate::clock::Clock;
-use crate::feed::{self, Appended, Feed, FeedError, Told};
+use crate::feed::{self, Appended, Entry, Feed, FeedError, Told};
 use crate::metrics::{Count, Delay, Metrics};
 use crate::order::Status;
 use crate::telemetry::with_causes;
@@ -277,14 +277,19 @@ impl<F: Feed> Projector<F> {
     fn tell(&self, told: Told<'_>, clock: &Clock) {
         let entry = match told {
             Told::Appended(entry) => entry,
+            Told::Listed(entry) => return self.announce(entry),
             Told::Older => return self.metrics.count(Count::RecordsOfOlderStream),
         };
-        if let Some(publisher) = &self.publisher {
-            publisher.announce(&entry.order, entry.seq);
-        }
+        self.announce(entry);
         self.metrics.count(Count::ChangesAppended);
         if let Some(written_at) = entry.recorded_at {
             self.record(Delay::AppendDelay, written_at, clock);
+        }
+    }
+
+    fn announce(&self, entry: &Entry) {
+        if let Some(publisher) = &self.publisher {
+            publisher.announce(entry.log(), entry.number());
         }
     }
 

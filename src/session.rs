@@ -20,6 +20,7 @@ mod finish;
 mod frames;
 mod hazards;
 mod held;
+mod listed;
 mod outbox;
 mod reads;
 mod round;
@@ -39,11 +40,10 @@ use tracing::Instrument;
 use crate::clock::Clock;
 use crate::cursor::Cursor;
 use crate::deadline::Limits;
-use crate::feed::{Consistency, Discontinuity, Feed};
+use crate::feed::{Consistency, Discontinuity, Feed, LogId};
 use crate::hold::{Policy, SHORTEST_REST};
 use crate::invocation::Invocation;
 use crate::metrics::{self, Metrics};
-use crate::order::OrderId;
 use crate::wake::Wake;
 
 use account::Account;
@@ -150,11 +150,11 @@ enum Phase {
 }
 
 impl<F: Feed> Session<F> {
-    /// A session on orders, from a cursor on. `None` stands for a cursor that could not be read.
+    /// A session on logs, from a cursor on. `None` stands for a cursor that could not be read.
     pub fn new(
         feed: F,
         shared: Shared,
-        orders: Vec<OrderId>,
+        logs: Vec<LogId>,
         cursor: Option<Cursor>,
         timing: Timing,
         invocation: Invocation,
@@ -167,9 +167,9 @@ impl<F: Feed> Session<F> {
             random: invocation.random,
             timing,
             phase: Phase::Opening,
-            outbox: Outbox::new(cursor, orders.len()),
-            waking: Waking::new(orders.len(), start),
-            watched: orders.into_iter().map(Watched::new).collect(),
+            outbox: Outbox::new(cursor, logs.len()),
+            waking: Waking::new(logs.len(), start),
+            watched: logs.into_iter().map(Watched::new).collect(),
             round: Round::new(start),
             next_poll: start,
             next_heartbeat: start + timing.heartbeat,
@@ -258,8 +258,9 @@ impl<F: Feed> Session<F> {
     }
 
     fn push_reset(&mut self, orders: Range<usize>, reason: Discontinuity) {
-        let orders = orders.map(|order| (order, self.watched[order].order.clone()));
-        let reset = Message::Reset(orders.collect(), reason);
+        let logs = self.watched[orders.clone()].iter();
+        let logs = logs.map(|watched| watched.log.clone()).collect();
+        let reset = Message::Reset(orders, logs, reason);
         self.count_reset(reason);
         self.outbox.push(reset);
     }

@@ -29,7 +29,7 @@ use wake::WAKE_POLL_INTERVAL;
 pub struct ProjectorSettings {
     /// `FEED_TABLE`
     pub feed_table: String,
-    /// `ORDER_ID_ATTRIBUTE`, `ORDER_KEY`, `STATUS_ATTRIBUTE`, `STATUS_NAMES`, `UPDATED_AT_ATTRIBUTE`, `PUBLIC_ATTRIBUTES`,
+    /// `ORDER_ID_ATTRIBUTE`, `ORDER_KEY`, `STATUS_ATTRIBUTE`, `STATUS_NAMES`, `UPDATED_AT_ATTRIBUTE`, `CUSTOMER_ATTRIBUTE`, `PUBLIC_ATTRIBUTES`,
     /// `TERMINAL_STATUSES`, `ON_REMOVE`
     pub rules: Rules,
     /// `RETENTION`
@@ -59,8 +59,8 @@ pub struct StreamSettings {
     /// `HOLD`, `FRESHNESS`, `MAX_REST`, `REQUEST_PRICE`, `DURATION_PRICE`: when a response ends early. `None` means that each
     /// response is held for the whole window.
     pub policy: Option<Policy>,
-    /// `ACCESS`, `JWKS`, `JWT_ISSUER`, `JWT_AUDIENCE`, `JWT_ORDERS_CLAIM`, `JWT_LEEWAY`, `TOKEN_HEADER`: who may
-    /// watch.
+    /// `ACCESS`, `JWKS`, `JWT_ISSUER`, `JWT_AUDIENCE`, `JWT_ORDERS_CLAIM`, `JWT_CUSTOMER_CLAIM`, `JWT_LEEWAY`,
+    /// `TOKEN_HEADER`: who may watch.
     pub access: AccessSettings,
     /// `TOKEN_STREAMS`, `TOKEN_OPENINGS`: how much one token may open.
     pub token_limits: TokenLimits,

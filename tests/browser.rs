@@ -97,6 +97,7 @@ impl Harness {
             at: None,
             recorded_at: None,
             write: Write::Modify,
+            customer: None,
             began: true,
             terminal: status == "DELIVERED",
         };

@@ -24,6 +24,7 @@ use jsonwebtoken::Algorithm;
 use local::issuer::Issuer;
 use local::page::PageServer;
 use local::shop::Shop;
+use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -42,6 +43,7 @@ fn options(url: &str) -> Options {
         order: Some("A".to_owned()),
         finished: Some("F".to_owned()),
         token: None,
+        customer: false,
         shop: Some(format!("{url}/shop")),
         patience: Duration::from_secs(60),
     }
@@ -253,6 +255,51 @@ async fn each_fault_of_a_bad_server_is_reported() {
     }
     while let Some(checked) = checks.join_next().await {
         let (Fault { name, rule, .. }, failures) = checked.unwrap();
+        let reported = failures
+            .iter()
+            .any(|line| line.starts_with(&format!("{rule} Fail")));
+        assert!(
+            reported,
+            "{name} breaks {rule}, but {rule} did not fail: {failures:#?}"
+        );
+    }
+}
+
+/// The faults of a server that has customers' streams.
+#[rustfmt::skip]
+const CUSTOMER_FAULTS: &[Fault] = &[
+    Fault { name: "a token that is not needed", rule: "P32", head: |incoming, status, _| if incoming.authorization.is_empty() { *status = 200; }, ..GOOD },
+    Fault { name: "the customer in the path", rule: "P32", request: |incoming| incoming.path = incoming.path.replace("somebody", "me"), ..GOOD },
+    Fault { name: "an order twice", rule: "P33", chunk: |_, chunk| only("message", chunk, |change| change.repeat(2)), ..GOOD },
+    Fault { name: "no mark of an incomplete visit", rule: "P33", chunk: |_, chunk| chunk.replace('_', "").into(), ..GOOD },
+    Fault { name: "everything again", rule: "P34", request: |incoming| if incoming.path.contains("customers") && incoming.cursor.contains('-') { incoming.cursor.clear(); }, ..GOOD },
+    Fault { name: "an unreadable cursor is none", rule: "P34", request: |incoming| if incoming.cursor == "rubbish" { incoming.cursor.clear(); }, ..GOOD },
+    Fault { name: "204 for a customer", rule: "P36", head: |incoming, status, _| if incoming.path.contains("customers") && incoming.cursor.ends_with('~') { *status = 204; }, ..GOOD },
+    Fault { name: "end of a customer", rule: "P36", chunk: |_, chunk| chunk.replace("event: rest", "event: end").into(), ..GOOD },
+    Fault { name: "a snapshot without a cursor", rule: "P37", chunk: |_, chunk| chunk.replace("\"cursor\"", "\"position\"").into(), ..GOOD },
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_fault_of_a_customers_stream_is_reported() {
+    let issuer = Issuer::new(Algorithm::ES256, "k").unwrap();
+    let exp = (support::NOW + Duration::from_secs(3600)).as_secs();
+    let token = issuer
+        .sign(&json!({ "orders": "*", "customer": "C", "exp": exp }))
+        .unwrap();
+    let failures_of = async |fault: Fault| {
+        let server = BadServer::start_with_customers(fault, &issuer.jwks().unwrap()).await;
+        let options = Options {
+            token: Some(token.clone()),
+            customer: true,
+            patience: Duration::from_secs(8),
+            ..options(&server.url)
+        };
+        failures(&check(&options).await)
+    };
+    assert_eq!(failures_of(GOOD).await, [] as [&str; 0]);
+    for fault in CUSTOMER_FAULTS {
+        let failures = failures_of(*fault).await;
+        let Fault { name, rule, .. } = fault;
         let reported = failures
             .iter()
             .any(|line| line.starts_with(&format!("{rule} Fail")));

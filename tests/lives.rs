@@ -146,8 +146,8 @@ async fn a_month_later(harness: &support::Harness, deleted: bool) {
     harness.change("A", "DELIVERED").await;
     tokio::time::advance(Duration::from_secs(31 * DAY)).await;
     if deleted {
-        harness.feed.delete(&order(), Seq(1));
-        harness.feed.delete(&order(), Seq(2));
+        harness.feed.delete(order(), Seq(1));
+        harness.feed.delete(order(), Seq(2));
     }
 }
 
@@ -190,7 +190,7 @@ async fn a_client_that_resumes_gets_the_end_if_only_earlier_entries_remain() {
         tokio::time::advance(Duration::from_secs(3 * DAY)).await;
         let cursor = log(&harness.feed, "A")[0].mark().to_string();
         for seq in deleted {
-            harness.feed.delete(&order(), Seq(*seq));
+            harness.feed.delete(order(), Seq(*seq));
         }
         let mut resumed = harness.get("/orders/A/events", &cursor).await;
         assert_eq!(
@@ -285,7 +285,7 @@ async fn the_ttl_may_delete_in_any_order() {
         project_at(&projector(&feed, &[]), &records, 5).await;
         let seen = feed.entries()[left - 1].mark();
         for seq in (1..=4).map(Seq).filter(|seq| seq.0 != left as u64) {
-            feed.delete(&order(), seq);
+            feed.delete(order(), seq);
         }
         // The remaining entry was once the newest, and even terminal. It does not show how the order ended.
         let later = 31 * DAY;
@@ -315,7 +315,7 @@ async fn an_order_with_many_expired_entries_is_finished() {
     // The tombstone is not on the latest page, and the TTL deletes in any order.
     for deleted in [None, Some(Seq(151))] {
         if let Some(seq) = deleted {
-            feed.delete(&order(), seq);
+            feed.delete(order(), seq);
         }
         assert_eq!(
             outline(reading(&feed, 31 * DAY).await.entries()),

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use order_status_stream::feed::LogId;
 use order_status_stream::feed::memory::{Fault, MemoryFeed};
 use order_status_stream::order::{OrderId, Seq};
 use order_status_stream::projector::Projector;
@@ -21,14 +22,14 @@ fn projector(feed: &MemoryFeed, publisher: &Publisher) -> Projector<MemoryFeed> 
 }
 
 /// The messages that wait now.
-fn waiting(publisher: &Publisher) -> Option<BTreeMap<OrderId, Seq>> {
+fn waiting(publisher: &Publisher) -> Option<BTreeMap<LogId, Seq>> {
     publisher.messages().now_or_never()
 }
 
-fn messages(of: &[(&str, u64)]) -> BTreeMap<OrderId, Seq> {
+fn messages(of: &[(&str, u64)]) -> BTreeMap<LogId, Seq> {
     let messages = of.iter();
     messages
-        .map(|(order, seq)| (OrderId::try_from(*order).unwrap(), Seq(*seq)))
+        .map(|(order, seq)| (LogId::parse(order).unwrap(), Seq(*seq)))
         .collect()
 }
 
@@ -45,6 +46,25 @@ async fn the_newest_entry_of_each_order_is_published_and_a_repeated_record_is_no
     assert_eq!(waiting(&publisher), Some(messages(&[("A", 2), ("B", 1)])));
     assert!(project(&projector, &batch).await.is_empty());
     assert_eq!(waiting(&publisher), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_newest_number_of_a_customers_log_is_published_too() {
+    let (feed, publisher) = (MemoryFeed::default(), Publisher::default());
+    let settings = [("CUSTOMER_ATTRIBUTE", "customer")];
+    let projector = records::projector(&feed, &settings).with_publisher(Some(publisher.clone()));
+    let owned = |id, n, status, customer| {
+        let customer = serde_json::json!({ "S": customer });
+        records::with(record("Orders", id, n, status), "customer", customer)
+    };
+    let batch = [
+        owned("A", 1, "PLACED", "C"),
+        owned("B", 2, "PLACED", "C"),
+        owned("A", 3, "PACKED", "D"),
+    ];
+    assert!(project(&projector, &batch).await.is_empty());
+    let expected = [("A", 2), ("B", 1), ("%customer/C", 3), ("%customer/D", 1)];
+    assert_eq!(waiting(&publisher), Some(messages(&expected)));
 }
 
 /// The writes that follow an append take as long as the append. A message does not wait for them.

@@ -79,6 +79,7 @@ impl Table {
             at: None,
             recorded_at: u64::try_from(at.as_millis()).ok(),
             write,
+            customer: None,
             began: true,
             terminal: status == "DELIVERED",
         };

@@ -90,7 +90,7 @@ async fn a_change_just_before_the_subscription_is_read_when_it_is_confirmed() {
     let read = read_until(&harness, harness.get(A, "").await, "PACKED");
     sleep(ms(10)).await;
     let changes = wake.changes().await;
-    assert_eq!(changes.subscribe, [order("A")]);
+    assert_eq!(changes.subscribe, [order("A").into()]);
     harness.feed.freeze_replica();
     harness.change("A", "PACKED").await;
     sleep(s(100)).await;
@@ -330,7 +330,7 @@ async fn a_response_that_ends_is_unsubscribed_and_the_next_one_subscribes_again(
         let changes = wake.changes().await;
         assert_eq!(
             (changes.subscribe, changes.unsubscribe),
-            (vec![order("A")], vec![])
+            (vec![order("A").into()], vec![])
         );
         first.abort();
         first.await.unwrap_err();
@@ -339,7 +339,7 @@ async fn a_response_that_ends_is_unsubscribed_and_the_next_one_subscribes_again(
         let changes = wake.changes().await;
         assert_eq!(
             (changes.subscribe, changes.unsubscribe),
-            (vec![], vec![order("A")])
+            (vec![], vec![order("A").into()])
         );
     }
 }

@@ -26,7 +26,10 @@ export type State = "connecting" | "live" | "stale" | "denied" | "ended";
 export interface Snapshot {
   readonly state: State;
   readonly cursor: string;
-  /** The newest change of each order that has one, in the sequence in which you named them. */
+  /**
+   * The newest change of each order that has one, in the sequence in which you named them. Of a customer, in the sequence in
+   * which they came.
+   */
   readonly orders: readonly Change[];
   /** The reason for `stale` or `denied`. Other states have none. */
   readonly error?: StateDetail;
@@ -58,7 +61,9 @@ export interface Events {
    * be the first event, because a new visitor gets the latest changes only.
    */
   reset: { readonly orders: readonly string[]; readonly reason: string };
-  /** No more changes are expected. `orders` has the last change of each order. */
+  /** Only of a customer: the order is no longer theirs. */
+  gone: { readonly orderId: string };
+  /** No more changes are expected. Never of a customer. `orders` has the last change of each order. */
   end: { readonly orders: readonly Change[] };
   state: { readonly state: State } & StateDetail;
   /** Each frame, before the events that it causes. For debugging. */
@@ -155,3 +160,11 @@ export type OrderId = string | number | bigint;
  * @throws TypeError if an id is neither a string nor a bigint nor a safe integer
  */
 export function watchOrders(url: string | URL, orderIds: Iterable<OrderId>, options?: Options): OrderStream;
+
+/**
+ * Watches all orders of the customer that the token names, new ones included. The server must know customers: its settings
+ * `CUSTOMER_ATTRIBUTE` and `JWT_CUSTOMER_CLAIM`.
+ *
+ * @param url as for `watchOrders`
+ */
+export function watchCustomer(url: string | URL, options?: Options): OrderStream;

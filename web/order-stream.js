@@ -18,7 +18,13 @@ export function watchOrders(url, ids, options = {}) {
   return new OrderStream(url, ids, options);
 }
 
+/** @type {typeof import("./order-stream.d.ts").watchCustomer} */
+export function watchCustomer(url, options = {}) {
+  return new OrderStream(url, undefined, options);
+}
+
 class OrderStream {
+  /** `undefined` if the stream is a customer's: then the server decides which orders it has. */
   #ids;
   #connection;
   #signal;
@@ -36,11 +42,8 @@ class OrderStream {
 
   constructor(url, ids, options) {
     const { cursor = "", orders = [], signal } = options;
-    this.#ids = [...new Set([...ids].map(idText))];
-    if (this.#ids.length === 0 || this.#ids.length > MAX_ORDERS) {
-      throw new RangeError(`1 to ${MAX_ORDERS} orders can be watched at once, not ${this.#ids.length}`);
-    }
-    for (const id of this.#ids) this.#seen.set(id, 0);
+    this.#ids = ids && checkedIds(ids);
+    for (const id of this.#ids ?? []) this.#seen.set(id, 0);
     for (const change of orders) this.#accept(change);
     this.#snapshot = { state: "connecting", cursor, orders: this.#newestChanges() };
     this.#connection = this.#connect(url, options);
@@ -104,12 +107,13 @@ class OrderStream {
   /** Throws if the frame cannot be read, because skipping it would leave a silent gap. */
   #handleFrame(frame) {
     const { event } = frame;
-    const data = event === "message" || event === "reset" ? JSON.parse(frame.data) : undefined;
+    const data = ["message", "reset", "gone"].includes(event) ? JSON.parse(frame.data) : undefined;
     this.#emit("frame", frame);
     // `Connection` then keeps the cursor before this frame, because its change was not delivered.
     if (this.#isClosed) throw new Error("closed");
     if (event === "hello" || event === "reset") this.#caughtUp = false;
     if (event === "message") this.#handleChange(data);
+    if (event === "gone") this.#handleGone(data);
     if (event === "reset") this.#handleReset(data);
     if (event === "ready") this.#caughtUp = true;
     // The changes of a replay are published together. Otherwise the page would show an order's past
@@ -125,7 +129,8 @@ class OrderStream {
 
   /** @returns whether the change is new, and of a watched order */
   #accept(change) {
-    const isNew = change.seq > this.#seen.get(change.orderId);
+    const unknown = this.#ids ? undefined : 0;
+    const isNew = change.seq > (this.#seen.get(change.orderId) ?? unknown);
     if (isNew) {
       this.#seen.set(change.orderId, change.seq);
       this.#newest.set(change.orderId, change);
@@ -133,8 +138,15 @@ class OrderStream {
     return isNew;
   }
 
+  #handleGone({ orderId }) {
+    if (!this.#newest.delete(orderId)) return;
+    this.#seen.delete(orderId);
+    if (this.#caughtUp) this.#publish();
+    this.#emit("gone", { orderId });
+  }
+
   #handleReset({ orders, reason }) {
-    const watched = orders.filter((id) => this.#seen.has(id));
+    const watched = orders === "*" ? [...this.#seen.keys()] : orders.filter((id) => this.#seen.has(id));
     for (const id of watched) {
       this.#seen.set(id, 0);
       this.#newest.delete(id);
@@ -160,7 +172,8 @@ class OrderStream {
   }
 
   #newestChanges() {
-    return this.#ids.flatMap((id) => this.#newest.get(id) ?? []);
+    const ids = this.#ids ?? [...this.#newest.keys()];
+    return ids.flatMap((id) => this.#newest.get(id) ?? []);
   }
 
   /** @param {Snapshot} snapshot */
@@ -192,6 +205,15 @@ function call(listener, event) {
   }
 }
 
+/** @returns the ids as text, each once */
+function checkedIds(ids) {
+  const checked = [...new Set([...ids].map(idText))];
+  if (checked.length === 0 || checked.length > MAX_ORDERS) {
+    throw new RangeError(`1 to ${MAX_ORDERS} orders can be watched at once, not ${checked.length}`);
+  }
+  return checked;
+}
+
 /** An id is text. A number is accepted if it is a whole number that JavaScript holds exactly. */
 function idText(id) {
   if (typeof id === "string") return id;
@@ -212,7 +234,9 @@ function describe(value) {
 function address(url, ids) {
   const { href } = new URL(url, globalThis.document?.baseURI);
   const [, path, query, fragment] = /^([^?#]*)\??([^#]*)(.*)/.exec(href);
-  const kept = query.split("&").filter((part) => part && !/^order(=|$)/.test(part));
-  const parts = [...kept, ...ids.map((id) => `order=${encodeURIComponent(id)}`)];
-  return `${path.replace(/\/+$/, "")}/orders/events?${parts.join("&")}${fragment}`;
+  const resource = ids ? "/orders/events" : "/customers/me/events";
+  const kept = query.split("&").filter((part) => part && !(ids && /^order(=|$)/.test(part)));
+  const parts = [...kept, ...(ids ?? []).map((id) => `order=${encodeURIComponent(id)}`)];
+  const text = parts.length > 0 ? `?${parts.join("&")}` : "";
+  return `${path.replace(/\/+$/, "")}${resource}${text}${fragment}`;
 }

@@ -72,6 +72,7 @@ async fn endpoint() -> Endpoint<MemoryFeed> {
             at: None,
             recorded_at: None,
             write: Write::Modify,
+            customer: None,
             began: true,
             terminal: status == "DELIVERED",
         };

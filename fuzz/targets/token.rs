@@ -12,7 +12,7 @@ use http::Method;
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey};
 use libfuzzer_sys::fuzz_target;
-use order_status_stream::access::{Access, AccessSettings, ClaimSettings, KeySource, TokenHeader};
+use order_status_stream::access::{Access, AccessSettings, ClaimSettings, KeySource, TokenHeader, Wanted};
 use order_status_stream::clock::Clock;
 use order_status_stream::order::OrderId;
 use order_status_stream::request::Request;
@@ -34,6 +34,7 @@ static ACCESS: LazyLock<Access> = LazyLock::new(|| {
         issuer: Some("i".to_owned()),
         audience: Some("a".to_owned()),
         orders_claim: "orders".to_owned(),
+        customer_claim: Some("sub".to_owned()),
         leeway: Duration::from_secs(10),
     };
     Access::new(AccessSettings::Jwt { keys, claims, header: TokenHeader::Authorization })
@@ -73,8 +74,8 @@ fn lists_a(orders: &Value) -> bool {
 /// How long the token opens order A.
 fn lasts(token: &str) -> Option<Duration> {
     let request = Request::new(Method::GET, "/").with_header("authorization", &format!("Bearer {token}"));
-    let orders = [OrderId::try_from("A").unwrap()];
+    let wanted = Wanted::Orders(vec![OrderId::try_from("A").unwrap()]);
     let clock = Clock::starting_at(NOW);
-    let checked = ACCESS.check(&request, &orders, &clock).now_or_never().unwrap();
+    let checked = ACCESS.check(&request, &wanted, &clock).now_or_never().unwrap();
     checked.ok().map(|grant| grant.expires_in.unwrap())
 }

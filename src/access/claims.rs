@@ -5,9 +5,10 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+use crate::customer::CustomerId;
 use crate::order::OrderId;
 
-/// `JWT_ISSUER`, `JWT_AUDIENCE`, `JWT_ORDERS_CLAIM`, `JWT_LEEWAY`: how claims are read.
+/// `JWT_ISSUER`, `JWT_AUDIENCE`, `JWT_ORDERS_CLAIM`, `JWT_CUSTOMER_CLAIM`, `JWT_LEEWAY`: how claims are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimSettings {
     /// The required `iss`. `None` accepts any.
@@ -16,6 +17,8 @@ pub struct ClaimSettings {
     pub audience: Option<String>,
     /// The claim that lists the orders.
     pub orders_claim: String,
+    /// The claim that names the customer. `None` if no token opens a customer's stream.
+    pub customer_claim: Option<String>,
     /// The accepted difference between the issuer's clock and this machine's.
     pub leeway: Duration,
 }
@@ -24,6 +27,8 @@ pub struct ClaimSettings {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Claims {
     pub(super) orders: Orders,
+    /// `None` if the token names no customer.
+    pub(super) customer: Option<CustomerId>,
     /// The time since the Unix epoch.
     pub(super) expires: Duration,
 }
@@ -114,7 +119,13 @@ pub(super) fn read(
     }
     let name = &settings.orders_claim;
     let orders = orders(claims.get(name)).ok_or_else(|| TokenError::Orders(name.clone()))?;
-    Ok(Claims { orders, expires })
+    let customer = settings.customer_claim.as_ref();
+    let customer = customer.and_then(|name| customer_of(claims.get(name)?));
+    Ok(Claims {
+        orders,
+        customer,
+        expires,
+    })
 }
 
 /// The claim `exp`.
@@ -153,6 +164,11 @@ fn orders(claim: Option<&Value>) -> Option<Orders> {
         Some(Value::Array(list)) => ids(list).map(Orders::These),
         Some(one) => id(one).map(|id| Orders::These(vec![id])),
     }
+}
+
+/// A claim in another form names nobody: the token may still be for orders.
+fn customer_of(claim: &Value) -> Option<CustomerId> {
+    id(claim).and_then(CustomerId::new)
 }
 
 fn ids(list: &[Value]) -> Option<Vec<String>> {

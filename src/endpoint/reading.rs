@@ -1,6 +1,5 @@
 //! What is read from the feed before a response begins.
 
-use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
@@ -9,10 +8,9 @@ use tokio::time::timeout_at;
 
 use crate::clock::Clock;
 use crate::cursor::{Cursor, Mark};
-use crate::feed::{Consistency, Entry, Feed, FeedError, Reading};
+use crate::feed::{Consistency, Feed, FeedError, Reading};
 use crate::invocation::Invocation;
 use crate::order::OrderId;
-use crate::session::show_only;
 
 /// Runs a read with a time limit; a panic counts as a failure. Lambda would make a 502 of either, and browsers give up on that.
 pub(super) async fn within_limit<T>(
@@ -67,34 +65,4 @@ async fn is_unchanged<F: Feed>(
     let reading = Reading::latest(page.entries, clock);
     // If the whole log has expired, nothing came after the end.
     Ok(reading.newest().is_none() || unchanged(&reading))
-}
-
-/// The newest entry of each order, with its public attributes only; `None` for an order without entries.
-pub(super) async fn newest_of_each<F: Feed>(
-    feed: &F,
-    orders: &[OrderId],
-    public_attributes: &BTreeSet<String>,
-    clock: &Clock,
-) -> Result<Vec<Option<Entry>>, FeedError> {
-    let readings = orders.iter().map(|order| async move {
-        let mut newest = newest(feed, order, clock).await?;
-        if let Some(entry) = &mut newest {
-            show_only(public_attributes, entry);
-        }
-        Ok(newest)
-    });
-    try_join_all(readings).await
-}
-
-async fn newest<F: Feed>(
-    feed: &F,
-    order: &OrderId,
-    clock: &Clock,
-) -> Result<Option<Entry>, FeedError> {
-    let newest = feed.newest(order).await?;
-    if newest.as_ref().is_some_and(|entry| entry.is_expired(clock)) {
-        let page = feed.latest(order, Consistency::Strong).await?;
-        return Ok(Reading::latest(page.entries, clock).into_entries().pop());
-    }
-    Ok(newest)
 }

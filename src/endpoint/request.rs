@@ -4,6 +4,7 @@ use http::Method;
 use percent_encoding::percent_decode_str;
 use thiserror::Error;
 
+use crate::access::Wanted;
 use crate::cursor::Cursor;
 use crate::order::{OrderId, OrderIdError};
 use crate::request::Request;
@@ -14,7 +15,7 @@ const MAX_ORDERS: usize = 10;
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct EventsRequest {
-    pub(super) orders: Vec<OrderId>,
+    pub(super) wanted: Wanted,
     /// `None` if the client sent one that cannot be read.
     pub(super) cursor: Option<Cursor>,
     /// The client sent no cursor: it has just opened the stream.
@@ -33,6 +34,12 @@ pub(super) enum EventsRequestError {
         "there is nothing at this path: ask for {0}/orders/{{orderId}}/events or {0}/orders/events?order=A&order=B"
     )]
     NotFound(String),
+    /// The base path.
+    #[error(
+        "there is nothing at this path: ask for {0}/orders/{{orderId}}/events, {0}/orders/events?order=A&order=B or \
+         {0}/customers/me/events"
+    )]
+    NotFoundWithCustomers(String),
     #[error("only GET, HEAD and OPTIONS are answered here")]
     MethodNotAllowed,
     #[error(transparent)]
@@ -46,32 +53,44 @@ pub(super) enum EventsRequestError {
 }
 
 impl EventsRequest {
-    /// Reads a request to a path below the base path, which is empty or begins with `/` and ends without.
-    pub(super) fn read(request: &Request, base_path: &str) -> Result<Self, EventsRequestError> {
+    /// Reads a request to a path below the base path, which is empty or begins with `/` and ends without. `customers` says whether
+    /// customers have streams.
+    pub(super) fn read(
+        request: &Request,
+        base_path: &str,
+        customers: bool,
+    ) -> Result<Self, EventsRequestError> {
         let path = request.path().strip_prefix(base_path);
         let several = path == Some("/orders/events");
         let one = path
             .and_then(|path| path.strip_prefix("/orders/"))
             .and_then(|rest| rest.strip_suffix("/events"));
-        if !several && one.is_none() {
-            return Err(EventsRequestError::NotFound(base_path.to_owned()));
+        let customer = customers && path == Some("/customers/me/events");
+        if !several && !customer && one.is_none() {
+            let base_path = base_path.to_owned();
+            return Err(match customers {
+                true => EventsRequestError::NotFoundWithCustomers(base_path),
+                false => EventsRequestError::NotFound(base_path),
+            });
         }
         if ![Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method()) {
             return Err(EventsRequestError::MethodNotAllowed);
         }
-        let orders = match one {
-            Some(id) => vec![order_in_path(id)?],
-            None => orders_in_query(request)?,
+        let wanted = match one {
+            _ if customer => Wanted::Customer,
+            Some(id) => Wanted::Orders(vec![order_in_path(id)?]),
+            None => Wanted::Orders(orders_in_query(request)?),
         };
         let cursor = cursor(request);
         let streams = request.invoker().streams();
         Ok(Self {
             first_visit: cursor.is_none(),
             cursor: match cursor {
-                Some(text) => Cursor::parse(text, orders.len()),
-                None => Some(Cursor::start(orders.len())),
+                Some(text) if customer => Cursor::parse_customers(text),
+                Some(text) => Cursor::parse(text, wanted.marks()),
+                None => Some(Cursor::start(wanted.marks())),
             },
-            orders,
+            wanted,
             as_json: wants_json(request, streams),
             streams,
         })

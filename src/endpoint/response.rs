@@ -85,7 +85,7 @@ pub(super) fn denied(error: &AccessError) -> Response<Body> {
     let (status, challenge) = match error {
         AccessError::NoToken => (StatusCode::UNAUTHORIZED, "Bearer"),
         AccessError::Token(_) => (StatusCode::UNAUTHORIZED, r#"Bearer error="invalid_token""#),
-        AccessError::NotGranted => (
+        AccessError::NotGranted | AccessError::NoCustomer => (
             StatusCode::FORBIDDEN,
             r#"Bearer error="insufficient_scope""#,
         ),

@@ -1,5 +1,7 @@
 //! Appends a change to its order's log exactly once, even if several projectors try it, or one tries it again.
 
+mod customers;
+
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -9,6 +11,7 @@ use super::{Consistency, Feed, FeedError, Put};
 use crate::change::{Change, Write};
 use crate::clock::Clock;
 use crate::order::{OrderId, Seq, Status};
+use customers::Heads;
 
 /// How many entries of a previous life are given an expiry concurrently. An order may have thousands.
 const CONCURRENT_EXPIRIES: usize = 16;
@@ -65,6 +68,8 @@ pub async fn append(
 pub enum Told<'a> {
     /// An entry is in the log. The writes that follow it are not made yet.
     Appended(&'a Entry),
+    /// An entry is in a customer's log.
+    Listed(&'a Entry),
     /// The change was dropped, because it is of a source that another one has replaced.
     Older,
 }
@@ -124,7 +129,8 @@ impl<F: Feed> Appender<'_, F> {
     ) -> Result<Next, FeedError> {
         let newest = self.feed.newest(&change.order).await?;
         let missed = match Entry::after(newest.as_ref(), change, self.clock, self.retention) {
-            Step::Append(entry) => {
+            Step::Append(mut entry) => {
+                let heads = self.place(&mut entry).await?;
                 if entry.begins {
                     self.expire_earlier_entries(newest.as_ref()).await?;
                 }
@@ -132,7 +138,7 @@ impl<F: Feed> Appender<'_, F> {
                     return Ok(Next::Retry);
                 }
                 (self.tell)(Told::Appended(&entry));
-                let missed = self.finish(&entry).await?;
+                let missed = self.finish(&entry, heads).await?;
                 appended.get_or_insert(Appended {
                     entry: *entry,
                     superseded: newest,
@@ -147,7 +153,7 @@ impl<F: Feed> Appender<'_, F> {
                 return Ok(Next::Retry);
             }
             Step::Nothing => match newest.filter(|newest| may_be_unfinished(newest, change)) {
-                Some(newest) => self.finish(&newest).await?,
+                Some(newest) => self.finish(&newest, Heads::default()).await?,
                 None => None,
             },
             Step::Older => {
@@ -168,14 +174,18 @@ impl<F: Feed> Appender<'_, F> {
                 .put_tombstone(&is.clone().into_tombstone())
                 .await?;
         }
+        if is.terminal != was.terminal && self.relist(is).await? == Put::Taken {
+            return Ok(Put::Taken);
+        }
         self.feed.amend(was, is).await
     }
 
-    /// Makes the writes that follow an append: the entry before gets an expiry, and a terminal entry gets a tombstone.
+    /// Makes the writes that follow an append: the entry before gets an expiry, a terminal entry gets a tombstone, and the
+    /// customer's log gets an entry.
     ///
     /// Returns the change that another projector wrote into the entry before, while this projector appended. If that change's
     /// source took over, the new entry must follow it, or must contain its position.
-    async fn finish(&self, entry: &Entry) -> Result<Option<Change>, FeedError> {
+    async fn finish(&self, entry: &Entry, heads: Heads) -> Result<Option<Change>, FeedError> {
         if entry.tombstone {
             return Ok(None);
         }
@@ -185,6 +195,7 @@ impl<F: Feed> Appender<'_, F> {
                 .await?;
         }
         let Some(before) = entry.seq.0.checked_sub(1).filter(|seq| *seq > 0) else {
+            self.list(entry, None, heads).await?;
             return Ok(None);
         };
         let at = match entry.begins {
@@ -194,12 +205,17 @@ impl<F: Feed> Appender<'_, F> {
         let superseded = self.expire(&entry.order, Seq(before), at).await?;
         if let Some(superseded) = &superseded
             && !superseded.position.is_of_source(&entry.position)
-            && before > 1
         {
             // The other source's projector may have died before it did this. Its record may come again, but then it is no
             // longer the record of the newest entry.
-            self.expire(&entry.order, Seq(before - 1), at).await?;
+            let earlier = match before > 1 {
+                true => self.expire(&entry.order, Seq(before - 1), at).await?,
+                false => None,
+            };
+            self.list(superseded, earlier.as_ref(), Heads::default())
+                .await?;
         }
+        self.list(entry, superseded.as_ref(), heads).await?;
         Ok(superseded
             .filter(|_| !entry.begins)
             .and_then(|superseded| missed_change(&superseded, entry)))
@@ -268,6 +284,7 @@ fn missed_change(superseded: &Entry, entry: &Entry) -> Option<Change> {
         position: last.position.clone(),
         status: superseded.status.clone(),
         view: superseded.view.clone(),
+        customer: superseded.customer_id().cloned(),
         at: Some(superseded.at.clone()),
         recorded_at: last.recorded_at,
         write: Write::Modify,

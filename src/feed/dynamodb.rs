@@ -2,6 +2,9 @@
 //!
 //! An order's tombstone has the sort key 0, and the number of its entry in `ofSeq`.
 //!
+//! A customer's log has the partition key `%customer/` and the customer's id. Its entries have the order's id in `of`, and the number
+//! in the order's log in `ofSeq`.
+//!
 //! Two further partitions have names that contain `%`, which no order id does: `%dwells` contains dwell times, and `%settings`
 //! contains an item for each hash of settings with which a record was read successfully.
 
@@ -23,9 +26,10 @@ use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use tokio::time::timeout;
 
-use super::{Consistency, Entry, Feed, FeedError, PAGE_ENTRIES, Page, Put};
+use super::{Consistency, Entry, Feed, FeedError, LogId, PAGE_ENTRIES, Page, Put};
+use crate::customer::Place;
 use crate::dwell::Dwells;
-use crate::order::{OrderId, Seq, Status};
+use crate::order::{Seq, Status};
 use amendment::Amendment;
 use calls::Calls;
 use error::{is_condition, refused_or_unavailable, unavailable, unreadable};
@@ -33,8 +37,11 @@ use error::{is_condition, refused_or_unavailable, unavailable, unreadable};
 /// The partition of settings with which a record was read successfully.
 const SETTINGS: &str = "%settings";
 
-/// A tombstone's sort key is 0, so this attribute contains the number of its entry.
+/// The sort key of a tombstone, and of an entry of a customer's log, is not the order's number. This attribute contains it.
 const OF_SEQ: &str = "ofSeq";
+
+/// The partition key of a customer's log is not an order's id. This attribute contains it.
+const OF: &str = "of";
 
 /// A feed in a DynamoDB table.
 #[derive(Clone, Debug)]
@@ -106,30 +113,31 @@ impl DynamoDbFeed {
         Ok(found.items.unwrap_or_default().into_iter().next())
     }
 
-    fn update(&self, order: &OrderId, seq: Seq) -> UpdateItemFluentBuilder {
+    fn update(&self, log: &LogId, seq: Seq) -> UpdateItemFluentBuilder {
         self.client
             .update_item()
             .table_name(&self.table)
-            .key("order", text(order))
+            .key("order", text(log))
             .key("seq", number(seq.0))
     }
 
-    fn query(&self, order: &OrderId, from: Seq, consistency: Consistency) -> QueryFluentBuilder {
+    fn query(&self, log: &LogId, from: Seq, consistency: Consistency) -> QueryFluentBuilder {
         self.client
             .query()
             .table_name(&self.table)
             .key_condition_expression("#order = :order AND seq >= :from")
             // `order` is a reserved word.
             .expression_attribute_names("#order", "order")
-            .expression_attribute_values(":order", text(order))
+            .expression_attribute_values(":order", text(log))
             .expression_attribute_values(":from", number(from.0))
             .consistent_read(consistency == Consistency::Strong)
     }
 }
 
 impl Feed for DynamoDbFeed {
-    async fn newest(&self, order: &OrderId) -> Result<Option<Entry>, FeedError> {
-        let all = || self.query(order, Seq::ZERO, Consistency::Strong).limit(1);
+    async fn newest(&self, log: impl Into<LogId> + Send) -> Result<Option<Entry>, FeedError> {
+        let log = &log.into();
+        let all = || self.query(log, Seq::ZERO, Consistency::Strong).limit(1);
         let newest = first(all().scan_index_forward(false)).await?;
         if !newest
             .as_ref()
@@ -147,7 +155,7 @@ impl Feed for DynamoDbFeed {
             .client
             .put_item()
             .table_name(&self.table)
-            .set_item(Some(serde_dynamo::to_item(entry).map_err(unreadable)?))
+            .set_item(Some(item_of(entry)?))
             .condition_expression("attribute_not_exists(seq)");
         match put.send().await {
             Ok(_) => Ok(Put::Done),
@@ -157,7 +165,7 @@ impl Feed for DynamoDbFeed {
     }
 
     async fn amend(&self, was: &Entry, is: &Entry) -> Result<Put, FeedError> {
-        let update = Amendment::new(was, is)?.apply(self.update(&is.order, is.seq));
+        let update = Amendment::new(was, is)?.apply(self.update(&is.log(), is.number()));
         match update.send().await {
             Ok(_) => Ok(Put::Done),
             Err(error) if is_condition(&error) => Ok(Put::Taken),
@@ -165,9 +173,14 @@ impl Feed for DynamoDbFeed {
         }
     }
 
-    async fn expire(&self, order: &OrderId, seq: Seq, at: u64) -> Result<Option<Entry>, FeedError> {
+    async fn expire(
+        &self,
+        log: impl Into<LogId> + Send,
+        seq: Seq,
+        at: u64,
+    ) -> Result<Option<Entry>, FeedError> {
         let update = self
-            .update(order, seq)
+            .update(&log.into(), seq)
             .update_expression("SET expiresAt = :at")
             .condition_expression(
                 "attribute_exists(seq) AND (attribute_not_exists(expiresAt) OR expiresAt > :at)",
@@ -185,6 +198,32 @@ impl Feed for DynamoDbFeed {
             },
         };
         item.map(entry_of).transpose()
+    }
+
+    async fn expire_listed(&self, place: &Place, of: &Entry, at: u64) -> Result<bool, FeedError> {
+        let update = self
+            .update(&LogId::from(&place.customer), place.seq)
+            .update_expression("SET expiresAt = :at")
+            .condition_expression(
+                "#of = :of AND ofSeq = :ofSeq AND (attribute_not_exists(expiresAt) OR expiresAt > :at)",
+            )
+            // `of` is a reserved word.
+            .expression_attribute_names("#of", OF)
+            .expression_attribute_values(":of", AttributeValue::S(of.order.to_string()))
+            .expression_attribute_values(":ofSeq", number(of.seq.0))
+            .expression_attribute_values(":at", number(at))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let error = match update.send().await {
+            Ok(_) => return Ok(true),
+            Err(error) => error,
+        };
+        match error.as_service_error() {
+            Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
+                let found = failed.item.clone().map(entry_of).transpose()?;
+                Ok(found.is_some_and(|found| found.lists(of)))
+            }
+            _ => Err(refused_or_unavailable(error)),
+        }
     }
 
     async fn put_tombstone(&self, tombstone: &Entry) -> Result<(), FeedError> {
@@ -207,17 +246,22 @@ impl Feed for DynamoDbFeed {
 
     async fn read(
         &self,
-        order: &OrderId,
+        log: impl Into<LogId> + Send,
         from: Seq,
         consistency: Consistency,
     ) -> Result<Page, FeedError> {
-        let forwards = self.query(order, from.max(Seq(1)), consistency);
+        let forwards = self.query(&log.into(), from.max(Seq(1)), consistency);
         self.reads.limited(page(forwards)).await
     }
 
-    async fn latest(&self, order: &OrderId, consistency: Consistency) -> Result<Page, FeedError> {
+    async fn latest(
+        &self,
+        log: impl Into<LogId> + Send,
+        consistency: Consistency,
+    ) -> Result<Page, FeedError> {
+        let log = &log.into();
         let backwards = self
-            .query(order, Seq::ZERO, consistency)
+            .query(log, Seq::ZERO, consistency)
             .scan_index_forward(false);
         let mut page = self.reads.limited(page(backwards)).await?;
         if page.more
@@ -226,7 +270,7 @@ impl Feed for DynamoDbFeed {
                 .first()
                 .is_some_and(Entry::may_outlive_later_entries)
         {
-            let lowest = first(self.query(order, Seq::ZERO, consistency).limit(1));
+            let lowest = first(self.query(log, Seq::ZERO, consistency).limit(1));
             let tombstone = self.reads.limited(lowest).await?;
             let tombstone = tombstone.filter(|tombstone| tombstone.tombstone);
             page.entries.extend(tombstone);
@@ -281,15 +325,29 @@ async fn page(query: QueryFluentBuilder) -> Result<Page, FeedError> {
     })
 }
 
+fn item_of(entry: &Entry) -> Result<HashMap<String, AttributeValue>, FeedError> {
+    let mut item: HashMap<_, _> = serde_dynamo::to_item(entry).map_err(unreadable)?;
+    if entry.listing.is_some() {
+        let log = item.insert("order".to_owned(), text(&entry.log()));
+        let seq = item.insert("seq".to_owned(), number(entry.number().0));
+        item.extend(log.map(|order| (OF.to_owned(), order)));
+        item.extend(seq.map(|seq| (OF_SEQ.to_owned(), seq)));
+    }
+    Ok(item)
+}
+
 fn entry_of(mut item: HashMap<String, AttributeValue>) -> Result<Entry, FeedError> {
     if let Some(seq) = item.remove(OF_SEQ) {
         item.insert("seq".to_owned(), seq);
     }
+    if let Some(order) = item.remove(OF) {
+        item.insert("order".to_owned(), order);
+    }
     serde_dynamo::from_item(item).map_err(unreadable)
 }
 
-fn text(order: &OrderId) -> AttributeValue {
-    AttributeValue::S(order.to_string())
+fn text(log: &LogId) -> AttributeValue {
+    AttributeValue::S(log.to_string())
 }
 
 fn number(number: u64) -> AttributeValue {

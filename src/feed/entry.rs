@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::listing::Listing;
+use super::log_id::LogId;
 use super::sources::{Verdict, judge};
 use crate::change::{Change, Position, SourceRecord, Write};
 use crate::clock::Clock;
 use crate::cursor::{Fingerprint, Mark};
+use crate::customer::{CustomerId, Place};
 use crate::order::{OrderId, PublicView, Seq, Status};
 use crate::timestamp;
 
@@ -15,15 +18,15 @@ use crate::timestamp;
 /// finished order later.
 pub const TOMBSTONE: Duration = Duration::from_secs(400 * 86_400);
 
-/// One change in an order's log.
+/// One change in an order's log, or in the log of the customer whose order it is.
 ///
 /// The names are those of the attributes in the Feed table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Entry {
-    /// The order whose log this is.
+    /// The order that changed.
     pub order: OrderId,
-    /// The entry's number in that log.
+    /// The change's number in the order's log.
     pub seq: Seq,
     /// The status after the change.
     pub status: Status,
@@ -40,7 +43,7 @@ pub struct Entry {
     /// When AWS wrote the record, in milliseconds since the Unix epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recorded_at: Option<u64>,
-    /// The position of the record that the entry comes from.
+    /// The position of the record that the entry comes from; in a customer's log, its [hash](Position::hashed), which is shorter.
     pub position: Position,
     /// The last record of each source. The last element is of the current source. Empty if the only element would be the
     /// entry's own record.
@@ -61,6 +64,20 @@ pub struct Entry {
     /// When the entry expires, in seconds since the Unix epoch. This is the table's TTL attribute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<u64>,
+    /// Whose order this is after the change, and the change's place in that customer's log. Only in an order's log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer: Option<Place>,
+    /// Whose order this was until the change, and the place in that customer's log of the entry that says so. Only in an order's
+    /// log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub former: Option<Place>,
+    /// Only in a customer's log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listing: Option<Listing>,
+    /// When a finished order's entry in a customer's log is no longer shown, in seconds since the Unix epoch. It expires later if
+    /// it is the newest of its log, because without it the log would not show how far it reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown_until: Option<u64>,
     /// Whether this is the tombstone of the terminal entry with this number. That entry may have expired.
     #[serde(default, skip_serializing_if = "is_false")]
     pub tombstone: bool,
@@ -70,7 +87,7 @@ pub struct Entry {
     clippy::trivially_copy_pass_by_ref,
     reason = "serde passes a reference"
 )]
-fn is_false(flag: &bool) -> bool {
+pub(super) fn is_false(flag: &bool) -> bool {
     !flag
 }
 
@@ -102,7 +119,9 @@ impl Entry {
         };
         let before = newest.sources();
         let shown = !newest.tombstone && !newest.is_expired(clock);
-        let same = shown && newest.status == change.status && newest.view == change.view;
+        let looks_same = shown && newest.status == change.status && newest.view == change.view;
+        let customer = newest.customer_after(change);
+        let same = looks_same && newest.customer_id() == customer;
         let sources = match judge(&before, &change.source_record()) {
             Verdict::New(sources) => sources,
             // The same record, read with different settings.
@@ -121,13 +140,18 @@ impl Entry {
             previous: (!begins).then(|| newest.status.clone()),
             began: match change.write {
                 // The difference from the last record of the same source came with this record.
-                Write::Insert | Write::Modify if same_source && shown => true,
+                Write::Insert | Write::Modify if same_source && shown => !looks_same,
                 // The table was copied, so the state is older than this record.
                 Write::Insert => begins,
                 Write::Modify | Write::Remove => first.began,
             },
             begins,
             sources: without_single(sources),
+            customer: customer.map(unplaced),
+            former: newest
+                .customer_id()
+                .filter(|had| shown && customer != Some(had))
+                .map(unplaced),
             ..first
         }))
     }
@@ -161,7 +185,24 @@ impl Entry {
             begins: false,
             terminal: change.terminal,
             expires_at: change.terminal.then(|| expiry(clock, retention)),
+            customer: change.customer.as_ref().map(unplaced),
+            former: None,
+            listing: None,
+            shown_until: None,
             tombstone: false,
+        }
+    }
+
+    /// Whose order it is.
+    pub fn customer_id(&self) -> Option<&CustomerId> {
+        self.customer.as_ref().map(|place| &place.customer)
+    }
+
+    /// Whose order it is after a change. A deletion's record does not say it.
+    fn customer_after<'a>(&'a self, change: &'a Change) -> Option<&'a CustomerId> {
+        match change.write {
+            Write::Remove => self.customer_id(),
+            Write::Insert | Write::Modify => change.customer.as_ref(),
         }
     }
 
@@ -214,6 +255,11 @@ impl Entry {
         self
     }
 
+    /// Gives the entry an expiry, unless it has an earlier one.
+    pub(super) fn expire(&mut self, at: u64) {
+        self.expires_at = Some(self.expires_at.map_or(at, |earlier| earlier.min(at)));
+    }
+
     /// Whether another entry followed this one. That entry may have been deleted since.
     pub fn is_superseded(&self) -> bool {
         self.expires_at.is_some() && !self.terminal
@@ -221,7 +267,7 @@ impl Entry {
 
     /// Whether later entries may have been deleted before this one. The table's TTL deletes expired entries in any order.
     pub(super) fn may_outlive_later_entries(&self) -> bool {
-        !self.tombstone && self.expires_at.is_some()
+        !self.tombstone && self.listing.is_none() && self.expires_at.is_some()
     }
 
     /// Whether this is the tombstone of a later entry than the newest one that remains.
@@ -233,14 +279,29 @@ impl Entry {
 
     /// Whether the entry has expired. The table may delete it up to two days later.
     pub fn is_expired(&self, clock: &Clock) -> bool {
-        self.expires_at
-            .is_some_and(|at| at <= clock.epoch_seconds())
+        let until = self.shown_until.or(self.expires_at);
+        until.is_some_and(|at| at <= clock.epoch_seconds())
+    }
+
+    /// The log that this entry is in.
+    pub fn log(&self) -> LogId {
+        match &self.listing {
+            Some(Listing { at, .. }) => LogId::from(&at.customer),
+            None => LogId::from(&self.order),
+        }
+    }
+
+    /// The entry's number in that log.
+    pub fn number(&self) -> Seq {
+        self.listing
+            .as_ref()
+            .map_or(self.seq, |listing| listing.at.seq)
     }
 
     /// The cursor's mark for a client that has seen this entry.
     pub fn mark(&self) -> Mark {
         Mark {
-            seq: self.seq,
+            seq: self.number(),
             fingerprint: Some(Fingerprint::of(self.position.as_str())),
             ..Mark::START
         }
@@ -257,6 +318,14 @@ fn without_single(sources: Vec<SourceRecord>) -> Vec<SourceRecord> {
 
 fn is_of_source(current: Option<&SourceRecord>, change: &Change) -> bool {
     current.is_some_and(|current| current.position.is_of_source(&change.position))
+}
+
+/// The place in the log is found when the entry is written.
+fn unplaced(customer: &CustomerId) -> Place {
+    Place {
+        customer: customer.clone(),
+        seq: Seq::ZERO,
+    }
 }
 
 /// In seconds since the Unix epoch.

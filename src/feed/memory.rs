@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
-use super::{Consistency, Entry, Feed, FeedError, Page, Put};
+use super::{Consistency, Entry, Feed, FeedError, LogId, Page, Put};
+use crate::customer::Place;
 use crate::dwell::Dwells;
-use crate::order::{OrderId, Seq, Status};
+use crate::order::{Seq, Status};
 use limits::{check_size, page, refused, stored, unavailable};
 
 /// A tombstone has the key 0.
-type Log = BTreeMap<(OrderId, Seq), Entry>;
+type Log = BTreeMap<(LogId, Seq), Entry>;
 
 /// A slow call fails after this time, like a call of DynamoDB's client.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -105,8 +106,8 @@ impl MemoryFeed {
     }
 
     /// Deletes an entry, as the table's TTL does some time after the expiry. [`Seq::ZERO`] deletes the order's tombstone.
-    pub fn delete(&self, order: &OrderId, seq: Seq) {
-        self.state().log.remove(&(order.clone(), seq));
+    pub fn delete(&self, log: impl Into<LogId>, seq: Seq) {
+        self.state().log.remove(&(log.into(), seq));
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -160,16 +161,17 @@ impl State {
     }
 }
 
-fn entries(log: &Log, order: &OrderId, from: Seq) -> impl DoubleEndedIterator<Item = Entry> {
-    log.range((order.clone(), from)..=(order.clone(), Seq(u64::MAX)))
+fn entries(log: &Log, id: &LogId, from: Seq) -> impl DoubleEndedIterator<Item = Entry> {
+    log.range((id.clone(), from)..=(id.clone(), Seq(u64::MAX)))
         .map(|(_, entry)| entry.clone())
 }
 
 impl Feed for MemoryFeed {
-    async fn newest(&self, order: &OrderId) -> Result<Option<Entry>, FeedError> {
+    async fn newest(&self, log: impl Into<LogId> + Send) -> Result<Option<Entry>, FeedError> {
+        let id = log.into();
         self.call(|state| {
-            let newest = entries(&state.log, order, Seq(1)).next_back();
-            let tombstone = state.log.get(&(order.clone(), Seq::ZERO));
+            let newest = entries(&state.log, &id, Seq(1)).next_back();
+            let tombstone = state.log.get(&(id, Seq::ZERO));
             let tombstone = tombstone.filter(|tombstone| tombstone.replaces(newest.as_ref()));
             tombstone.cloned().or(newest)
         })
@@ -180,7 +182,7 @@ impl Feed for MemoryFeed {
         check_size(entry)?;
         let stored = stored(entry)?;
         self.call(|state| {
-            let key = (entry.order.clone(), entry.seq);
+            let key = (entry.log(), entry.number());
             if state.log.contains_key(&key) {
                 return Put::Taken;
             }
@@ -196,15 +198,24 @@ impl Feed for MemoryFeed {
                 terminal,
                 expires_at,
                 sources,
+                customer,
+                former,
+                shown_until,
                 ..
-            } = entry;
-            (*terminal, *expires_at, sources.clone())
+            } = entry.clone();
+            (
+                (terminal, expires_at, sources),
+                (customer, former, shown_until),
+            )
         };
         self.call(|state| {
-            let entry = state.log.get_mut(&(was.order.clone(), was.seq));
+            let entry = state.log.get_mut(&(was.log(), was.number()));
             match entry.filter(|entry| amendable(entry) == amendable(was)) {
                 Some(entry) => {
-                    (entry.terminal, entry.expires_at, entry.sources) = amendable(is);
+                    (
+                        (entry.terminal, entry.expires_at, entry.sources),
+                        (entry.customer, entry.former, entry.shown_until),
+                    ) = amendable(is);
                     Put::Done
                 }
                 None => Put::Taken,
@@ -213,11 +224,26 @@ impl Feed for MemoryFeed {
         .await
     }
 
-    async fn expire(&self, order: &OrderId, seq: Seq, at: u64) -> Result<Option<Entry>, FeedError> {
+    async fn expire(
+        &self,
+        log: impl Into<LogId> + Send,
+        seq: Seq,
+        at: u64,
+    ) -> Result<Option<Entry>, FeedError> {
+        let key = (log.into(), seq);
         self.call(|state| {
-            let entry = state.log.get_mut(&(order.clone(), seq))?;
-            entry.expires_at = Some(entry.expires_at.map_or(at, |earlier| earlier.min(at)));
+            let entry = state.log.get_mut(&key)?;
+            entry.expire(at);
             Some(entry.clone())
+        })
+        .await
+    }
+
+    async fn expire_listed(&self, place: &Place, of: &Entry, at: u64) -> Result<bool, FeedError> {
+        let key = (LogId::from(&place.customer), place.seq);
+        self.call(|state| {
+            let listed = state.log.get_mut(&key).filter(|found| found.lists(of));
+            listed.map(|listed| listed.expire(at)).is_some()
         })
         .await
     }
@@ -225,7 +251,7 @@ impl Feed for MemoryFeed {
     async fn put_tombstone(&self, tombstone: &Entry) -> Result<(), FeedError> {
         let stored = stored(tombstone)?;
         self.call(|state| {
-            let key = (tombstone.order.clone(), Seq::ZERO);
+            let key = (tombstone.log(), Seq::ZERO);
             let older = state.log.get(&key);
             if older.is_none_or(|older| older.seq <= stored.seq) {
                 state.log.insert(key, stored);
@@ -236,25 +262,31 @@ impl Feed for MemoryFeed {
 
     async fn read(
         &self,
-        order: &OrderId,
+        log: impl Into<LogId> + Send,
         from: Seq,
         consistency: Consistency,
     ) -> Result<Page, FeedError> {
-        self.call(|state| page(entries(state.log(consistency), order, from.max(Seq(1)))))
+        let id = log.into();
+        self.call(|state| page(entries(state.log(consistency), &id, from.max(Seq(1)))))
             .await
     }
 
-    async fn latest(&self, order: &OrderId, consistency: Consistency) -> Result<Page, FeedError> {
+    async fn latest(
+        &self,
+        log: impl Into<LogId> + Send,
+        consistency: Consistency,
+    ) -> Result<Page, FeedError> {
+        let id = log.into();
         self.call(|state| {
             let log = state.log(consistency);
-            let mut page = page(entries(log, order, Seq::ZERO).rev());
+            let mut page = page(entries(log, &id, Seq::ZERO).rev());
             if page.more
                 && page
                     .entries
                     .first()
                     .is_some_and(Entry::may_outlive_later_entries)
             {
-                let tombstone = log.get(&(order.clone(), Seq::ZERO));
+                let tombstone = log.get(&(id, Seq::ZERO));
                 page.entries.extend(tombstone.cloned());
             }
             page.entries.reverse();

@@ -129,6 +129,7 @@ mod tests {
                 status: Path::new("status"),
                 status_names: BTreeMap::new(),
                 updated_at: Path::new("updatedAt"),
+                customer: None,
                 public_attributes: BTreeMap::new(),
                 terminal_statuses: BTreeSet::new(),
             },

@@ -8,8 +8,9 @@ use serde_dynamo::{AttributeValue, Item};
 use super::json::json;
 use super::path::Path;
 use super::poison::Poison;
+use crate::customer::CustomerId;
 use crate::number::Decimal;
-use crate::order::{PublicView, Status};
+use crate::order::{OrderId, PublicView, Status};
 use crate::timestamp;
 
 /// Which attributes of an order mean what, and which of them the public may see.
@@ -21,6 +22,8 @@ pub struct ImageRules {
     pub status_names: BTreeMap<String, Status>,
     /// Contains the time of the change, in any form that [`timestamp`] reads.
     pub updated_at: Path,
+    /// Contains the customer's id. `None` if customers have no logs.
+    pub customer: Option<Path>,
     /// What the public may see in addition to the status, by public name.
     pub public_attributes: PublicAttributes,
     /// Statuses after which no further change is expected. Upper and lower case are the same.
@@ -65,6 +68,28 @@ impl ImageRules {
             Some((name.clone(), json(value)))
         };
         self.public_attributes.iter().filter_map(public).collect()
+    }
+
+    /// Whose order it is. An order without the attribute is nobody's. One with an invalid customer must not be lost for those who
+    /// watch the order itself.
+    pub(super) fn customer(&self, image: &Item, order: &OrderId) -> Option<CustomerId> {
+        let path = self.customer.as_ref()?;
+        let id = match path.find(image)? {
+            AttributeValue::Null(_) => return None,
+            AttributeValue::S(id) => Some(id.clone()),
+            AttributeValue::N(id) => Decimal::parse(id).map(|id| id.to_string()),
+            _ => None,
+        };
+        let customer = id.and_then(CustomerId::new);
+        if customer.is_none() {
+            tracing::warn!(
+                %order,
+                attribute = path.as_str(),
+                "the order is in no customer's stream: its customer must be a string of 1 to 128 characters without control \
+                 characters, or a number"
+            );
+        }
+        customer
     }
 
     /// The time of the change. `written_at` is when AWS wrote the record.

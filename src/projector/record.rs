@@ -88,6 +88,7 @@ impl Rules {
         let image = &record.change.new_image;
         let status = self.image.status(image)?;
         let view = self.image.view(image);
+        let customer = self.image.customer(image, &order);
         let updated_at = self.image.updated_at(image, written_at);
         Ok(Change {
             order,
@@ -99,6 +100,7 @@ impl Rules {
             terminal: self.image.is_terminal(&status),
             status,
             view,
+            customer,
         })
     }
 
@@ -117,6 +119,7 @@ fn removal(order: OrderId, position: Position, written_at: Option<DateTime<Utc>>
         position,
         status: Status::removed(),
         view: PublicView::new(),
+        customer: None,
         at: written_at.map(timestamp::text),
         recorded_at: written_at.and_then(epoch_millis),
         write: Write::Remove,

@@ -1,5 +1,6 @@
 //! Whether a response that has sent everything is held, or ends.
 
+use std::iter::repeat_n;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -13,6 +14,9 @@ use super::{Phase, Session};
 use crate::feed::Feed;
 use crate::hold::{Decision, FIRST_HOLD, Forecast};
 use crate::wake::Wake;
+
+/// With more orders in a status, its next change is due at once anyway.
+const MOST_FORECASTS: usize = 1000;
 
 impl<F: Feed> Session<F> {
     /// Holds the response until the next poll, or ends it. If the dwell times must be read first, begins that reading.
@@ -41,20 +45,9 @@ impl<F: Feed> Session<F> {
         let Some(policy) = self.timing.policy else {
             return self.hold();
         };
-        let now = self.clock.epoch_millis();
-        let unfinished = self.watched.iter().enumerate();
-        let unfinished = unfinished.filter(|(_, watched)| !watched.finished);
-        let forecast = |(order, watched): (usize, &Watched)| {
-            let Some((status, since)) = &watched.newest else {
-                return Forecast::Unknown(self.outbox.mark(order).check_ins);
-            };
-            let quiet = Duration::from_millis(now.saturating_sub(*since)).as_secs_f64();
-            match hazards.get(status) {
-                Some(hazard) => Forecast::Learned(hazard, quiet),
-                None => Forecast::Unlearned(quiet),
-            }
-        };
-        let forecasts: Vec<_> = unfinished.map(forecast).collect();
+        let watched = self.watched.iter().enumerate();
+        let forecasts = watched.flat_map(|(log, watched)| self.forecasts(log, watched, hazards));
+        let forecasts: Vec<_> = forecasts.collect();
         let wake = self.shared.wake.as_ref();
         let wake = wake
             .filter(|wake| wake.is_connected())
@@ -63,6 +56,34 @@ impl<F: Feed> Session<F> {
             Decision::Rest(rest) if self.rest(Cause::NothingDue(rest)) => {}
             _ => self.hold(),
         }
+    }
+
+    /// A forecast for each unfinished order.
+    fn forecasts<'a>(
+        &self,
+        log: usize,
+        watched: &Watched,
+        hazards: &'a Hazards,
+    ) -> Vec<Forecast<'a>> {
+        if watched.newest.is_none() {
+            return vec![Forecast::Unknown(self.outbox.mark(log).check_ins)];
+        }
+        let now = self.clock.epoch_millis();
+        let groups = watched
+            .unfinished
+            .iter()
+            .flat_map(|(status, orders, since)| {
+                let quiet = Duration::from_millis(now.saturating_sub(*since)).as_secs_f64();
+                match hazards.get(status) {
+                    Some(hazard) => {
+                        let orders = usize::try_from(*orders).unwrap_or(MOST_FORECASTS);
+                        repeat_n(Forecast::Learned(hazard, quiet), orders.min(MOST_FORECASTS))
+                    }
+                    // No order was ever seen to leave this status. So more orders in it do not make a change more likely.
+                    None => repeat_n(Forecast::Unlearned(quiet), 1),
+                }
+            });
+        groups.collect()
     }
 
     fn hold(&mut self) {

@@ -57,7 +57,7 @@ impl<F: Feed> Session<F> {
         let mut orders = serde_json::Map::new();
         for watched in &self.watched {
             let status = watched.newest.as_ref().map(|(status, _)| status);
-            orders.insert(watched.order.to_string(), json!(status));
+            orders.insert(watched.log.to_string(), json!(status));
         }
         self.outbox.push(Message::End(orders));
         self.outbox.push(Message::Comment);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::feed::{Discontinuity, Entry};
+use crate::feed::{Discontinuity, Entry, LogId};
 use crate::frame::{Event, Frame};
 use crate::order::{OrderId, PublicView, Seq, Status};
 
@@ -47,14 +47,30 @@ pub(super) fn hello(retry: Duration) -> Frame {
 }
 
 pub(super) fn change(entry: &Entry) -> Frame {
-    Frame::new(Event::Change, data(&PublicChange::from(entry)))
+    match entry.is_gone() {
+        true => gone(entry),
+        false => Frame::new(Event::Change, data(&PublicChange::from(entry))),
+    }
+}
+
+/// The order is no longer the customer's: its new state is not for them.
+fn gone(entry: &Entry) -> Frame {
+    let gone = json!({ "orderId": entry.order, "seq": entry.seq });
+    Frame::new(Event::Gone, data(&gone))
 }
 
 pub(super) fn ready() -> Frame {
     Frame::new(Event::Ready, "{}")
 }
 
-pub(super) fn reset(orders: &[OrderId], reason: Discontinuity) -> Frame {
+/// A customer's log is all of the customer's orders, `"*"`.
+pub(super) fn reset(logs: &[LogId], reason: Discontinuity) -> Frame {
+    let order = |log: &LogId| match log {
+        LogId::Order(order) => Some(json!(order)),
+        LogId::Customer(_) => None,
+    };
+    let orders: Option<Vec<_>> = logs.iter().map(order).collect();
+    let orders = orders.map_or_else(|| json!("*"), Value::Array);
     let reset = json!({ "orders": orders, "reason": reason });
     Frame::new(Event::Reset, data(&reset))
 }

@@ -8,9 +8,9 @@ use tokio::time::{Instant, sleep_until};
 use super::outbox::Outbox;
 use super::watched::Query;
 use super::{Phase, Session};
-use crate::feed::{Consistency, Feed};
+use crate::feed::{Consistency, Feed, LogId};
 use crate::hold::SHORTEST_REST;
-use crate::order::{OrderId, Seq};
+use crate::order::Seq;
 use crate::wake::{Subscription, Wake};
 
 /// The time between two reads of an order that is woken again and again. The first read is made at once. At most fifty reads a
@@ -43,13 +43,9 @@ impl Waking {
     }
 
     /// Subscribes, unless this was done before. A response that rests at once does not: it would not be woken.
-    pub(super) fn subscribe<'a>(
-        &mut self,
-        wake: &Wake,
-        orders: impl IntoIterator<Item = &'a OrderId>,
-    ) {
+    pub(super) fn subscribe<'a>(&mut self, wake: &Wake, logs: impl IntoIterator<Item = &'a LogId>) {
         self.subscription
-            .get_or_insert_with(|| wake.subscribe(orders));
+            .get_or_insert_with(|| wake.subscribe(logs));
     }
 
     fn connection(&self) -> Option<u64> {
@@ -185,8 +181,8 @@ impl<F: Feed> Session<F> {
     /// Subscribes when the response is held for the first time, and sets when that is decided again.
     pub(super) fn watch_wake(&mut self) {
         if let Some(wake) = &self.shared.wake {
-            let orders = self.watched.iter().map(|watched| &watched.order);
-            self.waking.subscribe(wake, orders);
+            let logs = self.watched.iter().map(|watched| &watched.log);
+            self.waking.subscribe(wake, logs);
             let interval = self.timing.poll_interval.max(SHORTEST_REST);
             self.waking.next_decision = self.clock.now() + interval;
         }

@@ -4,6 +4,7 @@
 //! was not sent yet.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,16 +12,19 @@ use serde_json::{Map, Value};
 
 use super::frames;
 use crate::cursor::{Cursor, Mark};
-use crate::feed::{Discontinuity, Entry};
+use crate::feed::{Discontinuity, Entry, LogId};
 use crate::frame::{COMMENT, EventId, Frame};
-use crate::order::OrderId;
+use crate::order::Seq;
 
 /// What is sent to a client. An order is named by its index in the request.
 #[derive(Debug)]
 pub(super) enum Message {
     Hello(Duration),
-    Reset(Vec<(usize, OrderId)>, Discontinuity),
+    /// The logs are those of the marks that become 0.
+    Reset(Range<usize>, Vec<LogId>, Discontinuity),
     Change(usize, Box<Entry>),
+    /// Sends nothing: the client has seen as far as this.
+    Seen(usize, Mark),
     Ready,
     /// The last status of each order.
     End(Map<String, Value>),
@@ -42,6 +46,8 @@ pub(super) struct Outbox {
     unreadable: bool,
     /// `hello` was taken.
     opened: bool,
+    /// `ready` was taken, and no `reset` after it.
+    ready: bool,
     messages: VecDeque<Message>,
     /// The number of changes that were taken.
     changes: u64,
@@ -54,6 +60,7 @@ impl Outbox {
             unreadable: cursor.is_none(),
             cursor: cursor.unwrap_or_else(|| Cursor::start(orders)),
             opened: false,
+            ready: false,
             messages: VecDeque::new(),
             changes: 0,
         }
@@ -64,9 +71,13 @@ impl Outbox {
         self.unreadable
     }
 
-    /// How far the client has seen an order.
-    pub(super) fn mark(&self, order: usize) -> Mark {
-        self.cursor.0[order]
+    /// How far the client has seen a log. Until `ready`, a client that began with nothing has not seen every order of its customer.
+    pub(super) fn mark(&self, log: usize) -> Mark {
+        let mark = self.cursor.0[log];
+        Mark {
+            partial: !self.ready && (mark.seq == Seq::ZERO || mark.partial),
+            ..mark
+        }
     }
 
     /// Counts a check-in that found no entry of the order.
@@ -97,33 +108,50 @@ impl Outbox {
 
     /// The bytes of the next message; `None` if none waits.
     pub(super) fn take(&mut self) -> Option<Bytes> {
-        let message = self.messages.pop_front()?;
-        Some(self.encode(message))
+        loop {
+            match self.messages.pop_front()? {
+                Message::Seen(log, mark) => self.reach(log, mark),
+                message => return Some(self.encode(message)),
+            }
+        }
+    }
+
+    /// The client has seen as far as an entry of a customer's log.
+    fn reach(&mut self, log: usize, reached: Mark) {
+        let partial = self.mark(log).partial;
+        self.cursor.0[log] = Mark { partial, ..reached };
     }
 
     fn encode(&mut self, message: Message) -> Bytes {
         let frame = match message {
-            Message::Comment => return COMMENT,
+            Message::Comment | Message::Seen(..) => return COMMENT,
             // One chunk: the comment makes proxies flush, and `hello` ends what is left of a frame that was cut off.
             Message::Hello(retry) => {
                 self.opened = true;
                 let hello = self.with_id(frames::hello(retry)).encode();
                 return [&COMMENT[..], &hello].concat().into();
             }
-            Message::Reset(orders, reason) => {
+            Message::Reset(marks, logs, reason) => {
                 self.unreadable = false;
-                for (order, _) in &orders {
-                    self.cursor.0[*order] = Mark::START;
-                }
-                let orders: Vec<_> = orders.into_iter().map(|(_, order)| order).collect();
-                frames::reset(&orders, reason)
+                self.ready = false;
+                self.cursor.0[marks].fill(Mark::START);
+                frames::reset(&logs, reason)
             }
             Message::Change(order, entry) => {
-                self.cursor.0[order] = entry.mark();
+                match entry.listing {
+                    Some(_) => self.reach(order, entry.mark()),
+                    None => self.cursor.0[order] = entry.mark(),
+                }
                 self.changes += 1;
                 frames::change(&entry)
             }
-            Message::Ready => frames::ready(),
+            Message::Ready => {
+                self.ready = true;
+                for mark in &mut self.cursor.0 {
+                    mark.partial = false;
+                }
+                frames::ready()
+            }
             Message::End(orders) => {
                 for mark in &mut self.cursor.0 {
                     mark.ended = true;

@@ -11,8 +11,8 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
 
 use super::watched::Query;
-use crate::feed::{FeedError, Page};
-use crate::order::{OrderId, Seq};
+use crate::feed::{FeedError, LogId, Page};
+use crate::order::Seq;
 
 type Reading = BoxFuture<'static, Result<Page, FeedError>>;
 type SharedReading = BoxFuture<'static, Result<Arc<Page>, Arc<FeedError>>>;
@@ -20,7 +20,7 @@ type SharedReading = BoxFuture<'static, Result<Arc<Page>, Arc<FeedError>>>;
 /// What is read. Two reads with the same key have the same result if they begin together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
-    pub(super) order: OrderId,
+    pub(super) log: LogId,
     pub(super) query: Query,
     pub(super) from: Seq,
     /// The number that was heard of the order, if the read is made because of it.

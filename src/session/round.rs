@@ -168,7 +168,7 @@ impl<F: Feed> Session<F> {
             watched.is_read = true;
             let mark = self.outbox.mark(order);
             let heard = watched.heard.take();
-            let page = query.run(&self.feed, &self.shared, &watched.order, mark, heard);
+            let page = query.run(&self.feed, &self.shared, &watched.log, mark, heard);
             let outcome = page.map(move |page| Outcome::Page {
                 order,
                 query,
@@ -228,6 +228,9 @@ impl<F: Feed> Session<F> {
             self.outbox.push(Message::Change(order, Box::new(entry)));
         }
         self.round.has_news |= self.outbox.len() > 0;
+        if let Some(reached) = news.reached {
+            self.outbox.push(Message::Seen(order, reached));
+        }
     }
 
     /// Goes on after every reading of the round has ended.

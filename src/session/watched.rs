@@ -7,9 +7,9 @@ use super::Shared;
 use super::reads::Key;
 use crate::clock::Clock;
 use crate::cursor::Mark;
-use crate::feed::{Consistency, Discontinuity, Entry, Feed, FeedError, Page, Reading};
+use crate::feed::{Consistency, Discontinuity, Entry, Feed, FeedError, LogId, Page, Reading};
 use crate::metrics::Count;
-use crate::order::{OrderId, Seq, Status};
+use crate::order::{Seq, Status};
 
 /// What to read of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -32,28 +32,33 @@ impl Query {
         self,
         feed: &impl Feed,
         shared: &Shared,
-        order: &OrderId,
+        log: &LogId,
         mark: Mark,
         heard: Option<Seq>,
     ) -> BoxFuture<'static, Result<Page, FeedError>> {
         let key = Key {
-            order: order.clone(),
+            log: log.clone(),
             query: self,
             from: mark.seq,
             heard,
         };
-        let (feed, order) = (feed.clone(), order.clone());
+        let is_customers = matches!(log, LogId::Customer(_));
+        let (feed, log) = (feed.clone(), log.clone());
         let metrics = shared.metrics.clone();
         shared.reads.read(key, move || {
             metrics.count(Count::Reads);
-            let (feed, order) = (feed.clone(), order.clone());
+            let (feed, log) = (feed.clone(), log.clone());
             let page = async move {
                 match self {
-                    Self::Next(consistency) if mark.seq == Seq::ZERO => {
-                        feed.latest(&order, consistency).await
+                    // A new visitor gets every order, and not the latest changes.
+                    Self::Next(consistency) if is_customers => {
+                        feed.read(&log, mark.seq, consistency).await
                     }
-                    Self::Next(consistency) => feed.read(&order, mark.seq, consistency).await,
-                    Self::Latest => feed.latest(&order, Consistency::Strong).await,
+                    Self::Next(consistency) if mark.seq == Seq::ZERO => {
+                        feed.latest(&log, consistency).await
+                    }
+                    Self::Next(consistency) => feed.read(&log, mark.seq, consistency).await,
+                    Self::Latest => feed.latest(&log, Consistency::Strong).await,
                 }
             };
             page.boxed()
@@ -61,10 +66,10 @@ impl Query {
     }
 }
 
-/// An order that a session watches.
+/// A log that a session watches: an order's or a customer's.
 #[derive(Debug)]
 pub(super) struct Watched {
-    pub(super) order: OrderId,
+    pub(super) log: LogId,
     /// The query that must be made before everything of the order is sent.
     pub(super) due: Option<Query>,
     /// The number that a message named, if the query is due because of it.
@@ -75,8 +80,10 @@ pub(super) struct Watched {
     pub(super) again: bool,
     /// The status after the newest entry, and when it began, in milliseconds since the Unix epoch.
     pub(super) newest: Option<(Status, u64)>,
-    /// The newest entry is terminal.
+    /// The newest entry is terminal. A customer is never finished.
     pub(super) finished: bool,
+    /// The statuses of the unfinished orders: how many are in it, and since when, in milliseconds since the Unix epoch.
+    pub(super) unfinished: Vec<(Status, u64, u64)>,
     /// The client was sent `reset`, and no change after that.
     pub(super) was_reset: bool,
 }
@@ -87,18 +94,21 @@ pub(super) struct News {
     /// Sent before the entries.
     pub(super) reset: Option<Discontinuity>,
     pub(super) entries: Vec<Entry>,
+    /// How far the client has seen after them, if that is further.
+    pub(super) reached: Option<Mark>,
 }
 
 impl Watched {
-    pub(super) fn new(order: OrderId) -> Self {
+    pub(super) fn new(log: LogId) -> Self {
         Self {
-            order,
+            log,
             due: None,
             heard: None,
             is_read: false,
             again: false,
             newest: None,
             finished: false,
+            unfinished: Vec::new(),
             was_reset: false,
         }
     }
@@ -110,6 +120,9 @@ impl Watched {
 
     /// Takes the page that a query gave. `mark` is where the query began.
     pub(super) fn take(&mut self, query: Query, page: Page, mark: &Mark, clock: &Clock) -> News {
+        if matches!(self.log, LogId::Customer(_)) {
+            return self.take_listed(query, page, mark, clock);
+        }
         let is_latest = query == Query::Latest || mark.seq == Seq::ZERO;
         let reading = match is_latest {
             true => Reading::latest(page.entries, clock),
@@ -147,10 +160,17 @@ impl Watched {
         // When everything is read, both come from the last page.
         self.finished = newest.is_some_and(|newest| newest.terminal);
         self.newest = newest.map(|newest| (newest.status.clone(), newest.since()));
+        let unfinished = self.newest.clone().filter(|_| !self.finished);
+        let unfinished = unfinished.map(|(status, since)| (status, 1, since));
+        self.unfinished = unfinished.into_iter().collect();
         self.was_reset = new == 0 && (self.was_reset || reset.is_some());
         let mut entries = reading.into_entries();
         entries.drain(..entries.len() - new);
-        News { reset, entries }
+        News {
+            reset,
+            entries,
+            reached: None,
+        }
     }
 
     /// A client that has seen nothing gets the latest changes. If there were others before them, it is told so once.

@@ -67,6 +67,7 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
             issuer: issuer.filter(|issuer| issuer != "*"),
             audience: self.optional_word("JWT_AUDIENCE"),
             orders_claim: self.word("JWT_ORDERS_CLAIM", "orders"),
+            customer_claim: self.optional_word("JWT_CUSTOMER_CLAIM"),
             leeway: self.duration("JWT_LEEWAY", "10s", JWT_LEEWAY),
         }
     }

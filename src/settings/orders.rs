@@ -21,6 +21,7 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
                 status: Path::new(self.word("STATUS_ATTRIBUTE", "status")),
                 status_names: self.status_names(),
                 updated_at: Path::new(self.word("UPDATED_AT_ATTRIBUTE", "updatedAt")),
+                customer: self.optional_word("CUSTOMER_ATTRIBUTE").map(Path::new),
                 public_attributes: self.public_attributes(),
                 terminal_statuses: terminal.filter_map(Status::new).collect(),
             },

@@ -7,14 +7,15 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
-use crate::order::{OrderId, Seq};
+use crate::feed::LogId;
+use crate::order::Seq;
 
 /// The longest time for which a batch waits for its messages. Within a VPC, a publication takes about a millisecond.
 const FLUSH_LIMIT: Duration = Duration::from_millis(250);
 
-/// The newest entry of each order that a projector appended, until a transport has published it.
+/// The newest entry of each log to which a projector appended, until a transport has published it.
 ///
-/// The messages of an order that come faster than the transport are one message. If the server cannot be reached, messages are
+/// The messages of a log that come faster than the transport are one message. If the server cannot be reached, messages are
 /// dropped at once, so that an outage delays no batch.
 #[derive(Clone, Debug)]
 pub struct Publisher {
@@ -25,7 +26,7 @@ pub struct Publisher {
 
 #[derive(Debug, Default)]
 struct State {
-    waiting: BTreeMap<OrderId, Seq>,
+    waiting: BTreeMap<LogId, Seq>,
     /// The server cannot be reached.
     is_down: bool,
 }
@@ -41,13 +42,13 @@ impl Default for Publisher {
 }
 
 impl Publisher {
-    /// Publishes soon that an order's newest entry has this number.
-    pub fn announce(&self, order: &OrderId, newest: Seq) {
+    /// Publishes soon that a log's newest entry has this number.
+    pub fn announce(&self, log: impl Into<LogId>, newest: Seq) {
         let mut state = self.state();
         if state.is_down {
             return;
         }
-        merge(&mut state.waiting, order.clone(), newest);
+        merge(&mut state.waiting, log.into(), newest);
         self.idle.send_replace(false);
         drop(state);
         self.work.notify_one();
@@ -65,7 +66,7 @@ impl Publisher {
     }
 
     /// For a transport: waits for messages.
-    pub async fn messages(&self) -> BTreeMap<OrderId, Seq> {
+    pub async fn messages(&self) -> BTreeMap<LogId, Seq> {
         loop {
             let waiting = std::mem::take(&mut self.state().waiting);
             if !waiting.is_empty() {
@@ -84,10 +85,10 @@ impl Publisher {
     }
 
     /// For a transport: what it took must be tried again.
-    pub fn put_back(&self, messages: BTreeMap<OrderId, Seq>) {
+    pub fn put_back(&self, messages: BTreeMap<LogId, Seq>) {
         let mut state = self.state();
-        for (order, newest) in messages {
-            merge(&mut state.waiting, order, newest);
+        for (log, newest) in messages {
+            merge(&mut state.waiting, log, newest);
         }
         drop(state);
         self.work.notify_one();
@@ -107,7 +108,7 @@ impl Publisher {
     }
 }
 
-fn merge(waiting: &mut BTreeMap<OrderId, Seq>, order: OrderId, newest: Seq) {
-    let known = waiting.entry(order).or_insert(newest);
+fn merge(waiting: &mut BTreeMap<LogId, Seq>, log: LogId, newest: Seq) {
+    let known = waiting.entry(log).or_insert(newest);
     *known = newest.max(*known);
 }

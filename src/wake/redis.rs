@@ -13,7 +13,8 @@ use tokio::time::{Instant, sleep, timeout};
 use super::retries::Retries;
 use super::{Publisher, Wake, WakeError, WakeUrl};
 use crate::clock::Clock;
-use crate::order::{OrderId, Seq};
+use crate::feed::LogId;
+use crate::order::Seq;
 use crate::telemetry::with_causes;
 
 /// The time for a connection, with TLS and the password.
@@ -68,9 +69,9 @@ impl Server {
         })
     }
 
-    fn channels(&self, orders: &[OrderId]) -> Vec<String> {
-        let channel = |order: &OrderId| format!("{}{order}", self.channel_prefix);
-        orders.iter().map(channel).collect()
+    fn channels(&self, logs: &[LogId]) -> Vec<String> {
+        let channel = |log: &LogId| format!("{}{log}", self.channel_prefix);
+        logs.iter().map(channel).collect()
     }
 
     /// Waits before the next attempt. If it is not made at once, the reason is logged, at most once a minute.
@@ -119,8 +120,8 @@ async fn publish_while_connected(
     loop {
         let messages = publisher.messages().await;
         let mut pipeline = redis::pipe();
-        for (order, newest) in &messages {
-            let channel = format!("{}{order}", server.channel_prefix);
+        for (log, newest) in &messages {
+            let channel = format!("{}{log}", server.channel_prefix);
             pipeline.publish(channel, newest.0).ignore();
         }
         match send(&pipeline, &mut connection).await {
@@ -178,13 +179,13 @@ async fn hear(
     mut stream: PubSubStream,
 ) -> Result<Infallible, ConnectionError> {
     while let Some(message) = stream.next().await {
-        let order = message
+        let log = message
             .get_channel_name()
             .strip_prefix(&server.channel_prefix)
-            .and_then(|order| OrderId::try_from(order).ok());
+            .and_then(LogId::parse);
         // Anybody with the password can publish something else.
-        if let (Some(order), Ok(newest)) = (order, message.get_payload()) {
-            wake.heard(&order, Seq(newest));
+        if let (Some(log), Ok(newest)) = (log, message.get_payload()) {
+            wake.heard(log, Seq(newest));
         }
     }
     Err(ConnectionError::Closed)

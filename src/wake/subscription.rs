@@ -1,4 +1,4 @@
-//! Which orders the sessions of a process wait for, and what was heard about them.
+//! Which logs the sessions of a process wait for, and what was heard about them.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,9 +8,10 @@ use std::time::Duration;
 use futures_util::future::{pending, select_all};
 use tokio::sync::{Notify, watch};
 
-use crate::order::{OrderId, Seq};
+use crate::feed::LogId;
+use crate::order::Seq;
 
-/// What is known about an order. Only the newest matters: ten thousand messages are one value.
+/// What is known about a log. Only the newest matters: ten thousand messages are one value.
 #[derive(Clone, Copy, Debug, Default)]
 struct News {
     /// The highest number that a message had.
@@ -32,10 +33,10 @@ pub struct Wake {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The orders that a session waits for.
-    orders: BTreeMap<OrderId, watch::Sender<News>>,
-    /// The orders whose subscription must begin or end.
-    changed: BTreeSet<OrderId>,
+    /// The logs that a session waits for.
+    logs: BTreeMap<LogId, watch::Sender<News>>,
+    /// The logs whose subscription must begin or end.
+    changed: BTreeSet<LogId>,
     /// The number of the connection, if there is one.
     connection: Option<u64>,
     connections: u64,
@@ -44,10 +45,10 @@ struct State {
 /// What a transport must do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// Subscribe to these orders, also if they were subscribed before: the confirmation proves that the connection works.
-    pub subscribe: Vec<OrderId>,
-    /// Nobody waits for these orders any more.
-    pub unsubscribe: Vec<OrderId>,
+    /// Subscribe to these logs, also if they were subscribed before: the confirmation proves that the connection works.
+    pub subscribe: Vec<LogId>,
+    /// Nobody waits for these logs any more.
+    pub unsubscribe: Vec<LogId>,
 }
 
 impl Wake {
@@ -70,26 +71,27 @@ impl Wake {
         self.state().connection.is_some()
     }
 
-    /// Subscribes to orders until the subscription is dropped.
-    pub fn subscribe<'a>(&self, orders: impl IntoIterator<Item = &'a OrderId>) -> Subscription {
+    /// Subscribes to logs until the subscription is dropped.
+    pub fn subscribe<L: Into<LogId>>(&self, logs: impl IntoIterator<Item = L>) -> Subscription {
         let mut state = self.state();
         let mut news = Vec::new();
-        for order in orders {
-            let receiver = match state.orders.entry(order.clone()) {
+        for log in logs {
+            let log = log.into();
+            let receiver = match state.logs.entry(log.clone()) {
                 Entry::Occupied(known) => known.get().subscribe(),
                 Entry::Vacant(new) => {
                     let receiver = new.insert(watch::Sender::default()).subscribe();
-                    state.changed.insert(order.clone());
+                    state.changed.insert(log.clone());
                     receiver
                 }
             };
-            news.push((order.clone(), receiver));
+            news.push((log, receiver));
         }
         drop(state);
         self.work.notify_one();
         Subscription {
             wake: self.clone(),
-            orders: news,
+            logs: news,
         }
     }
 
@@ -98,7 +100,7 @@ impl Wake {
         let mut state = self.state();
         state.connections += 1;
         state.connection = Some(state.connections);
-        state.changed = state.orders.keys().cloned().collect();
+        state.changed = state.logs.keys().cloned().collect();
         drop(state);
         self.work.notify_one();
     }
@@ -107,7 +109,7 @@ impl Wake {
     pub fn lost(&self) {
         let mut state = self.state();
         state.connection = None;
-        for news in state.orders.values() {
+        for news in state.logs.values() {
             news.send_if_modified(|news| news.confirmed.take().is_some());
         }
     }
@@ -128,7 +130,7 @@ impl Wake {
             return None;
         }
         let changed = std::mem::take(&mut state.changed).into_iter();
-        let (subscribe, unsubscribe) = changed.partition(|order| state.orders.contains_key(order));
+        let (subscribe, unsubscribe) = changed.partition(|log| state.logs.contains_key(log));
         Some(Changes {
             subscribe,
             unsubscribe,
@@ -136,18 +138,18 @@ impl Wake {
     }
 
     /// For a transport: the server has confirmed the subscriptions. From now on, no message is missing.
-    pub fn confirmed(&self, orders: &[OrderId]) {
+    pub fn confirmed(&self, logs: &[LogId]) {
         let state = self.state();
-        for order in orders {
-            if let Some(news) = state.orders.get(order) {
+        for log in logs {
+            if let Some(news) = state.logs.get(log) {
                 news.send_modify(|news| news.confirmed = state.connection);
             }
         }
     }
 
     /// For a transport: a message came. It is ignored if a later one came before.
-    pub fn heard(&self, order: &OrderId, newest: Seq) {
-        if let Some(news) = self.state().orders.get(order) {
+    pub fn heard(&self, log: impl Into<LogId>, newest: Seq) {
+        if let Some(news) = self.state().logs.get(&log.into()) {
             news.send_if_modified(|news| {
                 let is_news = newest > news.newest;
                 news.newest = newest.max(news.newest);
@@ -162,34 +164,34 @@ impl Wake {
     }
 }
 
-/// The subscription of a session to its orders. They are named by their index.
+/// The subscription of a session to its logs. They are named by their index.
 #[derive(Debug)]
 pub struct Subscription {
     wake: Wake,
-    orders: Vec<(OrderId, watch::Receiver<News>)>,
+    logs: Vec<(LogId, watch::Receiver<News>)>,
 }
 
 impl Subscription {
-    /// The highest number that was heard of an order.
-    pub fn newest(&self, order: usize) -> Seq {
-        let news = self.orders.get(order);
+    /// The highest number that was heard of a log.
+    pub fn newest(&self, log: usize) -> Seq {
+        let news = self.logs.get(log);
         news.map_or(Seq::ZERO, |(_, news)| news.borrow().newest)
     }
 
-    /// The connection in which all orders were confirmed; `None` if a message may be missing.
+    /// The connection in which all logs were confirmed; `None` if a message may be missing.
     pub fn connection(&self) -> Option<u64> {
-        let mut connections = self.orders.iter().map(|(_, news)| news.borrow().confirmed);
+        let mut connections = self.logs.iter().map(|(_, news)| news.borrow().confirmed);
         let first = connections.next()??;
         connections
             .all(|other| other == Some(first))
             .then_some(first)
     }
 
-    /// Waits for news of the orders of which this is wanted.
+    /// Waits for news of the logs of which this is wanted.
     pub async fn changed(&mut self, wanted: impl Fn(usize) -> bool) {
-        let orders = self.orders.iter_mut().enumerate();
-        let orders = orders.filter(|(order, _)| wanted(*order));
-        let changes: Vec<_> = orders
+        let logs = self.logs.iter_mut().enumerate();
+        let logs = logs.filter(|(log, _)| wanted(*log));
+        let changes: Vec<_> = logs
             .map(|(_, (_, news))| Box::pin(news.changed()))
             .collect();
         if changes.is_empty() {
@@ -205,12 +207,12 @@ impl Subscription {
 impl Drop for Subscription {
     fn drop(&mut self) {
         let mut state = self.wake.state();
-        for (order, news) in std::mem::take(&mut self.orders) {
+        for (log, news) in std::mem::take(&mut self.logs) {
             drop(news);
             let unwatched = |news: &watch::Sender<News>| news.receiver_count() == 0;
-            if state.orders.get(&order).is_some_and(unwatched) {
-                state.orders.remove(&order);
-                state.changed.insert(order);
+            if state.logs.get(&log).is_some_and(unwatched) {
+                state.logs.remove(&log);
+                state.changed.insert(log);
             }
         }
         drop(state);

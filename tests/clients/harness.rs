@@ -235,6 +235,7 @@ async fn before_visit(feed: &DynamoDbFeed, order: &str, visit: usize) {
             at: Some("2026-11-22T17:40:00Z".to_owned()),
             recorded_at: None,
             write: Write::Modify,
+            customer: None,
             began: true,
             terminal: *status == "DELIVERED",
         };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http_body_util::BodyExt;
+use order_status_stream::customer::CustomerId;
 use order_status_stream::endpoint::Body;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -66,12 +67,23 @@ pub struct BadServer {
 impl BadServer {
     /// Order `A` is paid, and `F` is delivered. Two more orders have the same states, and names that a URL must encode.
     pub async fn start(fault: Fault) -> Self {
-        let harness = Harness::with(&[
+        Self::with(fault, None, &[("ACCESS", "open")]).await
+    }
+
+    /// As [`start`](Self::start), with tokens of these keys. They name customers in the claim `customer`, and all orders are those of
+    /// the customer `C`.
+    pub async fn start_with_customers(fault: Fault, jwks: &str) -> Self {
+        let settings = [("JWKS", jwks), ("JWT_CUSTOMER_CLAIM", "customer")];
+        Self::with(fault, CustomerId::new("C"), &settings).await
+    }
+
+    async fn with(fault: Fault, customer: Option<CustomerId>, settings: &[(&str, &str)]) -> Self {
+        let base = [
             ("FEED_TABLE", "in memory"),
-            ("ACCESS", "open"),
             ("WINDOW", "1s"),
             ("POLL_INTERVAL", "20ms"),
-        ]);
+        ];
+        let harness = Harness::with(&[&base, settings].concat()).of_customer(customer);
         for (order, status) in [
             ("A", "PLACED"),
             ("A", "PAID"),
@@ -164,6 +176,9 @@ async fn respond(
     let mut headers = vec![("accept", incoming.accept.as_str())];
     if !incoming.cursor.is_empty() {
         headers.push(("last-event-id", &incoming.cursor));
+    }
+    if !incoming.authorization.is_empty() {
+        headers.push(("authorization", &incoming.authorization));
     }
     let response = harness
         .respond(&request(&incoming.method, &incoming.path, &headers))

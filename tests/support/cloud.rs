@@ -111,6 +111,7 @@ impl Cloud {
             at: None,
             recorded_at: None,
             write: Write::Modify,
+            customer: None,
             began: true,
             terminal: status == "DELIVERED",
         };

@@ -17,6 +17,7 @@ use http::Response;
 use http_body_util::BodyExt;
 use order_status_stream::change::{Change, Position, Write};
 use order_status_stream::clock::Clock;
+use order_status_stream::customer::CustomerId;
 use order_status_stream::endpoint::{Body, Endpoint};
 use order_status_stream::feed::append;
 use order_status_stream::feed::memory::MemoryFeed;
@@ -47,6 +48,7 @@ pub fn change(id: &str, n: u64, status: &str) -> Change {
         at: Some("2026-11-22T17:40:00.123Z".to_owned()),
         recorded_at: None,
         write: Write::Modify,
+        customer: None,
         began: true,
         terminal: ["DELIVERED", "RETURNED"].contains(&status),
     }
@@ -59,6 +61,7 @@ pub struct Harness {
     endpoint: Endpoint<MemoryFeed>,
     start: Instant,
     records: std::sync::atomic::AtomicU64,
+    customer: Option<CustomerId>,
 }
 
 impl Harness {
@@ -86,7 +89,14 @@ impl Harness {
             metrics,
             start: Instant::now(),
             records: Default::default(),
+            customer: None,
         }
+    }
+
+    /// All orders are this customer's.
+    pub fn of_customer(mut self, customer: Option<CustomerId>) -> Self {
+        self.customer = customer;
+        self
     }
 
     /// Its held responses are woken.
@@ -116,6 +126,7 @@ impl Harness {
             .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let change = Change {
             view,
+            customer: self.customer.clone(),
             ..change(id, n, status)
         };
         append(&self.feed, &change, &self.clock(), RETENTION)

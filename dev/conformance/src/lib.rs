@@ -37,6 +37,9 @@ pub struct Options {
     /// Sent as `authorization: Bearer`
     #[arg(long)]
     pub token: Option<String>,
+    /// The token names a customer who has orders: check the customer's stream too
+    #[arg(long)]
+    pub customer: bool,
     /// The demo shop (make run: http://localhost:8080), where an order may be placed
     #[arg(long, value_name = "URL")]
     pub shop: Option<String>,

@@ -2,6 +2,7 @@
 //! numbers are in the document.
 
 mod cursor;
+mod customer;
 mod ending;
 mod framing;
 mod history;
@@ -48,6 +49,8 @@ pub enum Scope {
     Advice,
     /// Servers of this contract.
     Contract,
+    /// Servers of this contract that have customers' streams.
+    Customer,
 }
 
 /// A rule of `docs/protocol.md`.
@@ -79,7 +82,7 @@ pub struct Finding {
 }
 
 /// In the order of the report.
-const RULES: [Rule; 30] = [
+const RULES: [Rule; 35] = [
     response::P1,
     response::P2,
     response::P3,
@@ -110,6 +113,11 @@ const RULES: [Rule; 30] = [
     requests::P28,
     requests::P29,
     live::P30,
+    customer::P32,
+    customer::P33,
+    customer::P34,
+    customer::P36,
+    customer::P37,
 ];
 
 /// Checks all rules that apply.
@@ -127,11 +135,13 @@ pub async fn check(options: Options) -> reqwest::Result<Vec<Finding>> {
 ///
 /// The HTTP client cannot be set up.
 pub async fn check_with(client: ClientBuilder, options: Options) -> reqwest::Result<Vec<Finding>> {
-    let any_server = options.any_server;
+    let (any_server, customer) = (options.any_server, options.customer);
     let server = &Server::new(client, options)?;
-    let applying = RULES
-        .into_iter()
-        .filter(|rule| rule.scope != Scope::Contract || !any_server);
+    let applying = RULES.into_iter().filter(|rule| match rule.scope {
+        Scope::Any | Scope::Advice => true,
+        Scope::Contract => !any_server,
+        Scope::Customer => !any_server && customer,
+    });
     // Side by side, because some rules wait until the server ends a response.
     let requested = join_all(applying.map(|rule| async move {
         let verdict = match rule.check {
@@ -149,7 +159,7 @@ pub async fn check_with(client: ClientBuilder, options: Options) -> reqwest::Res
         };
         let verdict = match rule.scope {
             Scope::Advice => advice(any_server, verdict),
-            Scope::Any | Scope::Contract => verdict,
+            Scope::Any | Scope::Contract | Scope::Customer => verdict,
         };
         Finding { rule, verdict }
     });

@@ -66,6 +66,11 @@ impl Server {
         format!("{}/orders/{}/events", self.base(), percent_encoded(order))
     }
 
+    /// The URL of the stream of the customer that the token names.
+    pub(crate) fn customer_url(&self) -> String {
+        format!("{}/customers/me/events", self.base())
+    }
+
     /// The URL of the stream that most requests ask for.
     pub(crate) fn url(&self) -> String {
         match self.options.any_server {
@@ -137,7 +142,9 @@ impl Server {
             ..self.plain(Method::GET, url)
         };
         let seen = self.send(request, enough).await?;
-        if seen.status == 200 && seen.media_type() == "text/event-stream" {
+        // The rules about every stream compare ids with the numbers of orders, and a customer's stream has numbers of its own.
+        let is_customers = url.starts_with(&self.customer_url());
+        if seen.status == 200 && seen.media_type() == "text/event-stream" && !is_customers {
             let key = format!("{url} {}", cursor.unwrap_or_default());
             let read = Transcript::read(&seen.body);
             let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use order_status_stream::customer::Place;
 use order_status_stream::dwell::Dwells;
 use order_status_stream::feed::memory::MemoryFeed;
-use order_status_stream::feed::{Consistency, Entry, Feed, FeedError, Page, Put};
-use order_status_stream::order::{OrderId, Seq, Status};
+use order_status_stream::feed::{Consistency, Entry, Feed, FeedError, LogId, Page, Put};
+use order_status_stream::order::{Seq, Status};
 use tokio::time::{Instant, sleep};
 
 use crate::bill::Usage;
@@ -117,9 +118,9 @@ impl MeteredFeed {
 }
 
 impl Feed for MeteredFeed {
-    async fn newest(&self, order: &OrderId) -> Result<Option<Entry>, FeedError> {
+    async fn newest(&self, log: impl Into<LogId> + Send) -> Result<Option<Entry>, FeedError> {
         self.call().await?;
-        let newest = self.log.newest(order).await?;
+        let newest = self.log.newest(log).await?;
         let bytes = newest.as_ref().map_or(0, size);
         lock(&self.projecting).read_units += read_units(bytes, Consistency::Strong);
         Ok(newest)
@@ -142,11 +143,22 @@ impl Feed for MeteredFeed {
         self.log.amend(was, is).await
     }
 
-    async fn expire(&self, order: &OrderId, seq: Seq, at: u64) -> Result<Option<Entry>, FeedError> {
+    async fn expire(
+        &self,
+        log: impl Into<LogId> + Send,
+        seq: Seq,
+        at: u64,
+    ) -> Result<Option<Entry>, FeedError> {
         self.call().await?;
         // The whole item counts. No item of a trace is larger than 1 KB.
         lock(&self.projecting).write_units += 1.0;
-        self.log.expire(order, seq, at).await
+        self.log.expire(log, seq, at).await
+    }
+
+    async fn expire_listed(&self, place: &Place, of: &Entry, at: u64) -> Result<bool, FeedError> {
+        self.call().await?;
+        lock(&self.projecting).write_units += 1.0;
+        self.log.expire_listed(place, of, at).await
     }
 
     async fn put_tombstone(&self, tombstone: &Entry) -> Result<(), FeedError> {
@@ -169,18 +181,22 @@ impl Feed for MeteredFeed {
 
     async fn read(
         &self,
-        order: &OrderId,
+        log: impl Into<LogId> + Send,
         from: Seq,
         consistency: Consistency,
     ) -> Result<Page, FeedError> {
         self.call().await?;
-        let page = self.log.read(order, from, consistency).await?;
+        let page = self.log.read(log, from, consistency).await?;
         Ok(self.metered(page, consistency))
     }
 
-    async fn latest(&self, order: &OrderId, consistency: Consistency) -> Result<Page, FeedError> {
+    async fn latest(
+        &self,
+        log: impl Into<LogId> + Send,
+        consistency: Consistency,
+    ) -> Result<Page, FeedError> {
         self.call().await?;
-        let page = self.log.latest(order, consistency).await?;
+        let page = self.log.latest(log, consistency).await?;
         Ok(self.metered(page, consistency))
     }
 

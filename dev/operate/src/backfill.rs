@@ -136,6 +136,7 @@ impl Backfill {
         let has = |path: &Path| path.as_str() == attribute || path.attribute() == attribute;
         let is_read = has(&image.status)
             || has(&image.updated_at)
+            || image.customer.as_ref().is_some_and(has)
             || image.public_attributes.values().any(has)
             || self.orders.attributes().any(|name| name == attribute);
         match is_read {

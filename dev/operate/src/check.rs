@@ -12,13 +12,14 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use order_status_stream::change::Change;
 use order_status_stream::feed::dynamodb::DynamoDbFeed;
-use order_status_stream::feed::{Entry, Feed};
+use order_status_stream::feed::{Consistency, Entry, Feed, LogId};
 use order_status_stream::order::OrderId;
 use order_status_stream::projector::{Poison, Rules};
 use order_status_stream::settings::ProjectorSettings;
 use serde::Serialize;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::customers::Lists;
 use crate::error::OperateError;
 use crate::laws::{Finding, Law, Terms, is_current};
 use crate::output::{Output, Progress};
@@ -82,8 +83,10 @@ impl Check {
             now,
         };
         let mut summary = Summary::default();
-        let logs = self.check_feed(&terms, &mut summary).await?;
+        let (logs, lists) = self.check_feed(&terms, &mut summary).await?;
         summary.orders = logs.newest.len() as u64;
+        self.check_lists(&logs.newest, &lists, &terms, &mut summary)
+            .await?;
         if let Some(orders) = &self.orders {
             self.check_orders(orders, logs, &mut summary).await?;
         }
@@ -96,21 +99,32 @@ impl Check {
         self.output.line(finding);
     }
 
-    /// Checks each entry, and returns the newest one of each order.
-    async fn check_feed(&self, terms: &Terms, summary: &mut Summary) -> Result<Logs, OperateError> {
+    /// Checks each entry, and returns the newest one of each order, and what is known of customers' logs.
+    async fn check_feed(
+        &self,
+        terms: &Terms,
+        summary: &mut Summary,
+    ) -> Result<(Logs, Lists), OperateError> {
         let mut newest: HashMap<OrderId, Entry> = HashMap::new();
         let mut unreadable = BTreeSet::new();
+        let mut lists = Lists::default();
         let progress = Progress::new("entries read", None);
         let mut pages = self.pages(&self.settings.feed_table);
         while let Some(items) = pages.next(&self.client).await? {
             progress.add(items.len() as u64);
-            for item in items.into_iter().filter(is_of_an_order) {
+            for item in items.into_iter().filter(is_of_a_log) {
                 let order = text(&item, "order");
                 let Some(entry) = self.entry(item, summary) else {
                     unreadable.insert(order);
                     continue;
                 };
                 summary.entries += 1;
+                if entry.listing.is_some() {
+                    for finding in lists.take(entry, terms) {
+                        self.report(summary, &finding);
+                    }
+                    continue;
+                }
                 if entry.tombstone {
                     newest.entry(entry.order.clone()).or_insert(entry);
                     continue;
@@ -123,15 +137,55 @@ impl Check {
             }
         }
         progress.end();
-        Ok(Logs { newest, unreadable })
+        Ok((Logs { newest, unreadable }, lists))
     }
 
-    /// An item of the feed as an entry. A tombstone has the number of its entry in another attribute.
+    /// Checks that the log of each order's customer shows the order's newest entry.
+    async fn check_lists(
+        &self,
+        newest: &HashMap<OrderId, Entry>,
+        lists: &Lists,
+        terms: &Terms,
+        summary: &mut Summary,
+    ) -> Result<(), OperateError> {
+        let feed = DynamoDbFeed::new(self.client.clone(), &self.settings.feed_table);
+        let unlisted = newest
+            .values()
+            .filter(|entry| !entry.tombstone && !lists.lists(entry));
+        for entry in unlisted.filter(|entry| terms.is_settled(entry)) {
+            // The projector may have written since.
+            let Some(newest) = feed.newest(&entry.order).await? else {
+                continue;
+            };
+            let Some(place) = newest.customer.as_ref().filter(|_| newest.seq == entry.seq) else {
+                continue;
+            };
+            let log = LogId::from(&place.customer);
+            let page = feed.read(&log, place.seq, Consistency::Strong).await?;
+            let is_listed = |found: &Entry| {
+                (&found.order, found.seq, found.terminal)
+                    == (&newest.order, newest.seq, newest.terminal)
+            };
+            let is_forgotten = newest.expires_at.is_some_and(|at| at <= terms.now);
+            if !page.entries.first().is_some_and(is_listed) && !is_forgotten {
+                let detail = format!("{log} does not show it");
+                let seq = Some(newest.seq.0);
+                let finding = Finding::new(newest.order.as_str(), seq, Law::Listed, detail);
+                self.report(summary, &finding);
+            }
+        }
+        Ok(())
+    }
+
+    /// An item of the feed as an entry. A tombstone, and an entry of a customer's log, have the order's number in another attribute.
     fn entry(&self, mut item: Item, summary: &mut Summary) -> Option<Entry> {
         let order = text(&item, "order");
         let seq = number(&item, "seq");
         if let Some(of_seq) = item.remove("ofSeq") {
             item.insert("seq".to_owned(), of_seq);
+        }
+        if let Some(of) = item.remove("of") {
+            item.insert("order".to_owned(), of);
         }
         match serde_dynamo::from_item(item) {
             Ok(entry) => Some(entry),
@@ -178,7 +232,7 @@ impl Check {
                     continue;
                 }
                 let entry = newest.remove(&change.order);
-                if !entry.is_some_and(|entry| is_current(&entry, &change)) {
+                if !entry.is_some_and(|entry| self.is_current(&entry, &change)) {
                     suspects.push((change.order, Some(key)));
                 }
             }
@@ -246,10 +300,13 @@ impl Check {
         let newest = feed.newest(order).await?;
         let finding = |law, detail: String| Some(Finding::new(order.as_str(), None, law, detail));
         Ok(match (change, newest) {
-            (Some(change), Some(newest)) if is_current(&newest, &change) => None,
+            (Some(change), Some(newest)) if self.is_current(&newest, &change) => None,
             (Some(change), Some(newest)) => finding(
                 Law::Current,
                 match newest.status == change.status {
+                    true if newest.view == change.view => {
+                        "the order is in the log of another customer".to_owned()
+                    }
                     true => "other public attributes are shown than the order has".to_owned(),
                     false => format!(
                         "{} is shown, the order is {}",
@@ -268,6 +325,13 @@ impl Check {
             ),
             (None, _) => None,
         })
+    }
+
+    /// Whether the newest entry of an order shows the state that its item has, to the right customer.
+    fn is_current(&self, newest: &Entry, item: &Change) -> bool {
+        let has_customers = self.settings.rules.image.customer.is_some();
+        let same_customer = newest.customer_id() == item.customer.as_ref();
+        is_current(newest, item) && (same_customer || !has_customers)
     }
 
     fn pages(&self, table: &str) -> Pages {
@@ -307,9 +371,9 @@ fn unreadable_order(orders: &OrdersTable, key: &Item, poison: &Poison) -> Findin
     Finding::new(&id, None, Law::Order, detail)
 }
 
-/// Dwell times and settings are in partitions whose names contain `%`.
-fn is_of_an_order(item: &Item) -> bool {
-    !text(item, "order").contains('%')
+/// Dwell times and settings are in partitions that are no log.
+fn is_of_a_log(item: &Item) -> bool {
+    LogId::parse(&text(item, "order")).is_some()
 }
 
 fn text(item: &Item, name: &str) -> String {

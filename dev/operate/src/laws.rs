@@ -26,6 +26,8 @@ pub enum Law {
     Public,
     /// An item of the Orders table can be read as an order.
     Order,
+    /// The log of an order's customer shows the order's newest entry.
+    Listed,
     /// The newest entry shows what the order is.
     Current,
     /// An order of the Orders table has a log.
@@ -47,6 +49,9 @@ impl Law {
             }
             Self::Rising => "two projectors with different tables write this feed: stop one",
             Self::Expires => "touch the order: the projector makes the missing write",
+            Self::Listed => {
+                "change the order in a way that customers see: its customer's log then shows the newest state"
+            }
             Self::Public => "nothing: the stream function hides what is not in PUBLIC_ATTRIBUTES",
             Self::Order => {
                 "the projector skips it: correct the item. If all items have this, correct the settings: first of this command, then of the projector"
@@ -155,14 +160,19 @@ impl Terms {
     }
 
     /// Whether the projector has made all writes of this entry.
-    fn is_settled(&self, entry: &Entry) -> bool {
+    pub fn is_settled(&self, entry: &Entry) -> bool {
         entry.appended_at / 1000 + SETTLE_SECONDS <= self.now
+    }
+
+    /// Whether what came after this entry may have expired.
+    pub fn may_have_expired(&self, entry: &Entry) -> bool {
+        let appended = entry.appended_at / 1000;
+        appended.saturating_add(self.retention.as_secs()) <= self.now
     }
 
     /// Whether the entries right before this one may have expired. They were superseded when this one was appended, or earlier.
     fn may_have_lost_earlier(&self, entry: &Entry) -> bool {
-        let superseded = entry.appended_at / 1000;
-        entry.begins || superseded.saturating_add(self.retention.as_secs()) <= self.now
+        entry.begins || self.may_have_expired(entry)
     }
 }
 

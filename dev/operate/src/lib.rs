@@ -13,6 +13,7 @@ pub mod backfill;
 pub mod check;
 pub mod checkpoint;
 pub mod cost;
+mod customers;
 pub mod error;
 pub mod filter;
 pub mod ids;

@@ -21,6 +21,7 @@ use operate::tables::{OrdersTable, client};
 use operate::token::{Token, TokenRequest};
 use operate::{ids, tables};
 use order_status_stream::clock::Clock;
+use order_status_stream::feed::LogId;
 use order_status_stream::feed::dynamodb::DynamoDbFeed;
 use order_status_stream::order::OrderId;
 use order_status_stream::settings::ProjectorSettings;
@@ -41,7 +42,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Print an order's log.
+    /// Print an order's log, or a customer's: `%customer/` and the customer's id.
     Show { order: String },
     /// Print an order's log, and what is appended to it until the order is finished.
     Follow { order: String },
@@ -164,7 +165,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, OperateError> {
     match arguments.command {
         Command::Token(_) => {}
         Command::Show { order } => {
-            let order = OrderId::try_from(order)?;
+            let order = log_id(&order)?;
             if show(&feed, &order, output).await? == 0 {
                 eprintln!(
                     "{order} has no log: the projector has not seen the order, or it skipped its records (\"poison record\" in its log)"
@@ -173,7 +174,13 @@ async fn run(arguments: Arguments) -> Result<ExitCode, OperateError> {
             }
         }
         Command::Follow { order } => {
-            follow(&feed, &OrderId::try_from(order)?, output, &Clock::system()).await?;
+            follow(
+                &feed,
+                &OrderId::try_from(order)?.into(),
+                output,
+                &Clock::system(),
+            )
+            .await?;
         }
         Command::Check { orders_table, rate } => {
             let key = &settings.rules.key;
@@ -210,6 +217,13 @@ async fn run(arguments: Arguments) -> Result<ExitCode, OperateError> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn log_id(text: &str) -> Result<LogId, OperateError> {
+    match LogId::parse(text) {
+        Some(log) => Ok(log),
+        None => Ok(OrderId::try_from(text)?.into()),
+    }
 }
 
 fn token(arguments: TokenArguments) -> Result<Token, OperateError> {

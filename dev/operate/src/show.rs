@@ -1,11 +1,11 @@
-//! Prints an order's log, or follows it.
+//! Prints a log, or follows it.
 
 use std::fmt;
 use std::time::Duration;
 
 use order_status_stream::clock::Clock;
-use order_status_stream::feed::{Consistency, Entry, Feed, FeedError};
-use order_status_stream::order::{OrderId, Seq};
+use order_status_stream::feed::{Consistency, Entry, Feed, FeedError, LogId};
+use order_status_stream::order::Seq;
 use serde::Serialize;
 
 use crate::output::Output;
@@ -21,13 +21,11 @@ pub struct Line<'a>(pub &'a Entry);
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Line(entry) = self;
-        write!(
-            f,
-            "{:>4}  {}  {}",
-            entry.seq.0,
-            entry.at,
-            entry.status.as_str()
-        )?;
+        write!(f, "{:>4}  {}  ", entry.number().0, entry.at)?;
+        if entry.listing.is_some() {
+            write!(f, "{} {}  ", entry.order, entry.seq)?;
+        }
+        write!(f, "{}", entry.status.as_str())?;
         if let Some(previous) = &entry.previous {
             write!(f, " (was {})", previous.as_str())?;
         }
@@ -36,7 +34,11 @@ impl fmt::Display for Line<'_> {
         }
         let flags = [
             (entry.begins, "a new life begins"),
-            (entry.terminal && !entry.tombstone, "terminal"),
+            (entry.is_gone(), "no longer this customer's"),
+            (
+                entry.terminal && !entry.tombstone && !entry.is_gone(),
+                "terminal",
+            ),
             (entry.tombstone, "tombstone"),
             (entry.is_superseded(), "superseded"),
         ];
@@ -52,10 +54,10 @@ impl fmt::Display for Line<'_> {
 /// # Errors
 ///
 /// [`FeedError`] if a read fails.
-pub async fn show(feed: &impl Feed, order: &OrderId, output: Output) -> Result<usize, FeedError> {
-    let mut printed = print_from(feed, order, Seq::ZERO, output).await?;
+pub async fn show(feed: &impl Feed, log: &LogId, output: Output) -> Result<usize, FeedError> {
+    let mut printed = print_from(feed, log, Seq::ZERO, output).await?;
     if printed.is_none()
-        && let Some(newest) = feed.newest(order).await?
+        && let Some(newest) = feed.newest(log).await?
     {
         output.line(&Line(&newest));
         printed = Some((newest.seq, true));
@@ -71,7 +73,7 @@ pub async fn show(feed: &impl Feed, order: &OrderId, output: Output) -> Result<u
 /// [`FeedError`] if a read fails.
 pub async fn follow(
     feed: &impl Feed,
-    order: &OrderId,
+    order: &LogId,
     output: Output,
     clock: &Clock,
 ) -> Result<(), FeedError> {
@@ -90,16 +92,16 @@ pub async fn follow(
 /// Prints the entries from a number on. Returns the last one's number, and whether it is terminal.
 async fn print_from(
     feed: &impl Feed,
-    order: &OrderId,
+    log: &LogId,
     from: Seq,
     output: Output,
 ) -> Result<Option<(Seq, bool)>, FeedError> {
     let (mut from, mut last) = (from, None);
     loop {
-        let page = feed.read(order, from, Consistency::Strong).await?;
+        let page = feed.read(log, from, Consistency::Strong).await?;
         for entry in &page.entries {
             output.line(&Line(entry));
-            last = Some((entry.seq, entry.terminal));
+            last = Some((entry.number(), entry.terminal));
         }
         match last {
             Some((seq, _)) if page.more => from = seq.next(),

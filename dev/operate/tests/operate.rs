@@ -105,7 +105,7 @@ async fn a_backfill_goes_on_after_its_checkpoint() {
 #[tokio::test]
 async fn a_touch_writes_no_attribute_that_the_projector_reads() {
     let shop = Shop::new().await;
-    for attribute in ["eta", "status", "orderId", "updatedAt"] {
+    for attribute in ["eta", "status", "orderId", "updatedAt", "customer"] {
         let arguments = [
             "backfill",
             "--orders-table",
@@ -152,6 +152,75 @@ async fn check_finds_what_was_damaged_by_hand() {
         ("Stale", "current"),
     ];
     assert_eq!((laws(&lines), succeeded), (expected, false));
+}
+
+#[tokio::test]
+async fn check_finds_what_was_damaged_in_a_customers_log() {
+    let shop = Shop::new().await;
+    for id in ["A", "B", "D"] {
+        shop.write_of(Some("C"), id, "PLACED").await;
+        shop.project_until(id, "PLACED").await;
+    }
+    shop.write_of(Some("C"), "A", "PAID").await;
+    shop.project_until("A", "PAID").await;
+    shop.write_of(Some("C"), "E", "DELIVERED").await;
+    shop.project_until("E", "DELIVERED").await;
+    // A minute has passed since these entries were appended.
+    for (log, seq) in [("A", 2), ("B", 1), ("%customer/C", 2), ("%customer/C", 4)] {
+        let update = shop.client.update_item().table_name("OrderFeed");
+        let update = update.key("order", AttributeValue::S(log.to_owned()));
+        let update = update.key("seq", AttributeValue::N(seq.to_string()));
+        let update = update.update_expression("SET appendedAt = appendedAt - :minute");
+        let minute = AttributeValue::N("61000".to_owned());
+        let update = update.expression_attribute_values(":minute", minute);
+        update.send().await.unwrap();
+    }
+    let (lines, succeeded) = shop.check().await;
+    assert_eq!((laws(&lines), succeeded), (vec![], true));
+
+    let key = |seq: &str| {
+        HashMap::from([
+            (
+                "order".to_owned(),
+                AttributeValue::S("%customer/C".to_owned()),
+            ),
+            ("seq".to_owned(), AttributeValue::N(seq.to_owned())),
+        ])
+    };
+    let delete = shop.client.delete_item().table_name("OrderFeed");
+    delete.set_key(Some(key("2"))).send().await.unwrap();
+    let update = shop.client.update_item().table_name("OrderFeed");
+    let update = update
+        .set_key(Some(key("1")))
+        .update_expression("REMOVE expiresAt");
+    update.send().await.unwrap();
+    let (lines, succeeded) = shop.check().await;
+    let expected = vec![
+        ("%customer/C", "dense"),
+        ("%customer/C", "expires"),
+        ("B", "listed"),
+    ];
+    assert_eq!((laws(&lines), succeeded), (expected, false));
+}
+
+#[tokio::test]
+async fn show_prints_a_customers_log() {
+    let shop = Shop::new().await;
+    shop.write_of(Some("C"), "A", "PLACED").await;
+    shop.project_until("A", "PLACED").await;
+    shop.write_of(Some("D"), "A", "PAID").await;
+    shop.project_until("A", "PAID").await;
+    let text = String::from_utf8(shop.operate(&["show", "%customer/C"]).await.stdout).unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines.len(), 2, "{text}");
+    assert!(
+        lines[0].contains("A 1  PLACED") && lines[0].ends_with("[superseded]"),
+        "{text}"
+    );
+    assert!(
+        lines[1].contains("A 2  ") && lines[1].ends_with("[no longer this customer's]"),
+        "{text}"
+    );
 }
 
 #[tokio::test]

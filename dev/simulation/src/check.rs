@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use order_status_stream::customer::CustomerId;
 use order_status_stream::dwell::Dwells;
 use order_status_stream::feed::Entry;
 
@@ -58,7 +59,10 @@ fn dense(world: &World, lines: &[Line], exact: bool) {
         let is_read = before
             .expires_at
             .is_none_or(|at| at * 1000 > after.appended_at);
-        if is_read && !begins && before.status == after.status && before.view == after.view {
+        let same = before.status == after.status
+            && before.view == after.view
+            && before.customer_id() == after.customer_id();
+        if is_read && !begins && same {
             world.finding(Kind::Doubled, format!("{name} equals the entry before it"));
         }
         if !begins && after.previous.as_ref() != Some(&before.status) {
@@ -89,7 +93,11 @@ fn matches(entry: &Entry, state: &State) -> bool {
         let public = ALWAYS_PUBLIC.contains(&name.as_str()) || name == SOMETIMES_PUBLIC;
         public && state.attributes.get(name) == Some(value)
     });
-    entry.status.as_str() == state.status && same && ALWAYS_PUBLIC.iter().all(|name| shown(name))
+    let customer = entry.customer_id().map(CustomerId::as_str);
+    entry.status.as_str() == state.status
+        && customer == state.customer
+        && same
+        && ALWAYS_PUBLIC.iter().all(|name| shown(name))
 }
 
 /// Each state has one entry, in order. An entry may repeat a state if a deployment changed the public attributes.
@@ -147,6 +155,50 @@ fn last_state(world: &World, order: &str, lines: &[Line], history: &History) {
             format!("{order} is {newest:?} at the end, expected {state:?}"),
         );
     }
+}
+
+/// The log of each customer is dense, and contains each entry of each order that is or was the customer's, once and in order.
+///
+/// As for [`log`], only the newest entry of each order must be there if `exact` is false.
+pub fn customers(world: &World, storage: &Storage, plan: &Plan, exact: bool) {
+    for customer in plan.customers {
+        let log = format!("%customer/{customer}");
+        let lines = storage.journal.lines(&log);
+        let mut listed = BTreeMap::<String, Vec<(u64, bool)>>::new();
+        for (index, line) in (1..).zip(&lines) {
+            let Line { entry, .. } = line;
+            if entry.number().0 != index {
+                let text = format!("{log} {} has the place {index}", entry.number());
+                world.finding(Kind::Disordered, text);
+            }
+            let of_order = listed.entry(entry.order.to_string()).or_default();
+            of_order.push((entry.seq.0, entry.is_gone()));
+        }
+        for order in storage.journal.orders() {
+            let found = listed.remove(&order).unwrap_or_default();
+            let expected = expected_in(customer, &storage.journal.lines(&order));
+            let right = match exact {
+                true => found == expected,
+                false => found.last() == expected.last() && found.is_sorted(),
+            };
+            if !right {
+                let text = format!("{log} has {found:?} of {order}, expected {expected:?}");
+                world.finding(Kind::Lost, text);
+            }
+        }
+    }
+}
+
+/// The numbers of an order's entries in a customer's log, and whether they say that it is gone.
+fn expected_in(customer: &str, lines: &[Line]) -> Vec<(u64, bool)> {
+    let is_customer = |id: &CustomerId| id.as_str() == customer;
+    let entries = lines.iter().filter_map(|Line { entry, .. }| {
+        let had = entry.former.as_ref();
+        let had = had.is_some_and(|place| is_customer(&place.customer));
+        let has = entry.customer_id().is_some_and(is_customer);
+        (had || has).then_some((entry.seq.0, had))
+    });
+    entries.collect()
 }
 
 /// Every dwell time that was learned is one between two writes of the shop.

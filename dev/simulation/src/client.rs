@@ -8,18 +8,20 @@ use fastrand::Rng;
 use http::Method;
 use http_body_util::BodyExt;
 use order_status_stream::endpoint::Body;
-use order_status_stream::feed::PAGE_ENTRIES;
+use order_status_stream::feed::{LogId, PAGE_ENTRIES};
 use order_status_stream::request::Request;
 use serde_json::Value;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::chance::Chance;
+use crate::customer::{CustomerScreen, place_of};
 use crate::feed::Storage;
 use crate::item::PRIVATE;
 use crate::plan::Plan;
 use crate::platform::{Platform, StreamProcess};
 use crate::reads;
 use crate::rests::Rests;
+use crate::run::order_id;
 use crate::screen::Screen;
 use crate::sse::{Event, Parser};
 use crate::wake::NOTICED;
@@ -39,6 +41,8 @@ pub struct Client {
     /// When it opens and closes its page.
     visits: Vec<(Duration, Duration)>,
     orders: Vec<String>,
+    /// What it shows if it watches a customer. Then it watches no orders.
+    customer: Option<CustomerScreen>,
     /// What it shows.
     pub screen: Screen,
     cursor: String,
@@ -118,6 +122,7 @@ impl Client {
             plan: Arc::clone(plan),
             visits,
             orders,
+            customer: None,
             cursor: if screen.has_bad_cursor {
                 "x".to_owned()
             } else {
@@ -134,6 +139,21 @@ impl Client {
         }
     }
 
+    /// Watches a customer.
+    pub fn of_customer(mut self, customer: &'static str) -> Self {
+        let (name, skew) = (self.screen.name.clone(), self.screen.skew);
+        let shared = (Arc::clone(&self.world), Arc::clone(&self.storage));
+        let mut screen = CustomerScreen::new(name, customer, shared, skew);
+        screen.has_bad_cursor = self.screen.has_bad_cursor;
+        self.customer = Some(screen);
+        self
+    }
+
+    fn is_current(&self) -> bool {
+        let customer = self.customer.as_ref();
+        customer.map_or_else(|| self.screen.is_current(), CustomerScreen::is_current)
+    }
+
     /// Makes all visits.
     pub async fn run(mut self) -> Self {
         for (from, until) in std::mem::take(&mut self.visits) {
@@ -148,7 +168,7 @@ impl Client {
         let until = Instant::now() + Duration::from_secs(600);
         self.gone = false;
         self.visit(until, true).await;
-        if !self.screen.is_current() {
+        if !self.is_current() {
             self.screen.finding(Kind::Lost, "does not get every change");
         }
         self
@@ -207,7 +227,8 @@ impl Client {
             .is_none_or(|(_, expires)| !good(*expires))
         {
             let expires = now + lifetime;
-            match self.platform.issuer.token(expires) {
+            let customer = self.customer.as_ref().map(|screen| screen.customer);
+            match self.platform.issuer.token(expires, customer) {
                 Ok(token) => self.token = Some((token, expires)),
                 Err(error) => self.screen.finding(Kind::Other, error),
             }
@@ -216,6 +237,7 @@ impl Client {
 
     fn request(&self, in_header: bool, accept: &'static str) -> Request {
         let path = match &self.orders[..] {
+            [] => "/customers/me/events?".to_owned(),
             [order] => format!("/orders/{order}/events?"),
             several => format!("/orders/events?order={}&", several.join("&order=")),
         };
@@ -267,7 +289,7 @@ impl Client {
         let asked = Instant::now();
         // With a wake, reads of several responses are joined, and those of others are not counted.
         let counted = match self.plan.wake {
-            None => self.orders.len(),
+            None => self.orders.len().max(1),
             Some(_) => 0,
         };
         reads::asked(counted);
@@ -284,7 +306,7 @@ impl Client {
         match response.status().as_u16() {
             200 => {}
             204 => {
-                self.screen.check_end("204", asked);
+                self.check_end("204", asked);
                 (self.ended, self.gone) = (true, true);
                 return Outcome::Gone;
             }
@@ -295,7 +317,7 @@ impl Client {
                 return Outcome::Refused;
             }
         }
-        let all_seen = self.screen.is_current() && self.screen.is_terminal(asked);
+        let all_seen = self.is_current() && self.screen.is_terminal(asked);
         if settling && faults_stopped && self.ended && all_seen {
             self.screen
                 .finding(Kind::Other, "came back after `end` and did not get 204");
@@ -379,7 +401,7 @@ impl Client {
                     }
                     if settling
                         && connection.ready.is_some()
-                        && self.screen.is_current()
+                        && self.is_current()
                         && !self.must_end()
                     {
                         return self.close(connection);
@@ -425,11 +447,23 @@ impl Client {
 
     /// Whether all orders are finished, so that `end` must come.
     fn must_end(&self) -> bool {
+        if self.customer.is_some() {
+            return false;
+        }
         let orders = self.screen.orders.iter();
         let now = Instant::now();
         orders
             .into_iter()
             .all(|(order, shown)| self.storage.journal.was_terminal(order, shown.seq, now))
+    }
+
+    fn check_end(&self, what: &str, asked: Instant) {
+        match &self.customer {
+            Some(_) => self
+                .screen
+                .finding(Kind::Other, format!("{what}, of a customer")),
+            None => self.screen.check_end(what, asked),
+        }
     }
 
     fn cut(&mut self, connection: Connection) -> Outcome {
@@ -513,7 +547,9 @@ impl Client {
         }
         // One page of each order, and another if a read is repeated. A full page may have a tombstone besides.
         let held = reads::sent();
-        if held > (PAGE_ENTRIES + 1) * (2 * self.orders.len() + 1) {
+        // A customer's first visit may skip pages of superseded entries, which are not sent.
+        let skips = self.customer.is_some();
+        if !skips && held > (PAGE_ENTRIES + 1) * (2 * self.orders.len() + 1) {
             self.screen.finding(
                 Kind::Other,
                 format!("{held} entries were read before a chunk was sent"),
@@ -526,7 +562,10 @@ impl Client {
         {
             let calls = Duration::from_secs(if faults.slow > 0.0 { 15 } else { 1 });
             let late = self.until_polled(connection) + self.storage.lag() + calls;
-            self.screen.check_freshness(now - late, ready);
+            match &self.customer {
+                Some(customer) => customer.check_freshness(now - late, ready),
+                None => self.screen.check_freshness(now - late, ready),
+            }
         }
     }
 
@@ -550,7 +589,17 @@ impl Client {
     fn check_sent_at_once(&self, connection: &Connection, change: &Value) {
         let order = change["orderId"].as_str().unwrap_or_default();
         let seq = change["seq"].as_u64().unwrap_or_default();
-        let waited = reads::waited(order, seq).unwrap_or_default();
+        let (log, number) = match &self.customer {
+            Some(customer) => (
+                customer.log_id(),
+                place_of(&connection.parser.last_event_id),
+            ),
+            None => (order_id(order).map(LogId::from), seq),
+        };
+        let Some(log) = log else {
+            return;
+        };
+        let waited = reads::waited(&log, number).unwrap_or_default();
         if connection.faults.slowest.is_none() && waited > TOLERANCE {
             self.screen.finding(
                 Kind::Other,
@@ -576,6 +625,19 @@ impl Client {
                 .screen
                 .finding(Kind::Other, format!("{:?} is not JSON", event.data));
         };
+        if let Some(customer) = &mut self.customer {
+            let id = &connection.parser.last_event_id;
+            customer.event(event, &data, id, &self.screen, &connection.process);
+            if ["gone", "reset", ""].contains(&event.kind.as_str()) {
+                if event.kind == "reset" {
+                    connection.ready = None;
+                }
+                if event.kind.is_empty() {
+                    self.check_sent_at_once(connection, &data);
+                }
+                return;
+            }
+        }
         match event.kind.as_str() {
             "" => {
                 self.check_sent_at_once(connection, &data);
@@ -593,7 +655,7 @@ impl Client {
             }
             "ready" => connection.ready = Some(Instant::now()),
             "end" => {
-                self.screen.check_end("end", connection.asked);
+                self.check_end("end", connection.asked);
                 self.ended = true;
             }
             "rest" => {
@@ -638,8 +700,12 @@ impl Client {
         self.ended = false;
         self.rests.begin_again();
         self.screen.render_again();
-        for change in body["orders"].as_array().into_iter().flatten() {
-            self.screen.change(change, &process, asked, true);
+        let orders = body["orders"].as_array().into_iter().flatten();
+        match &mut self.customer {
+            Some(customer) => {
+                customer.snapshot(orders, body["cursor"].as_str().unwrap_or_default())
+            }
+            None => orders.for_each(|change| self.screen.change(change, &process, asked, true)),
         }
         body["cursor"]
             .as_str()

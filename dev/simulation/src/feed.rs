@@ -8,9 +8,12 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use futures_util::FutureExt;
+use order_status_stream::customer::Place;
 use order_status_stream::dwell::Dwells;
 use order_status_stream::feed::memory::MemoryFeed;
-use order_status_stream::feed::{Consistency, Entry, Feed, FeedError, PAGE_ENTRIES, Page, Put};
+use order_status_stream::feed::{
+    Consistency, Entry, Feed, FeedError, LogId, PAGE_ENTRIES, Page, Put,
+};
 use order_status_stream::order::{OrderId, Seq, Status};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
@@ -48,9 +51,10 @@ struct Replica {
 enum Op {
     Put(Entry),
     Amend(Entry, Entry),
-    Expire(OrderId, Seq, u64),
+    Expire(LogId, Seq, u64),
+    ExpireListed(Place, Box<Entry>, u64),
     PutTombstone(Entry),
-    Delete(OrderId, Seq),
+    Delete(LogId, Seq),
 }
 
 /// What a write returns.
@@ -59,6 +63,7 @@ enum Op {
 enum Written {
     Put(Put),
     Expired(Option<Entry>),
+    ExpiredListed(bool),
     Done,
 }
 
@@ -85,17 +90,18 @@ impl Replica {
         }
     }
 
-    /// Whether a write to an order has not arrived yet.
-    fn lacks(&self, order: &OrderId) -> bool {
-        self.pending.iter().any(|(_, op)| op.order() == order)
+    /// Whether a write to a log has not arrived yet.
+    fn lacks(&self, log: &LogId) -> bool {
+        self.pending.iter().any(|(_, op)| op.log() == *log)
     }
 }
 
 impl Op {
-    fn order(&self) -> &OrderId {
+    fn log(&self) -> LogId {
         match self {
-            Self::Put(entry) | Self::Amend(_, entry) | Self::PutTombstone(entry) => &entry.order,
-            Self::Expire(order, ..) | Self::Delete(order, _) => order,
+            Self::Put(entry) | Self::Amend(_, entry) | Self::PutTombstone(entry) => entry.log(),
+            Self::Expire(log, ..) | Self::Delete(log, _) => log.clone(),
+            Self::ExpireListed(place, ..) => LogId::from(&place.customer),
         }
     }
 
@@ -103,14 +109,17 @@ impl Op {
         match self {
             Self::Put(entry) => immediately(feed.put(entry)).map(Written::Put),
             Self::Amend(was, is) => immediately(feed.amend(was, is)).map(Written::Put),
-            Self::Expire(order, seq, at) => {
-                immediately(feed.expire(order, *seq, *at)).map(Written::Expired)
+            Self::Expire(log, seq, at) => {
+                immediately(feed.expire(log, *seq, *at)).map(Written::Expired)
+            }
+            Self::ExpireListed(place, of, at) => {
+                immediately(feed.expire_listed(place, of, *at)).map(Written::ExpiredListed)
             }
             Self::PutTombstone(tombstone) => {
                 immediately(feed.put_tombstone(tombstone)).map(|()| Written::Done)
             }
-            Self::Delete(order, seq) => {
-                feed.delete(order, *seq);
+            Self::Delete(log, seq) => {
+                feed.delete(log, *seq);
                 Ok(Written::Done)
             }
         }
@@ -137,6 +146,13 @@ impl Storage {
             (Op::Put(entry), _) => self.journal.appended(entry),
             (Op::Amend(_, entry), _) | (_, Written::Expired(Some(entry))) => {
                 self.journal.changed(entry);
+            }
+            (Op::ExpireListed(place, ..), Written::ExpiredListed(true)) => {
+                let log = LogId::from(&place.customer);
+                let page = immediately(self.leader.read(&log, place.seq, Consistency::Strong));
+                for entry in page.iter().flat_map(|page| page.entries.first()) {
+                    self.journal.changed(entry);
+                }
             }
             _ => {}
         }
@@ -168,8 +184,8 @@ impl Storage {
             if expired && lock(&self.random).chance(0.8) {
                 self.world.fault("entries deleted by TTL", "table");
                 self.world
-                    .note(|| format!("ttl: {} {} is deleted", entry.order, entry.seq));
-                let _ = self.write(Op::Delete(entry.order, entry.seq));
+                    .note(|| format!("ttl: {} {} is deleted", entry.log(), entry.number()));
+                let _ = self.write(Op::Delete(entry.log(), entry.number()));
             }
         }
     }
@@ -191,7 +207,7 @@ impl Storage {
 
     fn read_copy<T>(
         &self,
-        order: &OrderId,
+        log: &LogId,
         consistency: Consistency,
         random: &Mutex<Rng>,
         read: impl Fn(&MemoryFeed) -> Result<T, FeedError>,
@@ -201,7 +217,7 @@ impl Storage {
             (Consistency::Eventual, Some(replica)) => {
                 let mut replica = lock(replica);
                 replica.catch_up(Instant::now());
-                if !self.world.faults_have_stopped() && replica.lacks(order) {
+                if !self.world.faults_have_stopped() && replica.lacks(log) {
                     self.world.fault("readings that lag", "replica");
                 }
                 read(&replica.feed)
@@ -357,7 +373,7 @@ impl SimulatedFeed {
     async fn conditional(&self, about: impl Fn(&Put) -> String, op: Op) -> Result<Put, FeedError> {
         let put = |storage: &Storage| match storage.write(op)? {
             Written::Put(put) => Ok(put),
-            Written::Expired(_) | Written::Done => Ok(Put::Done),
+            _ => Ok(Put::Done),
         };
         self.call(about, put).await
     }
@@ -365,20 +381,20 @@ impl SimulatedFeed {
     async fn page(
         &self,
         what: &str,
-        order: &OrderId,
+        log: &LogId,
         consistency: Consistency,
         read: impl Fn(&MemoryFeed) -> Result<Page, FeedError>,
     ) -> Result<Page, FeedError> {
         let about = |page: &Page| {
-            let seqs: Vec<_> = page.entries.iter().map(|entry| entry.seq.0).collect();
+            let seqs: Vec<_> = page.entries.iter().map(|entry| entry.number().0).collect();
             format!(
-                "{what} {order} {consistency:?}: {seqs:?}{}",
+                "{what} {log} {consistency:?}: {seqs:?}{}",
                 if page.more { " …" } else { "" }
             )
         };
         let read =
-            |storage: &Storage| storage.read_copy(order, consistency, &self.caller.random, read);
-        reads::begins(order);
+            |storage: &Storage| storage.read_copy(log, consistency, &self.caller.random, read);
+        reads::begins(log);
         let page = self.call(about, read).await?;
         // A full page may have a tombstone besides.
         let log_entries = page.entries.iter().filter(|entry| !entry.tombstone);
@@ -388,7 +404,7 @@ impl SimulatedFeed {
                 format!("a page has {} entries", page.entries.len()),
             );
         }
-        if !reads::ended(order, &page) {
+        if !reads::ended(log, &page) {
             let text = "a read ended before that of another order began";
             self.storage.world.finding(Kind::Other, text.to_owned());
         }
@@ -397,30 +413,32 @@ impl SimulatedFeed {
 }
 
 impl Feed for SimulatedFeed {
-    async fn newest(&self, order: &OrderId) -> Result<Option<Entry>, FeedError> {
+    async fn newest(&self, log: impl Into<LogId> + Send) -> Result<Option<Entry>, FeedError> {
+        let log = log.into();
         let about = |newest: &Option<Entry>| {
             format!(
-                "newest {order}: {:?}",
-                newest.as_ref().map(|newest| newest.seq.0)
+                "newest {log}: {:?}",
+                newest.as_ref().map(|newest| newest.number().0)
             )
         };
-        self.call(about, |storage| immediately(storage.leader.newest(order)))
+        self.call(about, |storage| immediately(storage.leader.newest(&log)))
             .await
     }
 
     async fn put(&self, entry: &Entry) -> Result<Put, FeedError> {
         let about = |put: &Put| {
             let Entry {
-                order,
-                seq,
                 status,
                 view,
                 position,
+                order,
+                seq,
                 ..
             } = entry;
+            let (log, number) = (entry.log(), entry.number());
             let view = serde_json::to_string(view).unwrap_or_default();
             let (status, position) = (status.as_str(), position.as_str());
-            format!("put {order} {seq} {status} {view} of {position}: {put:?}")
+            format!("put {log} {number}: {order} {seq} {status} {view} of {position}: {put:?}")
         };
         self.conditional(about, Op::Put(entry.clone())).await
     }
@@ -428,25 +446,42 @@ impl Feed for SimulatedFeed {
     async fn amend(&self, was: &Entry, is: &Entry) -> Result<Put, FeedError> {
         let about = |put: &Put| {
             let Entry {
-                order,
-                seq,
                 terminal,
                 expires_at,
                 sources,
+                customer,
                 ..
             } = is;
-            format!("amend {order} {seq} {terminal} {expires_at:?} {sources:?}: {put:?}")
+            let (log, number) = (is.log(), is.number());
+            format!(
+                "amend {log} {number} {terminal} {expires_at:?} {sources:?} {customer:?}: {put:?}"
+            )
         };
         self.conditional(about, Op::Amend(was.clone(), is.clone()))
             .await
     }
 
-    async fn expire(&self, order: &OrderId, seq: Seq, at: u64) -> Result<Option<Entry>, FeedError> {
-        let about = |_: &_| format!("expire {order} {seq} at {at}");
-        let op = Op::Expire(order.clone(), seq, at);
+    async fn expire(
+        &self,
+        log: impl Into<LogId> + Send,
+        seq: Seq,
+        at: u64,
+    ) -> Result<Option<Entry>, FeedError> {
+        let log = log.into();
+        let about = |_: &_| format!("expire {log} {seq} at {at}");
+        let op = Op::Expire(log.clone(), seq, at);
         match self.call(about, |storage| storage.write(op)).await? {
             Written::Expired(entry) => Ok(entry),
-            Written::Put(_) | Written::Done => Ok(None),
+            _ => Ok(None),
+        }
+    }
+
+    async fn expire_listed(&self, place: &Place, of: &Entry, at: u64) -> Result<bool, FeedError> {
+        let about = |_: &_| format!("expire {place:?} at {at}");
+        let op = Op::ExpireListed(place.clone(), Box::new(of.clone()), at);
+        match self.call(about, |storage| storage.write(op)).await? {
+            Written::ExpiredListed(found) => Ok(found),
+            _ => Ok(false),
         }
     }
 
@@ -460,17 +495,23 @@ impl Feed for SimulatedFeed {
 
     async fn read(
         &self,
-        order: &OrderId,
+        log: impl Into<LogId> + Send,
         from: Seq,
         consistency: Consistency,
     ) -> Result<Page, FeedError> {
-        let read = |feed: &MemoryFeed| immediately(feed.read(order, from, consistency));
-        self.page("read", order, consistency, read).await
+        let log = log.into();
+        let read = |feed: &MemoryFeed| immediately(feed.read(&log, from, consistency));
+        self.page("read", &log, consistency, read).await
     }
 
-    async fn latest(&self, order: &OrderId, consistency: Consistency) -> Result<Page, FeedError> {
-        let read = |feed: &MemoryFeed| immediately(feed.latest(order, consistency));
-        self.page("latest", order, consistency, read).await
+    async fn latest(
+        &self,
+        log: impl Into<LogId> + Send,
+        consistency: Consistency,
+    ) -> Result<Page, FeedError> {
+        let log = log.into();
+        let read = |feed: &MemoryFeed| immediately(feed.latest(&log, consistency));
+        self.page("latest", &log, consistency, read).await
     }
 
     async fn confirm_settings(&self, settings: u64) -> Result<(), FeedError> {

@@ -26,6 +26,8 @@ pub struct Both {
 pub struct Item {
     /// `None` if the item is not an order.
     pub status: Option<&'static str>,
+    /// Whose order it is.
+    pub customer: Option<&'static str>,
     /// The attributes that may be public, by name.
     attributes: BTreeMap<&'static str, Both>,
     /// An attribute that is never public.
@@ -40,6 +42,7 @@ impl Item {
     pub fn new(random: &mut Rng) -> Self {
         let mut item = Self {
             status: Some("PLACED"),
+            customer: None,
             attributes: BTreeMap::new(),
             note: random.u64(..1_000_000),
             updated_at: None,
@@ -98,6 +101,9 @@ impl Item {
         });
         if let Some(status) = self.status {
             image["status"] = json!({ "S": status });
+        }
+        if let Some(customer) = self.customer {
+            image["customer"] = json!({ "S": customer });
         }
         if let Some(updated_at) = &self.updated_at {
             image["updatedAt"] = updated_at.clone();

@@ -19,7 +19,7 @@ pub struct Line {
     terminal_changed: Option<Instant>,
 }
 
-/// See the module.
+/// See the module. A log is named by its partition key: an order's id, or `%customer/` and a customer's.
 #[derive(Debug, Default)]
 pub struct Journal(Mutex<BTreeMap<String, Vec<Line>>>);
 
@@ -33,18 +33,18 @@ impl Journal {
             terminal_changed: None,
         };
         let mut orders = lock(&self.0);
-        match orders.get_mut(entry.order.as_str()) {
-            Some(lines) => lines.push(line),
-            None => {
-                orders.insert(entry.order.to_string(), vec![line]);
-            }
-        }
+        orders
+            .entry(entry.log().to_string())
+            .or_default()
+            .push(line);
     }
 
     /// An entry was amended, or its expiry was set.
     pub fn changed(&self, entry: &Entry) {
-        if let Some(lines) = lock(&self.0).get_mut(entry.order.as_str())
-            && let Some(line) = lines.iter_mut().find(|line| line.entry.seq == entry.seq)
+        if let Some(lines) = lock(&self.0).get_mut(&entry.log().to_string())
+            && let Some(line) = lines
+                .iter_mut()
+                .find(|line| line.entry.number() == entry.number())
         {
             if line.entry.terminal != entry.terminal {
                 line.terminal_changed = Some(Instant::now());
@@ -95,6 +95,8 @@ impl Journal {
 
     /// The orders that have entries.
     pub fn orders(&self) -> Vec<String> {
-        lock(&self.0).keys().cloned().collect()
+        let logs = lock(&self.0);
+        let orders = logs.keys().filter(|log| !log.starts_with('%'));
+        orders.cloned().collect()
     }
 }

@@ -19,6 +19,7 @@
 pub mod chance;
 pub mod check;
 pub mod client;
+pub mod customer;
 pub mod feed;
 pub mod item;
 pub mod journal;

@@ -12,6 +12,8 @@ use crate::plan::ALWAYS_PUBLIC;
 pub struct State {
     /// The status.
     pub status: String,
+    /// Whose order it is.
+    pub customer: Option<&'static str>,
     /// Every attribute that some deployment makes public.
     pub attributes: BTreeMap<String, Value>,
     /// When the shop wrote it, RFC 3339.
@@ -25,7 +27,9 @@ pub struct State {
 impl State {
     fn equals_publicly(&self, other: &Self) -> bool {
         let same = |name: &&str| self.attributes.get(*name) == other.attributes.get(*name);
-        self.status == other.status && ALWAYS_PUBLIC.iter().all(same)
+        self.status == other.status
+            && self.customer == other.customer
+            && ALWAYS_PUBLIC.iter().all(same)
     }
 }
 
@@ -47,6 +51,7 @@ impl History {
         let recorded = millis / 1000;
         let state = State {
             status: status.to_owned(),
+            customer: item.customer,
             attributes: item.public(),
             at: item.at(recorded * 1000),
             recorded,
@@ -64,8 +69,11 @@ impl History {
     /// The item was deleted. `public` says whether this is a change.
     pub fn removed(&mut self, millis: u64, public: bool) {
         if std::mem::take(&mut self.exists) && public {
+            // A deletion does not say whose order it was.
+            let customer = self.states.last().and_then(|last| last.customer);
             self.states.push(State {
                 status: "REMOVED".to_owned(),
+                customer,
                 attributes: BTreeMap::new(),
                 at: crate::item::rfc3339(millis / 1000 * 1000),
                 recorded: millis / 1000,

@@ -16,11 +16,14 @@ pub const ALWAYS_PUBLIC: [&str; 4] = ["eta", "place", "total", "tracking"];
 /// An attribute that is public only in some deployments.
 pub const SOMETIMES_PUBLIC: &str = "carrier";
 
+/// The customers of worlds that have customers.
+pub const CUSTOMERS: [&str; 2] = ["C-1", "C-2"];
+
 /// The name of an attribute that no item has.
 pub const WRONG: &str = "wrong";
 
 /// The kinds of faults, as the report names them. A few thousand seeds have all of them.
-pub const FAULTS: [&str; 29] = [
+pub const FAULTS: [&str; 30] = [
     "answers lost",
     "batches doubled",
     "batches repeated",
@@ -38,6 +41,7 @@ pub const FAULTS: [&str; 29] = [
     "messages lost",
     "messages repeated",
     "messages that are wrong",
+    "orders that change hands",
     "panics",
     "processes killed",
     "readers slower than a response",
@@ -87,6 +91,8 @@ pub struct Plan {
     pub wake: Option<WakeFaults>,
     /// The clock of a process is wrong by at most this.
     pub skew: Duration,
+    /// The customers of the orders. Some clients watch a customer. Empty if the feature is off.
+    pub customers: &'static [&'static str],
 }
 
 /// A busy time.
@@ -198,6 +204,14 @@ impl Plan {
         let mut variables = variables(random, on_remove);
         // From a generator of its own, so that worlds without a wake stay as they were.
         let wake = wake(&mut Rng::with_seed(random.clone().u64(..)), &mut variables);
+        // So that worlds without customers stay as they were, too.
+        let own = &mut Rng::with_seed(random.clone().u64(..) ^ 1);
+        let customers = customers(own, skewed, &mut variables);
+        // Tokens name the customers.
+        let token_lifetime = match customers.is_empty() {
+            true => token_lifetime,
+            false => token_lifetime.or(Some(Duration::from_secs(30 * 86_400))),
+        };
         Self {
             epoch,
             deployments: deployments(random, &acts),
@@ -219,6 +233,7 @@ impl Plan {
             } else {
                 Duration::ZERO
             },
+            customers,
         }
     }
 
@@ -369,6 +384,16 @@ fn net_faults(random: &mut Rng) -> NetFaults {
         stalled: some(random, 0.1),
         cold: some(random, 0.2),
     }
+}
+
+fn customers(random: &mut Rng, skewed: bool, variables: &mut Variables) -> &'static [&'static str] {
+    // Tokens do not work if clocks are wrong.
+    if skewed || !random.chance(0.4) {
+        return &[];
+    }
+    variables.insert("CUSTOMER_ATTRIBUTE", "customer".to_owned());
+    variables.insert("JWT_CUSTOMER_CLAIM", "customer".to_owned());
+    &CUSTOMERS
 }
 
 fn wake(random: &mut Rng, variables: &mut Variables) -> Option<WakeFaults> {

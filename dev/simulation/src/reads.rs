@@ -4,23 +4,22 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use order_status_stream::feed::Page;
-use order_status_stream::order::OrderId;
+use order_status_stream::feed::{LogId, Page};
 use tokio::time::Instant;
 
 /// The reads of one response.
 #[derive(Debug, Default)]
 struct Reads {
-    /// The number of orders that it watches.
-    orders: usize,
-    /// The orders for which a read began.
-    begun: BTreeSet<OrderId>,
+    /// The number of logs that it watches.
+    logs: usize,
+    /// The logs for which a read began.
+    begun: BTreeSet<LogId>,
     /// No read has ended yet.
     none_ended: bool,
     /// How many entries were read since the last chunk was sent.
     held: usize,
     /// When each entry was last read.
-    read_at: BTreeMap<OrderId, BTreeMap<u64, Instant>>,
+    read_at: BTreeMap<LogId, BTreeMap<u64, Instant>>,
 }
 
 tokio::task_local! {
@@ -32,31 +31,31 @@ pub async fn counted<T>(client: impl Future<Output = T>) -> T {
     READS.scope(RefCell::default(), client).await
 }
 
-/// A request for this number of orders begins.
-pub fn asked(orders: usize) {
+/// A request for this number of logs begins.
+pub fn asked(logs: usize) {
     let reads = Reads {
-        orders,
+        logs,
         none_ended: true,
         ..Reads::default()
     };
     READS.with(|current| current.replace(reads));
 }
 
-/// A read of an order begins.
-pub fn begins(order: &OrderId) {
-    let _ = READS.try_with(|reads| reads.borrow_mut().begun.insert(order.clone()));
+/// A read of a log begins.
+pub fn begins(log: &LogId) {
+    let _ = READS.try_with(|reads| reads.borrow_mut().begun.insert(log.clone()));
 }
 
-/// A read of an order has ended. Returns `false` if it is the first of the response and another order's read has not begun.
-pub fn ended(order: &OrderId, page: &Page) -> bool {
+/// A read of a log has ended. Returns `false` if it is the first of the response and another log's read has not begun.
+pub fn ended(log: &LogId, page: &Page) -> bool {
     let now = Instant::now();
     let side_by_side = READS.try_with(|reads| {
         let mut reads = reads.borrow_mut();
         reads.held += page.entries.len();
-        let read_at = reads.read_at.entry(order.clone()).or_default();
-        read_at.extend(page.entries.iter().map(|entry| (entry.seq.0, now)));
+        let read_at = reads.read_at.entry(log.clone()).or_default();
+        read_at.extend(page.entries.iter().map(|entry| (entry.number().0, now)));
         let first = std::mem::take(&mut reads.none_ended);
-        !first || reads.begun.len() >= reads.orders
+        !first || reads.begun.len() >= reads.logs
     });
     side_by_side.unwrap_or(true)
 }
@@ -67,10 +66,9 @@ pub fn sent() -> usize {
 }
 
 /// How long ago an entry was last read.
-pub fn waited(order: &str, seq: u64) -> Option<Duration> {
-    let order = OrderId::try_from(order).ok()?;
+pub fn waited(log: &LogId, number: u64) -> Option<Duration> {
     READS.with(|reads| {
         let reads = reads.borrow();
-        Some(reads.read_at.get(&order)?.get(&seq)?.elapsed())
+        Some(reads.read_at.get(log)?.get(&number)?.elapsed())
     })
 }

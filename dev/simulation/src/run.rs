@@ -132,6 +132,7 @@ impl Simulation {
             return;
         }
         check::log(&self.world, &self.storage, &self.shop, self.exact);
+        check::customers(&self.world, &self.storage, &self.plan, self.exact);
         check::dwells(&self.world, &self.storage, &self.shop, &self.plan);
         self.touch().await;
         check::ends(
@@ -176,12 +177,20 @@ impl Simulation {
             watched.push(vec!["nobody".to_owned()]);
         }
         let clients = (1..).zip(watched);
-        clients
+        let mut clients: Vec<_> = clients
             .map(|(number, orders)| {
                 let visits = self.visits();
                 self.client(format!("client {number}"), orders, visits)
             })
-            .collect()
+            .collect();
+        for customer in self.plan.customers {
+            for number in 1..=self.random.usize(1..3) {
+                let visits = self.visits();
+                let name = format!("client {number} of {customer}");
+                clients.push(self.client(name, Vec::new(), visits).of_customer(customer));
+            }
+        }
+        clients
     }
 
     fn visits(&mut self) -> Vec<(Duration, Duration)> {
@@ -211,12 +220,20 @@ impl Simulation {
         Client::new(name, orders, visits, shared, self.random.fork())
     }
 
-    /// A client for each order that opens it for the first time at the end.
+    /// A client for each order and each customer that opens it for the first time at the end.
     fn newcomers(&mut self) -> Vec<Client> {
         let orders = self.orders.clone().into_iter();
-        orders
+        let mut newcomers: Vec<_> = orders
             .map(|order| self.client(format!("newcomer to {order}"), vec![order], Vec::new()))
-            .collect()
+            .collect();
+        for customer in self.plan.customers {
+            let name = format!("newcomer of {customer}");
+            newcomers.push(
+                self.client(name, Vec::new(), Vec::new())
+                    .of_customer(customer),
+            );
+        }
+        newcomers
     }
 
     fn steps(&mut self) -> Vec<(Duration, Step)> {

@@ -145,7 +145,8 @@ impl Screen {
         }
     }
 
-    fn compare(&self, change: &Value, entry: &Entry, process: &StreamProcess) {
+    /// A change must be sent as it is in the log.
+    pub fn compare(&self, change: &Value, entry: &Entry, process: &StreamProcess) {
         let (order, seq) = (&entry.order, entry.seq);
         let previous = entry.previous.as_ref().map(|status| status.as_str());
         let same = change["status"].as_str() == Some(entry.status.as_str())

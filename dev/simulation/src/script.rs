@@ -28,7 +28,9 @@ pub fn script(plan: &Plan, number: usize, random: &mut Rng) -> Vec<(Duration, Wr
         act: 0,
         at: Duration::ZERO,
         writes: Vec::new(),
+        has_customers: false,
     };
+    script.has_customers = !plan.customers.is_empty();
     script.act = random.usize(..plan.acts.len());
     let act = plan.acts[script.act];
     script.at = act.start + act.length.mul_f64(random.f64() * 0.7);
@@ -55,6 +57,7 @@ struct Script<'a> {
     act: usize,
     at: Duration,
     writes: Vec<(Duration, Write)>,
+    has_customers: bool,
 }
 
 impl Script<'_> {
@@ -99,6 +102,10 @@ impl Script<'_> {
                 Write::Broken,
             ]);
             self.add(write);
+            self.step(random, slowest);
+        }
+        if self.has_customers && random.chance(0.15) {
+            self.add(Write::Hand);
             self.step(random, slowest);
         }
     }

@@ -22,6 +22,8 @@ pub enum Write {
     Public,
     /// A private attribute changes.
     Private,
+    /// It gets another customer, or none.
+    Hand,
     /// An item without a status is written. It is not an order.
     Broken,
     /// A person deletes the item.
@@ -43,6 +45,7 @@ pub struct Shop {
     replicated: VecDeque<(String, Option<Item>, By)>,
     has_replica: bool,
     removals_are_changes: bool,
+    customers: &'static [&'static str],
     /// The states that the public must see, by order.
     pub histories: BTreeMap<String, History>,
 }
@@ -68,6 +71,7 @@ impl Shop {
                 .variables
                 .get("ON_REMOVE")
                 .is_some_and(|value| value == "end"),
+            customers: plan.customers,
             histories: BTreeMap::new(),
         }
     }
@@ -81,11 +85,15 @@ impl Shop {
     pub fn write(&mut self, order: &str, write: Write) -> bool {
         let item = self.tables[self.live].get(order).cloned();
         match write {
-            Write::Status(_) | Write::Public | Write::Private => {
-                let mut item = item.unwrap_or_else(|| Item::new(&mut self.random));
+            Write::Status(_) | Write::Public | Write::Private | Write::Hand => {
+                let mut item = item.unwrap_or_else(|| self.new_item());
                 match write {
                     Write::Status(status) => item.status = Some(status),
                     Write::Public => item.change(&mut self.random),
+                    Write::Hand => {
+                        self.world.fault("orders that change hands", "shop");
+                        item.customer = self.a_customer();
+                    }
                     _ => item.change_in_private(),
                 }
                 self.put(order, item);
@@ -105,6 +113,22 @@ impl Shop {
             Write::Delete | Write::Expire => return false,
         }
         self.has_replica
+    }
+
+    fn new_item(&mut self) -> Item {
+        let mut item = Item::new(&mut self.random);
+        item.customer = self.a_customer();
+        item
+    }
+
+    /// One of the customers, or none.
+    fn a_customer(&mut self) -> Option<&'static str> {
+        match self.customers {
+            [] => None,
+            customers => customers
+                .get(self.random.usize(..=customers.len()))
+                .copied(),
+        }
     }
 
     /// Writes an existing item again, so that its stream gets a record of its state.

@@ -39,13 +39,16 @@ impl Issuer {
         Ok(json!({ "keys": [key] }).to_string())
     }
 
-    /// A token for all orders. It expires at this time since the Unix epoch, in whole seconds.
+    /// A token for all orders, and for a customer's stream. It expires at this time since the Unix epoch, in whole seconds.
     ///
     /// # Errors
     ///
     /// If it cannot be signed.
-    pub fn token(&self, expires: Duration) -> Result<String, String> {
-        let claims = json!({ "orders": "*", "exp": expires.as_secs() });
+    pub fn token(&self, expires: Duration, customer: Option<&str>) -> Result<String, String> {
+        let mut claims = json!({ "orders": "*", "exp": expires.as_secs() });
+        if let Some(customer) = customer {
+            claims["customer"] = json!(customer);
+        }
         encode(&Header::new(Algorithm::EdDSA), &claims, &self.0).map_err(|error| error.to_string())
     }
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use futures_util::future::{Either, pending};
-use order_status_stream::order::{OrderId, Seq};
+use order_status_stream::feed::LogId;
+use order_status_stream::order::Seq;
 use order_status_stream::wake::{Publisher, Wake};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -33,7 +34,7 @@ struct Listener {
     name: String,
     wake: Wake,
     /// What the server knows of it; `None` if it has no connection.
-    subscribed: Mutex<Option<BTreeSet<OrderId>>>,
+    subscribed: Mutex<Option<BTreeSet<LogId>>>,
 }
 
 /// A process's connection, until it is dropped.
@@ -86,8 +87,8 @@ impl Server {
                     queue.connected();
                     continue;
                 }
-                for (order, newest) in &messages {
-                    server.publish(order, *newest);
+                for (log, newest) in &messages {
+                    server.publish(log, *newest);
                 }
                 queue.published();
             }
@@ -140,7 +141,7 @@ impl Server {
             };
             sleep(self.latency()).await;
             if let Some(subscribed) = lock(&listener.subscribed).as_mut() {
-                subscribed.retain(|order| !changes.unsubscribe.contains(order));
+                subscribed.retain(|log| !changes.unsubscribe.contains(log));
                 subscribed.extend(changes.subscribe.iter().cloned());
             }
             sleep(self.latency()).await;
@@ -148,12 +149,12 @@ impl Server {
         }
     }
 
-    fn publish(self: &Arc<Self>, order: &OrderId, newest: Seq) {
+    fn publish(self: &Arc<Self>, log: &LogId, newest: Seq) {
         let mut listeners = lock(&self.listeners);
         listeners.retain(|listener| listener.strong_count() > 0);
         let listeners: Vec<_> = listeners.iter().filter_map(Weak::upgrade).collect();
         for listener in listeners {
-            let hears = |subscribed: &BTreeSet<OrderId>| subscribed.contains(order);
+            let hears = |subscribed: &BTreeSet<LogId>| subscribed.contains(log);
             if !lock(&listener.subscribed).as_ref().is_some_and(hears) {
                 continue;
             }
@@ -163,26 +164,26 @@ impl Server {
             }
             if self.hit(self.faults.wrong, "messages that are wrong", whom) {
                 let wrong = Seq(newest.0 + lock(&self.random).u64(1..4));
-                self.deliver(&listener, order, wrong);
+                self.deliver(&listener, log, wrong);
             }
             if self.hit(self.faults.repeated, "messages repeated", whom) {
-                self.deliver(&listener, order, newest);
+                self.deliver(&listener, log, newest);
             }
-            self.deliver(&listener, order, newest);
+            self.deliver(&listener, log, newest);
         }
     }
 
     /// Messages overtake each other, because each has a latency of its own.
-    fn deliver(&self, listener: &Arc<Listener>, order: &OrderId, newest: Seq) {
+    fn deliver(&self, listener: &Arc<Listener>, log: &LogId, newest: Seq) {
         let mut after = self.latency();
         if self.hit(self.faults.late, "messages late", &listener.name) {
             after += self.draw(0.1, 60.0);
         }
-        let (listener, order) = (Arc::downgrade(listener), order.clone());
+        let (listener, log) = (Arc::downgrade(listener), log.clone());
         tokio::spawn(async move {
             sleep(after).await;
             if let Some(listener) = listener.upgrade() {
-                listener.wake.heard(&order, newest);
+                listener.wake.heard(&log, newest);
             }
         });
     }

@@ -7,6 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::error::unreadable;
 use super::number;
+use crate::customer::Place;
 use crate::feed::{Entry, FeedError};
 
 /// The parts of an `UpdateItem` request.
@@ -30,6 +31,21 @@ impl Amendment {
         amendment.change("terminal", terminal(was), terminal(is));
         amendment.change("expiresAt", expires_at(was), expires_at(is));
         amendment.change("sources", sources(was)?, sources(is)?);
+        // Most entries have none of these, and need no condition.
+        let rest = [
+            ("customer", place(&was.customer)?, place(&is.customer)?),
+            ("former", place(&was.former)?, place(&is.former)?),
+            (
+                "shownUntil",
+                was.shown_until.map(number),
+                is.shown_until.map(number),
+            ),
+        ];
+        for (name, was, is) in rest {
+            if was.is_some() || is.is_some() {
+                amendment.change(name, was, is);
+            }
+        }
         Ok(amendment)
     }
 
@@ -69,6 +85,11 @@ impl Amendment {
             .condition_expression(self.conditions.join(" AND "))
             .set_expression_attribute_values(Some(self.values))
     }
+}
+
+fn place(place: &Option<Place>) -> Result<Option<AttributeValue>, FeedError> {
+    let place = place.as_ref().map(serde_dynamo::to_attribute_value);
+    place.transpose().map_err(unreadable)
 }
 
 /// An entry without sources has no such attribute.

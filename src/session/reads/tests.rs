@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::feed::Consistency;
+use crate::order::OrderId;
 
 #[derive(Clone, Copy, Debug)]
 enum Event {
@@ -81,7 +82,7 @@ struct Sessions {
 impl Sessions {
     fn request(&mut self, consistency: Consistency, heard: Option<Seq>) {
         let key = Key {
-            order: OrderId::try_from("A").expect("an id"),
+            log: OrderId::try_from("A").expect("an id").into(),
             query: Query::Next(consistency),
             from: Seq(1),
             heard,

@@ -34,6 +34,7 @@ pub(super) struct Ask<'a> {
 impl Stage {
     pub(super) fn new(client: ClientBuilder, options: Options) -> reqwest::Result<Self> {
         let shared = crate::Options {
+            customer: false,
             url: options.url.clone(),
             any_server: false,
             order: options.order.clone(),

@@ -79,7 +79,11 @@ impl Shop {
             stream_arn,
             feed,
             variables: [
-                &[("FEED_TABLE", "OrderFeed"), ("PUBLIC_ATTRIBUTES", "eta")],
+                &[
+                    ("FEED_TABLE", "OrderFeed"),
+                    ("PUBLIC_ATTRIBUTES", "eta"),
+                    ("CUSTOMER_ATTRIBUTE", "customer"),
+                ],
                 settings,
             ]
             .concat(),
@@ -87,10 +91,18 @@ impl Shop {
     }
 
     pub async fn write(&self, id: &str, status: &str) {
+        self.write_of(None, id, status).await;
+    }
+
+    pub async fn write_of(&self, customer: Option<&str>, id: &str, status: &str) {
         let text = |text: &str| AttributeValue::S(text.to_owned());
         let put = self.client.put_item().table_name("Orders");
         let put = put.item("orderId", text(id)).item("status", text(status));
-        put.item("eta", text("18:20")).send().await.unwrap();
+        let mut put = put.item("eta", text("18:20"));
+        if let Some(customer) = customer {
+            put = put.item("customer", text(customer));
+        }
+        put.send().await.unwrap();
     }
 
     /// Runs the projector until the newest entries satisfy a condition.

@@ -41,6 +41,7 @@ fn change(id: &str, sequence_number: u64, status: &str) -> Change {
         at: Some("2026-11-22T17:40:00.123Z".to_owned()),
         recorded_at: None,
         write: Write::Modify,
+        customer: None,
         began: true,
         terminal: status == "DELIVERED",
     }
@@ -89,6 +90,9 @@ macro_rules! suite {
         }
     };
 }
+
+mod customers;
+mod interleaving;
 
 async fn on_dynamodb<T: Future>(test: impl FnOnce(DynamoDbFeed) -> T) {
     let dynamo = Dynamo::start("127.0.0.1:0").await.unwrap();
