@@ -161,7 +161,8 @@ export class Customer {
     meta.append(link, element("span", { className: "age" }));
     const text = element("div", { className: "text" });
     text.append(element("p", { className: "label" }), meta);
-    const steps = element("span", { className: "steps", ariaHidden: "true" });
+    const steps = element("span", { className: "steps" });
+    steps.setAttribute("aria-hidden", "true");
     steps.append(...expected(undefined).map(() => element("span")));
     const button = element("button", { type: "button", className: "advance", textContent: "Move on" });
     button.setAttribute("aria-label", `Move on order ${id}`);
@@ -188,12 +189,12 @@ export class Customer {
 
   /** Runs an action. While it runs, its button does nothing. */
   async #press(button, action) {
-    if (button.ariaBusy === "true" || button.getAttribute("aria-disabled") === "true") return;
-    button.ariaBusy = "true";
+    if (button.hasAttribute("aria-busy") || button.getAttribute("aria-disabled") === "true") return;
+    button.setAttribute("aria-busy", "true");
     try {
       await action();
     } finally {
-      button.ariaBusy = null;
+      button.removeAttribute("aria-busy");
     }
   }
 

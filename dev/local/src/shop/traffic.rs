@@ -13,13 +13,13 @@ use crate::bill::CUSTOMERS;
 const OPEN: usize = 2;
 
 /// One step in this number is a cancellation, and another one is a note that customers must not see.
-const RARE: usize = 15;
+const RARE: usize = 25;
 
 /// The time between two looks at what is due.
 const INTERVAL: Duration = Duration::from_millis(250);
 
-/// The mean time until the next order of a customer who has too few.
-const PAUSE: Duration = Duration::from_secs(6);
+/// The mean time until the next order of a customer who has too few. A customer without any places one at once.
+const PAUSE: Duration = Duration::from_secs(20);
 
 /// Moves the orders that it has placed, and those that it is told of. It leaves all others alone.
 #[derive(Debug)]
@@ -47,9 +47,8 @@ struct Moving {
 fn dwell(status: &str) -> Duration {
     let seconds = match Status::parse(status) {
         Some(Status::Placed | Status::Paid) => 4.0,
-        Some(Status::Preparing) => 30.0,
-        Some(Status::Shipped) => 20.0,
-        _ => 8.0,
+        Some(Status::Preparing | Status::Shipped) => 40.0,
+        _ => 20.0,
     };
     about(Duration::from_secs_f64(seconds))
 }
@@ -93,7 +92,8 @@ impl Traffic {
         }
         for (nth, customer) in CUSTOMERS.into_iter().enumerate() {
             let own = |order: &&Moving| order.customer == Some(customer);
-            if now >= self.next_order[nth] && self.open.iter().filter(own).count() < OPEN {
+            let open = self.open.iter().filter(own).count();
+            if open == 0 || (open < OPEN && now >= self.next_order[nth]) {
                 let order = self.shop.place_for(Some(customer)).await?;
                 self.next_order[nth] = now + about(PAUSE);
                 self.open.push(Moving {
