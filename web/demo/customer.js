@@ -218,9 +218,8 @@ export class Customer {
     const list = this.#part(".journal ol");
     const old = new Map([...list.children].map((item) => [item.dataset.key, item]));
     const items = this.history.entries.map((entry) => {
-      const key = `${entry.kind} ${entry.at}`;
-      const item = old.get(key) ?? element("li");
-      item.dataset.key = key;
+      const item = old.get(String(entry.id)) ?? element("li");
+      item.dataset.key = entry.id;
       item.dataset.is = entry.kind;
       const text = line(entry);
       if (item.lastChild?.textContent !== text) {

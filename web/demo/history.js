@@ -6,8 +6,8 @@
  * @typedef {import("../order-stream.js").State} State
  * @typedef {"connecting" | "open" | "rest" | "cut" | "hidden" | "ended" | "denied"} Phase
  * @typedef {{is: Phase, from: number, to?: number, until?: number}} Segment `until`: when the client comes back. `to` is missing while it lasts
- * @typedef {{at: number, kind: "change" | "late" | "try"}} Mark `late`: a change that came while the page was cut off. `try`: a failed attempt
- * @typedef {{at: number, kind: string, ms?: number, changes?: number, missing?: number, orderId?: string, status?: string}} Entry
+ * @typedef {{id: number, at: number, kind: "change" | "late" | "try"}} Mark `late`: a change that came while the page was cut off. `try`: a failed attempt
+ * @typedef {{id: number, at: number, kind: string, ms?: number, changes?: number, missing?: number, orderId?: string, status?: string}} Entry
  */
 
 /** How long the past is kept, in milliseconds. */
@@ -40,6 +40,8 @@ export class History {
   #catchingUp;
   /** Whether everything in the feed was sent once. From then on, an order that appears begins with its first change. */
   #knowsAll = false;
+  /** The id of the last mark or entry. Several of them may have the same time. */
+  #lastId = 0;
   /** The last `seq` of each order. `undefined` if an order may continue anywhere. @type {Map<string, number | undefined>} */
   #seqs = new Map();
 
@@ -111,7 +113,7 @@ export class History {
     if (this.#catchingUp) this.#catchingUp.changes += 1;
     // What a new visitor gets is the past, and no mark of the present.
     if (!this.#knowsAll) return;
-    this.marks.push({ at: now, kind: this.#catchingUp ? "late" : "change" });
+    this.#mark(this.#catchingUp ? "late" : "change", now);
     this.#enter({ at: now, kind: "change", orderId, status });
   }
 
@@ -142,7 +144,7 @@ export class History {
 
   #cut(retryAt, now) {
     if (this.present.is === "cut") {
-      this.marks.push({ at: now, kind: "try" });
+      this.#mark("try", now);
       this.present.until = retryAt;
       return;
     }
@@ -156,11 +158,15 @@ export class History {
     this.segments.push(segment);
   }
 
-  /** A rest after a rest is one entry, or the check-ins would displace everything else. @param {Entry} entry */
+  #mark(kind, at) {
+    this.marks.push({ id: (this.#lastId += 1), at, kind });
+  }
+
+  /** A rest after a rest is one entry, or the check-ins would displace everything else. @param {Omit<Entry, "id">} entry */
   #enter(entry) {
     const [newest] = this.entries;
     if (entry.kind === "rest" && newest?.kind === "rest") Object.assign(newest, { at: entry.at, ms: newest.ms + entry.ms, times: (newest.times ?? 1) + 1 });
-    else this.entries.unshift(entry);
+    else this.entries.unshift({ id: (this.#lastId += 1), ...entry });
     this.entries.length = Math.min(this.entries.length, ENTRIES);
   }
 }

@@ -27,8 +27,8 @@ export function draw(lane, history, now) {
       item.style.width = `${left(to) - left(from)}%`;
       return item;
     });
-  const marks = history.marks.map(({ at, kind }, nth) => {
-    const item = piece(`${kind} ${at} ${nth}`, kind);
+  const marks = history.marks.map(({ id, at, kind }) => {
+    const item = piece(`mark ${id}`, kind);
     item.style.left = `${left(at)}%`;
     return item;
   });

@@ -6,7 +6,7 @@ import { CHECK_IN } from "./history.js";
 /** @typedef {import("./history.js").History} History */
 
 const seconds = (ms) => `${Math.max(0, Math.round(ms / 1_000))} s`;
-const until = (at, now) => `${Math.max(0, Math.ceil((at - now) / 1_000))} s`;
+const until = (at, now) => (at > now ? `in ${Math.ceil((at - now) / 1_000)} s` : "now");
 const exact = (ms) => `${(ms / 1_000).toFixed(1)} s`;
 
 /** A number of things. */
@@ -48,11 +48,9 @@ export function sentence(history, now) {
     case "open":
       return `The response is held for ${seconds(now - from)}: a change is due.`;
     case "rest":
-      return `Nothing is due. The page asks again in ${until(due, now)}.`;
+      return `The response has ended. The page asks again ${until(due, now)}.`;
     case "cut":
-      return due > now
-        ? `No connection for ${seconds(now - from)}. Next attempt in ${until(due, now)}.`
-        : `No connection for ${seconds(now - from)}. Trying now.`;
+      return `No connection for ${seconds(now - from)}. Next attempt ${until(due, now)}.`;
     case "hidden":
       return "A hidden page asks for nothing.";
     case "denied":

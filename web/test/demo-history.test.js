@@ -37,7 +37,7 @@ test("a response that ends at once is a check-in within a rest, and a longer one
   assert.equal(sentence(history, 5_130), "The response is held for 3 s: a change is due.");
   history.frame(frame("ready"), 2_150);
   history.frame(rest(4_000), 8_130);
-  assert.equal(sentence(history, 9_130), "Nothing is due. The page asks again in 3 s.");
+  assert.equal(sentence(history, 9_130), "The response has ended. The page asks again in 3 s.");
   assert.deepEqual(segments(history), [["connecting", 0, 100], ["open", 100, 130], ["rest", 130, 2_130], ["open", 2_130, 8_130], ["rest", 8_130, undefined]]);
   assert.deepEqual(history.entries.map(line), ["Rested for 4.0 s", "Held open for 6.0 s", "Rested for 2.0 s"]);
 });
@@ -46,7 +46,7 @@ test("a cut is seen, attempts are counted, and what came meanwhile is caught up"
   const history = historyOf(...VISIT, [2_130, frame("hello")], [2_140, frame("ready")], [5_000, cut(6_500)]);
   assert.equal(sentence(history, 6_000), "No connection for 1 s. Next attempt in 1 s.");
   history.state(cut(9_000), 6_500);
-  assert.equal(sentence(history, 9_100), "No connection for 4 s. Trying now.");
+  assert.equal(sentence(history, 9_100), "No connection for 4 s. Next attempt now.");
   history.frame(frame("hello"), 9_200);
   for (const [seq, id] of [[5, "A"], [1, "B"], [6, "A"]]) history.frame(message(seq, id), 9_210);
   history.frame(frame("ready"), 9_220);

@@ -20,15 +20,26 @@ pub const CUSTOMERS: [&str; 2] = ["ada", "ben"];
 /// What precedes a customer's id in the key of their log.
 const LOG: &str = "%customer/";
 
-/// What the bill is about.
+/// What the page's bill is about.
 pub const MINUTE: Duration = Duration::from_secs(60);
 
 /// A page says each second that it is open. If it has not for this long, it was hidden or closed meanwhile.
 const SILENCE: Duration = Duration::from_secs(3);
 
 /// What each customer used. Clones share it.
-#[derive(Clone, Debug, Default)]
-pub struct Ledger(Arc<Mutex<Accounts>>);
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    /// How much of the past the bill is about.
+    window: Duration,
+    accounts: Arc<Mutex<Accounts>>,
+}
+
+impl Default for Ledger {
+    /// The bill of the last minute.
+    fn default() -> Self {
+        Self::over(MINUTE)
+    }
+}
 
 #[derive(Debug, Default)]
 struct Accounts {
@@ -60,7 +71,7 @@ pub struct Open {
     number: u64,
 }
 
-/// What was used within a minute.
+/// What was used within the window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Used {
@@ -123,11 +134,20 @@ pub fn count_read(ledger: &Ledger, call: Call<'_>) {
 }
 
 impl Ledger {
+    /// The bill of the last `window`.
+    #[must_use]
+    pub fn over(window: Duration) -> Self {
+        Self {
+            window,
+            accounts: Arc::default(),
+        }
+    }
+
     /// Counts a request.
     pub fn begin(&self, customer: &'static str, now: Instant) -> Open {
         let mut accounts = self.lock();
         let account = accounts.customers.entry(customer).or_default();
-        account.forget(now);
+        account.forget(now, self.window);
         let number = account.next;
         account.next += 1;
         account.requests.insert(
@@ -153,7 +173,7 @@ impl Ledger {
     pub fn read(&self, customer: &'static str, units: f64, now: Instant) {
         let mut accounts = self.lock();
         let account = accounts.customers.entry(customer).or_default();
-        account.forget(now);
+        account.forget(now, self.window);
         account.reads.push_back((now, units));
     }
 
@@ -167,7 +187,7 @@ impl Ledger {
             let before = accounts.seen.insert((visit.to_owned(), customer), now);
             let from = before.unwrap_or(now);
             let account = accounts.customers.entry(customer).or_default();
-            account.forget(now);
+            account.forget(now, self.window);
             account.watched.push_back(Span {
                 from,
                 to: Some(now),
@@ -183,7 +203,7 @@ impl Ledger {
         seen.any(|seen| now.duration_since(*seen) < SILENCE)
     }
 
-    /// The bill of the minute before `now`.
+    /// The bill at `now`.
     #[must_use]
     pub fn bill(&self, now: Instant) -> Bill {
         let accounts = self.lock();
@@ -191,7 +211,7 @@ impl Ledger {
         let mut total = Used::default();
         for customer in CUSTOMERS {
             let account = accounts.customers.get(customer);
-            let used = account.map_or_else(Used::default, |account| account.used(now));
+            let used = account.map_or_else(Used::default, |account| account.used(now, self.window));
             total = total + used;
             customers.insert(customer, used.priced());
         }
@@ -203,32 +223,36 @@ impl Ledger {
     }
 
     fn lock(&self) -> MutexGuard<'_, Accounts> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Account {
-    /// Forgets what ended before the minute.
-    fn forget(&mut self, now: Instant) {
-        let is_recent = |at: Instant| now.duration_since(at) <= MINUTE;
+    /// Forgets what ended before the window.
+    fn forget(&mut self, now: Instant, window: Duration) {
+        let is_recent = |at: Instant| now.duration_since(at) <= window;
         self.requests
             .retain(|_, span| span.to.is_none_or(is_recent));
         self.watched.retain(|span| span.to.is_none_or(is_recent));
         self.reads.retain(|(at, _)| is_recent(*at));
     }
 
-    fn used(&self, now: Instant) -> Used {
-        let is_recent = |at: Instant| now.duration_since(at) < MINUTE;
+    fn used(&self, now: Instant, window: Duration) -> Used {
+        let is_recent = |at: Instant| now.duration_since(at) < window;
         let requests = self.requests.values();
         let reads = self.reads.iter().filter(|(at, _)| is_recent(*at));
-        let watched: Duration = self.watched.iter().map(|span| span.within(now)).sum();
+        let watched: Duration = self
+            .watched
+            .iter()
+            .map(|span| span.within(now, window))
+            .sum();
         Used {
             requests: requests
                 .clone()
                 .filter(|span| is_recent(span.from))
                 .map(|_| 1)
                 .sum(),
-            held_ms: requests.map(|span| billed(span.within(now))).sum(),
+            held_ms: requests.map(|span| billed(span.within(now, window))).sum(),
             read_units: reads.map(|(_, units)| units).sum(),
             watched_ms: u64::try_from(watched.as_millis()).unwrap_or(u64::MAX),
         }
@@ -236,12 +260,12 @@ impl Account {
 }
 
 impl Span {
-    /// The part of it within the last minute.
-    fn within(&self, now: Instant) -> Duration {
+    /// The part of it within the window before `now`.
+    fn within(&self, now: Instant, window: Duration) -> Duration {
         let to = self.to.unwrap_or(now);
-        // The clock of a machine that was just started may be less than a minute old.
+        // The clock of a machine that was just started may be younger than the window.
         let start = now
-            .checked_sub(MINUTE)
+            .checked_sub(window)
             .map_or(self.from, |start| start.max(self.from));
         to.saturating_duration_since(start)
     }

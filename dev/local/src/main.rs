@@ -35,7 +35,7 @@ use local::event_source::{BoxError, EventSource, Settings};
 use local::issuer::Issuer;
 use local::meter::Meter;
 use local::page::PageServer;
-use local::shop::{Shop, Traffic};
+use local::shop::{Shop, Traffic, remember_dwells};
 use reqwest::Url;
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -165,6 +165,7 @@ async fn run_system(
     println!("starting …");
     let dynamo = Dynamo::start((Ipv4Addr::LOCALHOST, ports.dynamodb_port)).await?;
     let stream_arn = create_tables(&dynamo.client()).await?;
+    remember_dwells(dynamo.client()).await?;
     let issuer = Issuer::new(Algorithm::ES256, "local")?;
     let ledger = Ledger::default();
     let counted = ledger.clone();

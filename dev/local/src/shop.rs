@@ -3,6 +3,7 @@
 //! It also writes attributes that customers must never see ([`EMAIL`], [`NOTE`], [`CUSTOMER`], [`PLACED_AT`]), so that one can check that no
 //! stream contains them.
 
+mod dwells;
 mod status;
 mod traffic;
 
@@ -14,6 +15,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Serialize;
 
 use crate::dynamo::ORDERS;
+pub use dwells::remember_dwells;
 pub use status::Status;
 use status::{Attribute, rfc3339};
 pub use traffic::Traffic;

@@ -1,11 +1,13 @@
 //! Orders of the page's customers, which the shop places and moves on by itself.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{self, Instant};
 
+use super::dwells::{about, dwell};
 use super::{Order, Shop, ShopError, Status};
 use crate::bill::CUSTOMERS;
 
@@ -21,6 +23,9 @@ const INTERVAL: Duration = Duration::from_millis(250);
 /// The mean time until the next order of a customer who has too few. A customer without any places one at once.
 const PAUSE: Duration = Duration::from_secs(20);
 
+/// How much later than the one before each customer places the first order, so that their pages do not do the same at the same time.
+const APART: Duration = Duration::from_secs(6);
+
 /// Moves the orders that it has placed, and those that it is told of. It leaves all others alone.
 #[derive(Debug)]
 pub struct Traffic {
@@ -28,8 +33,8 @@ pub struct Traffic {
     /// The ids of orders that the customers have placed.
     placed: mpsc::UnboundedReceiver<String>,
     open: Vec<Moving>,
-    /// When each customer places the next order.
-    next_order: [Instant; CUSTOMERS.len()],
+    /// When each customer places the next order, once somebody has looked.
+    next_order: BTreeMap<&'static str, Next>,
 }
 
 /// An order on its way.
@@ -42,20 +47,13 @@ struct Moving {
     due: Instant,
 }
 
-/// The mean time that an order stays in a status. The first ones are quick, so a held response shows them. Later, nothing is due for
-/// a while, and pages rest.
-fn dwell(status: &str) -> Duration {
-    let seconds = match Status::parse(status) {
-        Some(Status::Placed | Status::Paid) => 4.0,
-        Some(Status::Preparing | Status::Shipped) => 40.0,
-        _ => 20.0,
-    };
-    about(Duration::from_secs_f64(seconds))
-}
-
-/// A time around a mean, at most a quarter away.
-fn about(mean: Duration) -> Duration {
-    mean.mul_f64(0.75 + fastrand::f64() / 2.0)
+/// When a customer places an order.
+#[derive(Clone, Copy, Debug)]
+enum Next {
+    /// The first one.
+    First(Instant),
+    /// Another one. At once if no other is on its way.
+    Another(Instant),
 }
 
 impl Traffic {
@@ -66,7 +64,7 @@ impl Traffic {
             shop,
             placed,
             open: Vec::new(),
-            next_order: [Instant::now(); CUSTOMERS.len()],
+            next_order: BTreeMap::new(),
         }
     }
 
@@ -83,32 +81,53 @@ impl Traffic {
     /// Does everything that is due: moves orders, and places new ones if a customer has too few.
     pub async fn step(&mut self, now: Instant) -> Result<(), ShopError> {
         while let Ok(order_id) = self.placed.try_recv() {
-            let due = now + dwell(Status::Placed.as_str());
+            let due = now + dwell(Status::Placed);
             self.open.push(Moving {
                 order_id,
                 customer: None,
                 due,
             });
         }
-        for (nth, customer) in CUSTOMERS.into_iter().enumerate() {
-            let own = |order: &&Moving| order.customer == Some(customer);
-            let open = self.open.iter().filter(own).count();
-            if open == 0 || (open < OPEN && now >= self.next_order[nth]) {
-                let order = self.shop.place_for(Some(customer)).await?;
-                self.next_order[nth] = now + about(PAUSE);
-                self.open.push(Moving {
-                    due: now + dwell(&order.status),
-                    order_id: order.order_id,
-                    customer: Some(customer),
-                });
+        self.advance_due(now).await?;
+        let mut first = now;
+        for customer in CUSTOMERS {
+            let next = *self
+                .next_order
+                .entry(customer)
+                .or_insert(Next::First(first));
+            first += APART;
+            let own = self.open.iter();
+            let own = own.filter(|order| order.customer == Some(customer)).count();
+            let is_due = match next {
+                Next::First(at) => now >= at,
+                Next::Another(at) => own == 0 || (own < OPEN && now >= at),
+            };
+            if is_due {
+                let another = Next::Another(now + about(PAUSE));
+                self.next_order.insert(customer, another);
+                self.place(customer, now).await?;
             }
         }
+        Ok(())
+    }
+
+    async fn advance_due(&mut self, now: Instant) -> Result<(), ShopError> {
         let mut kept = Vec::new();
         for mut order in std::mem::take(&mut self.open) {
             let is_open = now < order.due || self.advance(&mut order, now).await?;
             kept.extend(is_open.then_some(order));
         }
         self.open = kept;
+        Ok(())
+    }
+
+    async fn place(&mut self, customer: &'static str, now: Instant) -> Result<(), ShopError> {
+        let order = self.shop.place_for(Some(customer)).await?;
+        self.open.push(Moving {
+            order_id: order.order_id,
+            customer: Some(customer),
+            due: now + dwell(Status::Placed),
+        });
         Ok(())
     }
 
@@ -127,8 +146,9 @@ impl Traffic {
         };
         match changed {
             Ok(Order { status, .. }) => {
-                order.due = now + dwell(&status);
-                Ok(Status::parse(&status).is_some_and(|status| status.next().is_some()))
+                let status = Status::parse(&status).filter(|status| status.next().is_some());
+                order.due = now + status.map_or(Duration::ZERO, dwell);
+                Ok(status.is_some())
             }
             // Someone else has finished or deleted it.
             Err(ShopError::Finished { .. } | ShopError::Unknown(_)) => Ok(false),
