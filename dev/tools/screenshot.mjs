@@ -47,15 +47,16 @@ const seconds = (count) => new Promise((resolve) => setTimeout(resolve, 1_000 * 
 const state = async (wanted) => {
   while ((await run(`document.querySelector('[data-customer="ben"]')?.dataset.state`)) !== wanted) await seconds(0.2);
 };
-const press = (button) => run(`document.querySelector('[data-customer="ben"] ${button}').click()`);
+const connection = (change) => fetch(`${page}connections/ben/${change}`, { method: "POST" });
 
-// The bill is about a minute.
+// Somebody may have cut it before. The bill is about a minute.
+await connection("restore");
 await seconds(60);
-await press(".switch");
+await connection("cut");
 await state("cut");
-for (let order = 0; order < 2; order += 1) await press(".advance");
+await run(`document.querySelectorAll('[data-customer="ben"] .advance').forEach((button) => button.click())`);
 await seconds(6);
-await press(".switch");
+await connection("restore");
 await state("back");
 await seconds(1.5);
 const { data } = await tab("Page.captureScreenshot");
