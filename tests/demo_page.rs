@@ -150,6 +150,40 @@ fn is_shown(shown: &Value, bill: &Value) -> bool {
     shown["requests"][2] == requests && (watched_shown - watched).abs() <= 0.00501
 }
 
+/// The numbers on the page are those of the server.
+#[track_caller]
+fn assert_shows_the_bill(report: &Value) {
+    assert_eq!(report["type"], "bill");
+    let shown = &report["shown"];
+    let bills = report["bills"].as_array().unwrap();
+    let bill = bills.iter().find(|bill| is_shown(shown, bill)).unwrap();
+    let customers = &bill["customers"];
+    let parts = [&customers["ada"], &customers["ben"], &bill["total"]];
+    for (nth, part) in parts.into_iter().enumerate() {
+        let price = &part["perMillionMinutes"]["total"];
+        same(&shown["requests"][nth], &part["requests"], 1.0, 0.0);
+        same(&shown["held"][nth], &part["heldMs"], 1000.0, 0.1);
+        same(&shown["reads"][nth], &part["readUnits"], 1.0, 0.1);
+        same(&shown["price"][nth], price, 1.0, 0.01);
+    }
+    assert_eq!(shown["total"], shown["price"][2]);
+}
+
+/// When nobody can watch any more, the bill is what the functions and the database counted.
+async fn assert_counted(demo: &Demo) {
+    for customer in CUSTOMERS {
+        let cut = format!("/connections/{customer}/cut");
+        demo.send(Method::POST, &cut).await;
+    }
+    let stats = demo.stream.wait_for(|stats| stats.in_flight() == 0).await;
+    let bill = demo.bill().await;
+    assert_eq!(bill["total"]["requests"], stats.started);
+    assert!(bill["total"]["heldMs"].as_u64().unwrap() >= stats.billed_ms);
+    let read_units = *demo.read_units.lock().unwrap();
+    assert!(read_units > 0.0);
+    assert_eq!(bill["total"]["readUnits"], read_units);
+}
+
 async fn a_visitor_places_orders_and_a_cut_connection_misses_nothing(browser: Browser) {
     let (reporter, mut reports) = report_server(vec![]).await;
     let demo = Demo::start(&format!("{}/report", reporter.url)).await;
@@ -185,48 +219,9 @@ async fn a_visitor_places_orders_and_a_cut_connection_misses_nothing(browser: Br
         assert!(said[nth].as_str().unwrap().starts_with(text), "{said:?}");
     }
 
-    let report = next().await;
-    assert_eq!(report["type"], "bill");
-    let shown = &report["shown"];
-    let bills = report["bills"].as_array().unwrap();
-    let bill = bills.iter().find(|bill| is_shown(shown, bill)).unwrap();
-    for (nth, part) in [
-        &bill["customers"]["ada"],
-        &bill["customers"]["ben"],
-        &bill["total"],
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        same(&shown["requests"][nth], &part["requests"], 1.0, 0.0);
-        same(&shown["held"][nth], &part["heldMs"], 1000.0, 0.1);
-        same(&shown["reads"][nth], &part["readUnits"], 1.0, 0.1);
-        same(
-            &shown["price"][nth],
-            &part["perMillionMinutes"]["total"],
-            1.0,
-            0.01,
-        );
-    }
-    same(
-        &shown["total"],
-        &bill["total"]["perMillionMinutes"]["total"],
-        1.0,
-        0.01,
-    );
-
-    // When nobody can watch any more, the bill is what the functions and the database counted.
-    for customer in CUSTOMERS {
-        demo.send(Method::POST, &format!("/connections/{customer}/cut"))
-            .await;
-    }
+    assert_shows_the_bill(&next().await);
     drop(window);
-    let stats = demo.stream.wait_for(|stats| stats.in_flight() == 0).await;
-    let bill = demo.bill().await;
-    assert_eq!(bill["total"]["requests"], stats.started);
-    assert!(bill["total"]["heldMs"].as_u64().unwrap() >= stats.billed_ms);
-    assert_eq!(bill["total"]["readUnits"], *demo.read_units.lock().unwrap());
-    assert!(*demo.read_units.lock().unwrap() > 0.0);
+    assert_counted(&demo).await;
 }
 
 in_each_browser!(a_visitor_places_orders_and_a_cut_connection_misses_nothing);

@@ -4,15 +4,18 @@
 //! the customer's log. A minute counts as watched while a page says that it is open. Dwell times, which each process reads once in ten
 //! minutes for all customers, are nobody's.
 
+mod usage;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use order_status_stream::prices::{READ_UNIT, REQUEST, SECOND};
+use order_status_stream::prices::SECOND;
 use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::meter::Call;
+pub use usage::{Part, Price, Used};
 
 /// The customers of the page.
 pub const CUSTOMERS: [&str; 2] = ["ada", "ben"];
@@ -69,38 +72,6 @@ struct Span {
 pub struct Open {
     customer: &'static str,
     number: u64,
-}
-
-/// What was used within the window.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Used {
-    pub requests: u64,
-    /// Each response is rounded up to a millisecond.
-    pub held_ms: u64,
-    pub read_units: f64,
-    /// The sum over all open pages.
-    pub watched_ms: u64,
-}
-
-/// In USD.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Price {
-    pub requests: f64,
-    pub held: f64,
-    pub reads: f64,
-    pub total: f64,
-}
-
-/// A part of the bill.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Part {
-    #[serde(flatten)]
-    pub used: Used,
-    pub usd: Price,
-    /// Nobody may have watched.
-    pub per_million_minutes: Option<Price>,
 }
 
 /// The bill.
@@ -274,53 +245,4 @@ impl Span {
 /// Lambda rounds each invocation up to a millisecond.
 fn billed(time: Duration) -> u64 {
     u64::try_from(time.as_micros().div_ceil(1000)).unwrap_or(u64::MAX)
-}
-
-impl std::ops::Add for Used {
-    type Output = Self;
-
-    fn add(self, other: Self) -> Self {
-        Self {
-            requests: self.requests + other.requests,
-            held_ms: self.held_ms + other.held_ms,
-            read_units: self.read_units + other.read_units,
-            watched_ms: self.watched_ms + other.watched_ms,
-        }
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a minute's counts fit a double")]
-impl Used {
-    /// What it costs.
-    #[must_use]
-    pub fn priced(self) -> Part {
-        let [requests, held, reads] = [
-            self.requests as f64 * REQUEST,
-            self.held_ms as f64 / 1000.0 * SECOND,
-            self.read_units * READ_UNIT,
-        ];
-        let usd = Price {
-            requests,
-            held,
-            reads,
-            total: requests + held + reads,
-        };
-        let minutes = self.watched_ms as f64 / 60_000.0;
-        Part {
-            used: self,
-            usd,
-            per_million_minutes: (self.watched_ms > 0).then(|| usd.scaled(1e6 / minutes)),
-        }
-    }
-}
-
-impl Price {
-    fn scaled(self, by: f64) -> Self {
-        Self {
-            requests: self.requests * by,
-            held: self.held * by,
-            reads: self.reads * by,
-            total: self.total * by,
-        }
-    }
 }
