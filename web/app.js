@@ -3,6 +3,7 @@
 import { prepareBill, showBill } from "./demo/bill.js";
 import { Customer } from "./demo/customer.js";
 import { $, setText } from "./dom.js";
+import { announce } from "./view.js";
 
 /** How often the page asks for the bill, and says that it is open. In milliseconds. */
 const BILL_INTERVAL = 1_000;
@@ -23,7 +24,10 @@ async function ask(method, path) {
 
 function fail(error) {
   const noAnswer = error instanceof TypeError;
-  setText($("trouble-title"), noAnswer ? "The shop does not answer" : "The shop could not do that");
+  const title = noAnswer ? "The shop does not answer" : "The shop could not do that";
+  // Once, and not with each attempt.
+  if ($("trouble").hidden) announce(`${title}.`);
+  setText($("trouble-title"), title);
   setText($("trouble-text"), noAnswer ? "Start it with “make run”. This page goes on by itself." : error.message);
   $("trouble").hidden = false;
 }
