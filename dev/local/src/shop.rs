@@ -1,7 +1,8 @@
-//! A demo shop. It places, advances and cancels orders in the orders table, and does not use the feed.
+//! A demo shop. It places, advances and cancels orders in the orders table. It does not use the feed, except that
+//! [`remember_dwells`] writes there what a shop would have learned before.
 //!
-//! It also writes attributes that customers must never see ([`EMAIL`], [`NOTE`], [`CUSTOMER`], [`PLACED_AT`]), so that one can check that no
-//! stream contains them.
+//! It also writes attributes that customers must never see ([`EMAIL`], [`NOTE`], [`CUSTOMER`], [`PLACED_AT`]), so that one can check
+//! that no stream contains them.
 
 mod dwells;
 mod status;
