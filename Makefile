@@ -61,7 +61,8 @@ token: ## a token for what `make run` started: make token ORDERS=A,B
 .PHONY: screenshot
 screenshot: ## docs/page.png, taken anew from what `make run` started
 	@$(call need,chromium,install Chromium)
-	@dev/tools/screenshot docs/page.png
+	@$(call need,node,install Node.js 18 or later)
+	@node dev/tools/screenshot.mjs docs/page.png
 
 DASHBOARD := $(abspath $(TARGET))/dashboard
 

@@ -28,7 +28,8 @@ const FACTS = { eta: "Expected", carrier: "Carrier", trackingUrl: "Tracking" };
 export const label = (status) => (Object.hasOwn(STATUSES, status) ? STATUSES[status][0] : status);
 /** What a status means to the customer, or an empty text if that is unknown. */
 export const meaning = (status) => (Object.hasOwn(STATUSES, status) ? STATUSES[status][1] : "");
-const icon = (status) => (Object.hasOwn(STATUSES, status) ? status : "other");
+/** The name of a status's icon. */
+export const icon = (status) => (Object.hasOwn(STATUSES, status) ? status : "other");
 
 /** @typedef {{status: string, at: string, updated?: string}} Step `updated`: when only the details changed later */
 
@@ -78,7 +79,7 @@ export function showOrder(order, animated) {
 }
 
 /** The colour of a status: for an order on its way, a delivered one, or any other. */
-function tone(status) {
+export function tone(status) {
   return status === "DELIVERED" ? "delivered" : USUAL_SEQUENCE.includes(status) ? "moving" : "";
 }
 

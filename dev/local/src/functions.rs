@@ -18,6 +18,7 @@ use futures_util::future::select_all;
 use lambda_stand_in::ProcessGroup;
 use local::dynamo::FEED;
 use local::event_source::{BoxError, HttpFunction, Invoke};
+use local::shop::CUSTOMER;
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time;
@@ -32,15 +33,21 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Environment variables of the functions, unless this program's environment sets them.
-const DEFAULTS: [(&str, &str); 2] = [
+const DEFAULTS: [(&str, &str); 4] = [
     ("PUBLIC_ATTRIBUTES", "eta,carrier,trackingUrl"),
+    // Of a customer whose orders are all finished, nothing is due. With the default, the page shows a new order after up to a minute.
+    ("MAX_REST", "10s"),
     // Their lines would stand between the program's own.
     ("METRICS", "off"),
+    ("RUST_LOG", "warn"),
 ];
 
 /// Environment variables of the functions that replace those of this program: no call may reach an AWS account.
-const FIXED: [(&str, &str); 6] = [
+const FIXED: [(&str, &str); 8] = [
     ("FEED_TABLE", FEED),
+    // The page's customers have streams.
+    ("CUSTOMER_ATTRIBUTE", CUSTOMER),
+    ("JWT_CUSTOMER_CLAIM", "sub"),
     ("AWS_REGION", "us-east-1"),
     ("AWS_ACCESS_KEY_ID", "local"),
     ("AWS_SECRET_ACCESS_KEY", "local"),
@@ -56,11 +63,11 @@ pub(crate) struct Functions {
 
 impl Functions {
     /// Starts the emulator at `port`, then the functions in the directory `binaries`, and returns when one process of each function
-    /// has answered. `dynamo` is the endpoint of their database. `jwks` are the keys of the tokens that they accept.
+    /// has answered. The endpoints of their database are those for `projector` and for `stream`. `jwks` are the keys of the tokens that they accept.
     pub(crate) async fn start(
         group: &ProcessGroup,
         binaries: &Path,
-        dynamo: &str,
+        [projector, stream]: [&str; 2],
         jwks: &str,
         port: u16,
     ) -> Result<Self, BoxError> {
@@ -68,7 +75,8 @@ impl Functions {
         functions.spawn(group, "cargo lambda watch", &mut emulator(port))?;
         // A function ends if its Runtime API does not listen.
         functions.or_ended(listens(port)).await?;
-        for name in iter::once("projector").chain(iter::repeat_n("stream", STREAMS)) {
+        let streams = iter::repeat_n(("stream", stream), STREAMS);
+        for (name, dynamo) in iter::once(("projector", projector)).chain(streams) {
             let mut function = function(name, binaries, dynamo, port);
             functions.spawn(group, name, function.env("JWKS", jwks))?;
         }

@@ -78,15 +78,23 @@ impl Issuer {
         orders: &[&str],
         lifetime: Duration,
     ) -> Result<(String, Duration), IssuerError> {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        let expires = Duration::from_secs((now + lifetime).as_secs());
+        let expires = expiry(lifetime);
         let orders = match orders {
             ["*"] => json!("*"),
             orders => json!(orders),
         };
         let claims = json!({ "orders": orders, "exp": expires.as_secs() });
+        Ok((self.sign(&claims)?, expires))
+    }
+
+    /// A token that gives access to a customer's stream, and its expiry. The claim is `sub`.
+    pub fn token_of(
+        &self,
+        customer: &str,
+        lifetime: Duration,
+    ) -> Result<(String, Duration), IssuerError> {
+        let expires = expiry(lifetime);
+        let claims = json!({ "sub": customer, "exp": expires.as_secs() });
         Ok((self.sign(&claims)?, expires))
     }
 
@@ -109,6 +117,14 @@ impl Issuer {
     pub fn header(&self) -> Header {
         self.header.clone()
     }
+}
+
+/// In whole seconds since the Unix epoch.
+fn expiry(lifetime: Duration) -> Duration {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Duration::from_secs((now + lifetime).as_secs())
 }
 
 impl std::fmt::Debug for Issuer {

@@ -8,9 +8,12 @@
 //! - [`topic`] stands between the two if there is a broker of Kafka,
 //! - [`page`] serves the page, on which a browser shows what the stream function sends.
 //!
-//! [`issuer`] makes the tokens that give access to orders. [`meter`] learns what the functions' calls consume.
+//! [`issuer`] makes the tokens that give access to orders. [`meter`] learns what the functions' calls consume, [`bill`] says what the
+//! page's customers would be billed for, and [`connections`] cuts their connections.
 
 pub mod as_kafka;
+pub mod bill;
+pub mod connections;
 pub mod dynamo;
 pub mod event_source;
 pub mod issuer;

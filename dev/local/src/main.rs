@@ -22,28 +22,29 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::process::{ExitCode, Stdio};
-use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use jsonwebtoken::Algorithm;
 use lambda_stand_in::{ProcessGroup, adopt_orphans};
+use local::bill::{Ledger, count_read};
+use local::connections::Connections;
 use local::dynamo::{Dynamo, create_tables};
 use local::event_source::BoxError;
 use local::issuer::Issuer;
+use local::meter::Meter;
 use local::page::PageServer;
-use local::shop::{Shop, Traffic};
+use local::shop::{Shop, Traffic, remember_dwells};
 use reqwest::Url;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use functions::Functions;
 use ports::Ports;
 use source::Source;
-
-/// The average time between two changes in the shop.
-const TRAFFIC_INTERVAL: Duration = Duration::from_secs(4);
 
 /// Runs order-status-stream on this machine: database, functions, a shop and the page. Ctrl-C ends it.
 #[derive(Parser)]
@@ -156,11 +157,16 @@ async fn run_system(
     println!("starting …");
     let dynamo = Dynamo::start((Ipv4Addr::LOCALHOST, ports.dynamodb_port)).await?;
     let stream_arn = create_tables(&dynamo.client()).await?;
+    remember_dwells(dynamo.client()).await?;
     let issuer = Issuer::new(Algorithm::ES256, "local")?;
+    let ledger = Ledger::default();
+    let counted = ledger.clone();
+    // Between the stream function and the database.
+    let meter = Meter::start(dynamo.endpoint(), move |call| count_read(&counted, call)).await?;
     let mut functions = Functions::start(
         processes,
         &binaries,
-        &dynamo.endpoint(),
+        [&dynamo.endpoint(), meter.endpoint()],
         &issuer.jwks()?,
         ports.functions_port,
     )
@@ -168,18 +174,22 @@ async fn run_system(
     let projector = functions::projector(ports.functions_port)?;
     let event_source = source.deliver(&dynamo, stream_arn, projector);
     let shop = Shop::new(dynamo.client());
+    let (placed, orders) = mpsc::unbounded_channel();
     let page = PageServer {
         shop: shop.clone(),
         stream_url: functions::stream_url(ports.functions_port),
         issuer,
         files: PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../web")),
+        ledger: ledger.clone(),
+        connections: Connections::default(),
+        placed,
     };
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, ports.page_port)).await?;
     announce(ports, &shop.place().await?.order_id);
 
     tokio::select! {
         ended = functions.ended() => Err(ended),
-        ended = Traffic::new(shop).run(TRAFFIC_INTERVAL) => Ok(ended?),
+        ended = Traffic::new(shop, orders).run(|| ledger.is_watched(Instant::now())) => Ok(ended?),
         ended = event_source => ended,
         ended = page.serve(listener) => { ended?; Err("the page's server ended".into()) }
     }

@@ -2,11 +2,17 @@
 //!
 //! | request | response |
 //! | --- | --- |
-//! | `GET /config.json` | `{"streamUrl": "…"}` |
+//! | `GET /config.json` | `{"streamUrl": "…", "customers": ["ada", "ben"]}` |
 //! | `GET /token?orders=A,B` | `{"token": "…", "expiresAt": 1795372800000}`: gives access to these orders until then (epoch ms) |
+//! | `GET /token?customer=ada` | the same for the customer's stream |
 //! | `GET /orders` | `{"orders": [{"orderId": "…", "status": "…"}]}`, newest first, at most [`LISTED`] |
 //! | `POST /orders` | 201, the new order |
+//! | `POST /customers/{customer}/orders` | 201, the new order of this customer, which the shop moves on by itself |
 //! | `POST /orders/{id}/advance`, `POST /orders/{id}/cancel` | 200, the order as it is now; 404, 409 |
+//! | `GET /connections/{customer}/stream/…` | the stream function's response to the customer, which is counted and may be cut |
+//! | `POST /connections/{customer}/cut`, `…/restore` | `{"cut": true}`: whether the customer is cut off now |
+//! | `GET /bill` | the [bill](crate::bill::Bill) of the last minute |
+//! | `POST /bill?visit=X&watching=ada,ben` | the same. It says that the page X is open and that these customers watch there |
 //! | any other `GET` | a file of `web/` |
 //!
 //! Errors are `application/problem+json` (RFC 9457). Every page in the developer's browser can send requests to this server. So
@@ -26,8 +32,14 @@ use axum::routing::{get, post};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tower_http::services::ServeDir;
 
+use crate::bill::{CUSTOMERS, Ledger, customer};
+use crate::connections::Connections;
+use crate::connections::breakable::{BreakableListener, Breaker};
+use crate::connections::relay::{Relay, relay};
 use crate::issuer::{Issuer, IssuerError};
 use crate::shop::{Order, Shop, ShopError};
 
@@ -45,44 +57,76 @@ pub struct PageServer {
     pub issuer: Issuer,
     /// The directory of the page's files.
     pub files: PathBuf,
+    /// What the customers of the page use.
+    pub ledger: Ledger,
+    pub connections: Connections,
+    /// Learns the ids of the orders that customers place.
+    pub placed: mpsc::UnboundedSender<String>,
 }
 
 impl PageServer {
     /// Serves the page until the future is dropped.
     pub async fn serve(self, listener: TcpListener) -> io::Result<()> {
-        axum::serve(listener, self.router()).await
+        let client = reqwest::Client::builder().no_proxy().build();
+        let relay = Relay {
+            client: client.map_err(io::Error::other)?,
+            stream_url: self.stream_url.clone(),
+            connections: self.connections.clone(),
+            ledger: self.ledger.clone(),
+        };
+        let service = self.router(relay);
+        let service = service.into_make_service_with_connect_info::<Breaker>();
+        axum::serve(BreakableListener(listener), service).await
     }
 
-    fn router(self) -> Router {
+    fn router(self, to_function: Relay) -> Router {
         let files = ServeDir::new(&self.files);
+        let streams = Router::new()
+            .route("/connections/{customer}/stream/{*path}", get(relay))
+            .with_state(to_function);
         Router::new()
             .route("/config.json", get(config))
             .route("/token", get(token))
             .route("/orders", get(list).post(place))
             .route("/orders/{order_id}/advance", post(advance))
             .route("/orders/{order_id}/cancel", post(cancel))
+            .route("/customers/{customer}/orders", post(place_for))
+            .route("/connections/{customer}/{change}", post(connection))
+            .route("/bill", get(bill).post(watch))
+            .with_state(self)
+            .merge(streams)
             .fallback_service(files)
             .layer(middleware::from_fn(guard))
-            .with_state(self)
     }
 }
 
 async fn config(State(page): State<PageServer>) -> Response {
-    Json(json!({"streamUrl": page.stream_url})).into_response()
+    Json(json!({"streamUrl": page.stream_url, "customers": CUSTOMERS})).into_response()
 }
 
 #[derive(Deserialize)]
-struct TokenQuery {
-    /// Separated by commas.
-    orders: String,
+#[serde(untagged)]
+enum TokenQuery {
+    Customer {
+        customer: String,
+    },
+    Orders {
+        /// Separated by commas.
+        orders: String,
+    },
 }
 
 async fn token(
     State(page): State<PageServer>,
     Query(query): Query<TokenQuery>,
 ) -> Result<Response, IssuerError> {
-    let orders: Vec<_> = query.orders.split(',').collect();
-    let (token, expires) = page.issuer.token(&orders, TOKEN_LIFETIME)?;
+    let (token, expires) = match &query {
+        TokenQuery::Customer { customer } => page.issuer.token_of(customer, TOKEN_LIFETIME)?,
+        TokenQuery::Orders { orders } => {
+            let orders: Vec<_> = orders.split(',').collect();
+            page.issuer.token(&orders, TOKEN_LIFETIME)?
+        }
+    };
     let expires = u64::try_from(expires.as_millis()).unwrap_or(u64::MAX);
     Ok(Json(json!({"token": token, "expiresAt": expires})).into_response())
 }
@@ -100,6 +144,63 @@ async fn list(State(page): State<PageServer>) -> Result<Response, ShopError> {
 
 async fn place(State(page): State<PageServer>) -> Result<(StatusCode, Json<Order>), ShopError> {
     Ok((StatusCode::CREATED, Json(page.shop.place().await?)))
+}
+
+async fn place_for(
+    State(page): State<PageServer>,
+    Path(name): Path<String>,
+) -> Result<Response, ShopError> {
+    let Some(customer) = customer(&name) else {
+        return Ok(unknown_customer(&name));
+    };
+    let order = page.shop.place_for(Some(customer)).await?;
+    // Without a shop that moves orders, nobody learns of it.
+    let _ = page.placed.send(order.order_id.clone());
+    Ok((StatusCode::CREATED, Json(order)).into_response())
+}
+
+async fn connection(
+    State(page): State<PageServer>,
+    Path((name, change)): Path<(String, String)>,
+) -> Response {
+    let Some(customer) = customer(&name) else {
+        return unknown_customer(&name);
+    };
+    let is_cut = match change.as_str() {
+        "cut" => true,
+        "restore" => false,
+        _ => return problem(StatusCode::NOT_FOUND, "cut or restore"),
+    };
+    page.connections.cut(customer, is_cut);
+    Json(json!({"cut": is_cut})).into_response()
+}
+
+async fn bill(State(page): State<PageServer>) -> Response {
+    let mut bill = json!(page.ledger.bill(Instant::now()));
+    for customer in CUSTOMERS {
+        bill["customers"][customer]["cut"] = page.connections.is_cut(customer).into();
+    }
+    Json(bill).into_response()
+}
+
+#[derive(Deserialize)]
+struct Watching {
+    visit: String,
+    /// Separated by commas. Nobody is watching if it is empty.
+    watching: String,
+}
+
+async fn watch(State(page): State<PageServer>, Query(query): Query<Watching>) -> Response {
+    let customers: Vec<_> = query.watching.split(',').filter_map(customer).collect();
+    page.ledger.watch(&query.visit, &customers, Instant::now());
+    bill(State(page)).await
+}
+
+fn unknown_customer(name: &str) -> Response {
+    problem(
+        StatusCode::NOT_FOUND,
+        &format!("there is no customer {name}"),
+    )
 }
 
 async fn advance(

@@ -1,8 +1,10 @@
-//! A demo shop. It places, advances and cancels orders in the orders table, and does not use the feed.
+//! A demo shop. It places, advances and cancels orders in the orders table. It does not use the feed, except that
+//! [`remember_dwells`] writes there what a shop would have learned before.
 //!
-//! It also writes attributes that customers must never see ([`EMAIL`], [`NOTE`], [`PLACED_AT`]), so that one can check that no
-//! stream contains them.
+//! It also writes attributes that customers must never see ([`EMAIL`], [`NOTE`], [`CUSTOMER`], [`PLACED_AT`]), so that one can check
+//! that no stream contains them.
 
+mod dwells;
 mod status;
 mod traffic;
 
@@ -14,6 +16,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Serialize;
 
 use crate::dynamo::ORDERS;
+pub use dwells::remember_dwells;
 pub use status::Status;
 use status::{Attribute, rfc3339};
 pub use traffic::Traffic;
@@ -23,6 +26,9 @@ pub const EMAIL: &str = "customerEmail";
 
 /// Private: a note of the staff.
 pub const NOTE: &str = "internalNote";
+
+/// Private: whose order it is. The projector reads it, and the customer's stream shows the order.
+pub const CUSTOMER: &str = "customerId";
 
 /// Private: when the order was placed, RFC 3339. Orders of other writers do not have it.
 pub const PLACED_AT: &str = "placedAt";
@@ -70,7 +76,13 @@ impl Shop {
         Self { table }
     }
 
+    /// Places an order that is nobody's.
     pub async fn place(&self) -> Result<Order, ShopError> {
+        self.place_for(None).await
+    }
+
+    /// Places an order of a customer.
+    pub async fn place_for(&self, customer: Option<&str>) -> Result<Order, ShopError> {
         let order_id: String = (0..6)
             .filter_map(|_| fastrand::choice(ID_ALPHABET))
             .copied()
@@ -86,6 +98,7 @@ impl Shop {
             ),
             (NOTE, "leave at the back door".to_owned()),
         ]);
+        attributes.extend(customer.map(|customer| (CUSTOMER, customer.to_owned())));
         let mut item: HashMap<_, _> = attributes
             .into_iter()
             .map(|(name, value)| (name.to_owned(), AttributeValue::S(value)))

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jsonwebtoken::Algorithm;
+use local::bill::Ledger;
+use local::connections::Connections;
 use local::dynamo::{Dynamo, create_tables};
 use local::issuer::Issuer;
 use local::page::{LISTED, PageServer};
@@ -14,23 +16,30 @@ use local::shop::Shop;
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 
 /// A running server and its database.
 struct TestServer {
     address: SocketAddr,
     client: Client,
     dynamo: Dynamo,
+    /// The ids of the orders that customers have placed.
+    placed: mpsc::UnboundedReceiver<String>,
 }
 
 impl TestServer {
     async fn start() -> Self {
         let dynamo = Dynamo::start("127.0.0.1:0").await.unwrap();
         create_tables(&dynamo.client()).await.unwrap();
+        let (placed, orders) = mpsc::unbounded_channel();
         let server = PageServer {
             shop: Shop::new(dynamo.client()),
             stream_url: "http://localhost:9000/lambda-url/stream".to_owned(),
             issuer: Issuer::new(Algorithm::ES256, "local").unwrap(),
             files: PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src")),
+            ledger: Ledger::default(),
+            connections: Connections::default(),
+            placed,
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -40,6 +49,7 @@ impl TestServer {
             address,
             client,
             dynamo,
+            placed: orders,
         }
     }
 
@@ -87,10 +97,61 @@ async fn a_token_names_its_orders_and_says_when_it_ends() {
     );
 }
 
+/// `tests/demo_page.rs` of the workspace shows that it opens the customer's stream.
 #[tokio::test]
-async fn the_page_learns_the_url_of_the_stream() {
+async fn a_token_names_a_customer_and_no_order() {
     let page = TestServer::start().await;
-    let config = json!({"streamUrl": "http://localhost:9000/lambda-url/stream"});
+    let (status, body) = page.get("/token?customer=ada").await;
+    let claims = body["token"].as_str().unwrap().split('.').nth(1).unwrap();
+    let claims = BASE64_URL_SAFE_NO_PAD.decode(claims).unwrap();
+    let claims: Value = serde_json::from_slice(&claims).unwrap();
+    assert_eq!(status, 200);
+    let expiry = body["expiresAt"].as_u64().unwrap() / 1000;
+    assert_eq!(claims, json!({"sub": "ada", "exp": expiry}));
+}
+
+#[tokio::test]
+async fn an_order_of_a_customer_is_placed_and_the_shop_learns_of_it() {
+    let mut page = TestServer::start().await;
+    let (status, order) = page.post("/customers/ada/orders").await;
+    let id = order["orderId"].as_str().unwrap();
+    assert_eq!(
+        (status, &order),
+        (201, &json!({"orderId": id, "status": "PLACED"}))
+    );
+    assert_eq!(page.placed.try_recv().unwrap(), id);
+    page.post("/orders").await;
+    assert!(page.placed.try_recv().is_err(), "it is nobody's");
+}
+
+#[tokio::test]
+async fn a_page_that_asks_for_the_bill_says_who_watches() {
+    let page = TestServer::start().await;
+    let (_, idle) = page.get("/bill").await;
+    assert_eq!(idle["total"]["watchedMs"], 0);
+    assert_eq!(idle["total"]["perMillionMinutes"], Value::Null);
+    let (status, first) = page.post("/bill?visit=v&watching=ada").await;
+    assert_eq!(
+        (status, &first["customers"]["ada"]["cut"]),
+        (200, &json!(false))
+    );
+    let mut watched = 0;
+    while watched == 0 {
+        let (_, bill) = page.post("/bill?visit=v&watching=ada").await;
+        watched = bill["customers"]["ada"]["watchedMs"].as_u64().unwrap();
+        assert_eq!(bill["customers"]["ben"]["watchedMs"], 0);
+    }
+    let (status, _) = page.post("/bill?visit=v&watching=").await;
+    assert_eq!(status, 200);
+}
+
+#[tokio::test]
+async fn the_page_learns_the_url_of_the_stream_and_its_customers() {
+    let page = TestServer::start().await;
+    let config = json!({
+        "streamUrl": "http://localhost:9000/lambda-url/stream",
+        "customers": ["ada", "ben"],
+    });
     assert_eq!(page.get("/config.json").await, (200, config));
 }
 
@@ -148,6 +209,7 @@ async fn an_unreachable_table_is_a_bad_gateway() {
         address,
         client,
         dynamo,
+        ..
     } = TestServer::start().await;
     drop(dynamo);
     let (status, problem) = json_response(client.get(format!("http://{address}/orders"))).await;

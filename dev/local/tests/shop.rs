@@ -2,11 +2,16 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use local::dynamo::{Dynamo, ORDERS, create_tables};
-use local::shop::{EMAIL, NOTE, Shop, ShopError, Status, Traffic};
+use local::shop::{CUSTOMER, EMAIL, NOTE, Shop, ShopError, Status, Traffic, remember_dwells};
+use order_status_stream::feed::Feed;
+use order_status_stream::feed::dynamodb::DynamoDbFeed;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 async fn open() -> (Dynamo, Client, Shop) {
     let dynamo = Dynamo::start("127.0.0.1:0").await.unwrap();
@@ -139,21 +144,86 @@ async fn the_newest_orders_come_first_also_those_of_other_writers() {
     );
 }
 
+/// The statuses of all orders.
+async fn statuses(shop: &Shop) -> Vec<String> {
+    let orders = shop.newest(usize::MAX).await.unwrap();
+    orders.into_iter().map(|order| order.status).collect()
+}
+
 #[tokio::test]
-async fn traffic_finishes_its_own_orders_only() {
-    let (_dynamo, _client, shop) = open().await;
-    let mine = shop.place().await.unwrap();
-    let mut traffic = Traffic::new(shop.clone());
+async fn traffic_moves_its_own_orders_and_those_it_is_told_of() {
+    let (_dynamo, client, shop) = open().await;
+    let left_alone = shop.place().await.unwrap();
+    let told = shop.place_for(Some("ada")).await.unwrap();
+    let (placed, orders) = mpsc::unbounded_channel();
+    placed.send(told.order_id.clone()).unwrap();
+    let mut traffic = Traffic::new(shop.clone(), orders);
+    let mut now = Instant::now();
     let mut steps = 0;
     loop {
-        traffic.step().await.unwrap();
+        traffic.step(now).await.unwrap();
+        now += Duration::from_secs(5);
         steps += 1;
-        let orders = shop.newest(usize::MAX).await.unwrap();
-        assert!(orders.contains(&mine));
-        let at = |status: &str| orders.iter().filter(|order| order.status == status).count();
-        if at("DELIVERED") >= 2 && at("CANCELLED") >= 1 {
+        let seen = statuses(&shop).await;
+        let at = |status: &str| seen.iter().filter(|seen| *seen == status).count();
+        if at("DELIVERED") >= 4 && at("CANCELLED") >= 1 {
             break;
         }
-        assert!(steps < 2000, "{orders:?}");
+        assert!(steps < 5000, "{seen:?}");
     }
+    let status = async |id: &str| item(&client, id).await["status"].clone();
+    assert_eq!(status(&left_alone.order_id).await, "PLACED");
+    assert!(["DELIVERED", "CANCELLED"].contains(&status(&told.order_id).await.as_str()));
+}
+
+#[tokio::test]
+async fn each_customer_has_an_order_that_moves() {
+    let (_dynamo, client, shop) = open().await;
+    let mut traffic = Traffic::new(shop.clone(), mpsc::unbounded_channel().1);
+    let start = Instant::now();
+    let mut customers = HashMap::new();
+    for seconds in 0..300 {
+        traffic
+            .step(start + Duration::from_secs(seconds))
+            .await
+            .unwrap();
+        let mut open: HashMap<String, usize> = HashMap::new();
+        for order in shop.newest(usize::MAX).await.unwrap() {
+            if !customers.contains_key(&order.order_id) {
+                let customer = item(&client, &order.order_id).await[CUSTOMER].clone();
+                customers.insert(order.order_id.clone(), customer);
+            }
+            let is_open = !["DELIVERED", "CANCELLED"].contains(&order.status.as_str());
+            let customer = customers[&order.order_id].clone();
+            *open.entry(customer).or_default() += usize::from(is_open);
+        }
+        let expected = if seconds < 6 { 1 } else { 2 };
+        assert_eq!(open.len(), expected, "after {seconds} s");
+        assert!(open.values().all(|open| (1..=2).contains(open)), "{open:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_feed_knows_how_long_the_orders_stay() {
+    let (_dynamo, client, _shop) = open().await;
+    remember_dwells(client.clone()).await.unwrap();
+    let learned = DynamoDbFeed::new(client, "OrderFeed")
+        .learned()
+        .await
+        .unwrap();
+    let mut statuses: Vec<_> = learned.keys().map(|status| status.as_str()).collect();
+    statuses.sort_unstable();
+    let expected = ["OUT_FOR_DELIVERY", "PAID", "PLACED", "PREPARING", "SHIPPED"];
+    assert_eq!(statuses, expected);
+    let hazard = |status: &str, quiet: f64| {
+        let (_, dwells) = learned
+            .iter()
+            .find(|(name, _)| name.as_str() == status)
+            .unwrap();
+        dwells.hazard(1.0).at(quiet)
+    };
+    // A change is due within seconds after PLACED, and not before half a minute after PREPARING.
+    assert!(hazard("PLACED", 4.0) > 0.1);
+    assert!(hazard("PREPARING", 10.0) < 0.01);
+    assert!(hazard("PREPARING", 45.0) > 0.05);
 }

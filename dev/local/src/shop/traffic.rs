@@ -1,73 +1,158 @@
-//! Orders that come and go by themselves.
+//! Orders of the page's customers, which the shop places and moves on by itself.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use tokio::time;
+use tokio::sync::mpsc;
+use tokio::time::{self, Instant};
 
+use super::dwells::{about, dwell};
 use super::{Order, Shop, ShopError, Status};
+use crate::bill::CUSTOMERS;
 
-/// Orders that are not finished, at a time.
-const OPEN: usize = 4;
+/// Orders of a customer that are not finished, at a time. Those that the visitor places come on top.
+const OPEN: usize = 2;
 
 /// One step in this number is a cancellation, and another one is a note that customers must not see.
-const RARE: usize = 12;
+const RARE: usize = 25;
 
-/// Changes its own orders only, not those that others place, for example with the buttons of the page.
+/// The time between two looks at what is due.
+const INTERVAL: Duration = Duration::from_millis(250);
+
+/// The mean time until the next order of a customer who has too few. A customer without any places one at once.
+const PAUSE: Duration = Duration::from_secs(20);
+
+/// How much later than the one before each customer places the first order, so that their pages do not do the same at the same time.
+const APART: Duration = Duration::from_secs(6);
+
+/// Moves the orders that it has placed, and those that it is told of. It leaves all others alone.
 #[derive(Debug)]
 pub struct Traffic {
     shop: Shop,
-    /// Its own orders that are not finished, by id.
-    open: Vec<String>,
+    /// The ids of orders that the customers have placed.
+    placed: mpsc::UnboundedReceiver<String>,
+    open: Vec<Moving>,
+    /// When each customer places the next order, once somebody has looked.
+    next_order: BTreeMap<&'static str, Next>,
+}
+
+/// An order on its way.
+#[derive(Debug)]
+struct Moving {
+    order_id: String,
+    /// Whose order it is, if the shop has placed it.
+    customer: Option<&'static str>,
+    /// When it changes.
+    due: Instant,
+}
+
+/// When a customer places an order.
+#[derive(Clone, Copy, Debug)]
+enum Next {
+    /// The first one.
+    First(Instant),
+    /// Another one. At once if no other is on its way.
+    Another(Instant),
 }
 
 impl Traffic {
+    /// `placed` gets the ids of orders that the customers place themselves.
     #[must_use]
-    pub fn new(shop: Shop) -> Self {
+    pub fn new(shop: Shop, placed: mpsc::UnboundedReceiver<String>) -> Self {
         Self {
             shop,
+            placed,
             open: Vec::new(),
+            next_order: BTreeMap::new(),
         }
     }
 
-    /// Makes a step every `interval` on average, for ever.
-    pub async fn run(mut self, interval: Duration) -> Result<Infallible, ShopError> {
+    /// Runs for ever. Nothing happens while nobody looks.
+    pub async fn run(mut self, is_watched: impl Fn() -> bool) -> Result<Infallible, ShopError> {
         loop {
-            self.step().await?;
-            time::sleep(interval.mul_f64(0.5 + fastrand::f64())).await;
+            if is_watched() {
+                self.step(Instant::now()).await?;
+            }
+            time::sleep(INTERVAL).await;
         }
     }
 
-    /// Places an order if too few are open. Otherwise it changes one of them.
-    pub async fn step(&mut self) -> Result<(), ShopError> {
-        if self.open.len() < OPEN {
-            let order = self.shop.place().await?;
-            self.open.push(order.order_id);
-            return Ok(());
+    /// Does everything that is due: moves orders, and places new ones if a customer has too few.
+    pub async fn step(&mut self, now: Instant) -> Result<(), ShopError> {
+        while let Ok(order_id) = self.placed.try_recv() {
+            let due = now + dwell(Status::Placed);
+            self.open.push(Moving {
+                order_id,
+                customer: None,
+                due,
+            });
         }
-        let index = fastrand::usize(..self.open.len());
-        let order_id = &self.open[index];
+        self.advance_due(now).await?;
+        let mut first = now;
+        for customer in CUSTOMERS {
+            let next = *self
+                .next_order
+                .entry(customer)
+                .or_insert(Next::First(first));
+            first += APART;
+            let own = self.open.iter();
+            let own = own.filter(|order| order.customer == Some(customer)).count();
+            let is_due = match next {
+                Next::First(at) => now >= at,
+                Next::Another(at) => own == 0 || (own < OPEN && now >= at),
+            };
+            if is_due {
+                let another = Next::Another(now + about(PAUSE));
+                self.next_order.insert(customer, another);
+                self.place(customer, now).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn advance_due(&mut self, now: Instant) -> Result<(), ShopError> {
+        let mut kept = Vec::new();
+        for mut order in std::mem::take(&mut self.open) {
+            let is_open = now < order.due || self.advance(&mut order, now).await?;
+            kept.extend(is_open.then_some(order));
+        }
+        self.open = kept;
+        Ok(())
+    }
+
+    async fn place(&mut self, customer: &'static str, now: Instant) -> Result<(), ShopError> {
+        let order = self.shop.place_for(Some(customer)).await?;
+        self.open.push(Moving {
+            order_id: order.order_id,
+            customer: Some(customer),
+            due: now + dwell(Status::Placed),
+        });
+        Ok(())
+    }
+
+    /// Changes an order, and returns whether it may change again.
+    async fn advance(&self, order: &mut Moving, now: Instant) -> Result<bool, ShopError> {
+        let order_id = &order.order_id;
         let changed = match fastrand::usize(..RARE) {
             0 => self.shop.cancel(order_id).await,
             1 => {
-                return self
-                    .shop
+                self.shop
                     .remark(order_id, "customer called, all is well")
-                    .await;
+                    .await?;
+                self.shop.advance(order_id).await
             }
             _ => self.shop.advance(order_id).await,
         };
-        let finished = match changed {
+        match changed {
             Ok(Order { status, .. }) => {
-                Status::parse(&status).is_none_or(|status| status.next().is_none())
+                let status = Status::parse(&status).filter(|status| status.next().is_some());
+                order.due = now + status.map_or(Duration::ZERO, dwell);
+                Ok(status.is_some())
             }
             // Someone else has finished or deleted it.
-            Err(ShopError::Finished { .. } | ShopError::Unknown(_)) => true,
-            Err(error) => return Err(error),
-        };
-        if finished {
-            self.open.swap_remove(index);
+            Err(ShopError::Finished { .. } | ShopError::Unknown(_)) => Ok(false),
+            Err(error) => Err(error),
         }
-        Ok(())
     }
 }
