@@ -5,7 +5,8 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Instant, SystemTime};
 
 use local::meter::Meter;
@@ -22,11 +23,11 @@ use crate::report::aligned;
 /// How often both are started. Each process has other addresses, which changes its CPU time by some per cent.
 const STARTS: usize = 40;
 
-/// The measurements of each process, and the events of one.
+/// The measurements of each process, and the events of one: a multiple of the changes of an order.
 const TURNS: usize = 3;
 const EVENTS: u32 = 48;
 
-/// How many events come before.
+/// How many events come after the first, and before what is measured.
 const WARM_UP: u32 = 47;
 
 /// A record of the orders table's stream. What differs from change to change is replaced.
@@ -37,8 +38,8 @@ const STATUSES: [&str; 4] = ["PLACED", "PAID", "PACKED", "SHIPPED"];
 struct Kind {
     binary: &'static str,
     what: &'static str,
-    /// The event of this number. The first of a process is the first that it gets.
-    event: fn(n: u32, is_first: bool) -> Result<String>,
+    /// The event with this number, from 0, of a process.
+    event: fn(process: u32, n: u32) -> Result<String>,
     /// A part of each response.
     responds: &'static str,
 }
@@ -47,13 +48,13 @@ const KINDS: [Kind; 2] = [
     Kind {
         binary: "stream",
         what: "check-in",
-        event: |_, is_first| event(SHORT, if is_first { "" } else { "3" }),
+        event: |_, n| event(SHORT, if n == 0 { "" } else { "3" }),
         responds: "event: rest",
     },
     Kind {
         binary: "projector",
         what: "change",
-        event: |n, _| change(n),
+        event: change,
         responds: r#"{"batchItemFailures":[]}"#,
     },
 ];
@@ -72,7 +73,7 @@ pub async fn compare(before: &Path, now: &Path) -> Result<String> {
             binaries: [before, now].map(|folder| folder.join(kind.binary)),
             harness: &harness,
             kind,
-            events: 0,
+            processes: 0,
         };
         lines.push(comparison.bytes()?);
         lines.push(comparison.calls().await?);
@@ -86,7 +87,15 @@ struct Comparison<'a> {
     binaries: [PathBuf; 2],
     harness: &'a Harness,
     kind: Kind,
-    /// How many events there were.
+    /// How many were started.
+    processes: u32,
+}
+
+/// A process that has asked for its next event.
+struct Running {
+    process: Process,
+    /// Another for each process, so that no order has changes of two.
+    number: u32,
     events: u32,
 }
 
@@ -126,32 +135,25 @@ impl Comparison<'_> {
 
     /// The calls to DynamoDB, without those for dwell times: their number depends on what was learned before.
     async fn calls(&mut self) -> Result<[String; 5]> {
-        let seen: Arc<Mutex<Vec<f64>>> = Arc::default();
-        let counted = Arc::clone(&seen);
+        let calls = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&calls);
         let meter = Meter::start(self.harness.dynamo.endpoint(), move |call| {
-            if !call.body.to_string().contains("%dwells") {
-                counted
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push(call.units);
-            }
+            let is_dwell = call.body.to_string().contains("%dwells");
+            counted.fetch_add(u32::from(!is_dwell), Ordering::Relaxed);
         });
         let meter = meter.await?;
         let mut both = [0.0; 2];
-        for (place, calls) in both.iter_mut().enumerate() {
+        for (place, mean) in both.iter_mut().enumerate() {
             let mut program = self.program(place);
             let endpoint = OsString::from(meter.endpoint());
-            program
-                .variables
-                .push(("AWS_ENDPOINT_URL_DYNAMODB", endpoint));
-            let mut process = self.start(&program).await?.1;
-            // The first event also looks for what processes look for once.
-            self.repeat(&mut process, WARM_UP).await?;
-            seen.lock().unwrap_or_else(PoisonError::into_inner).clear();
-            self.repeat(&mut process, EVENTS).await?;
-            let count = seen.lock().unwrap_or_else(PoisonError::into_inner).len();
-            *calls = f64::from(u32::try_from(count)?) / f64::from(EVENTS);
-            process.kill().await?;
+            let variables = &mut program.variables;
+            variables.push(("AWS_ENDPOINT_URL_DYNAMODB", endpoint));
+            let mut running = self.start(&program).await?.1;
+            self.repeat(&mut running, WARM_UP).await?;
+            calls.store(0, Ordering::Relaxed);
+            self.repeat(&mut running, EVENTS).await?;
+            *mean = f64::from(calls.load(Ordering::Relaxed)) / f64::from(EVENTS);
+            running.process.kill().await?;
         }
         let what = format!("calls to DynamoDB of a {}", self.kind.what);
         Ok(Ratios::of(vec![both]).line(&what, 2))
@@ -164,11 +166,11 @@ impl Comparison<'_> {
             let (mut start, mut first) = ([0.0; 2], [0.0; 2]);
             let mut processes = [const { None }; 2];
             for place in order(round) {
-                let (spent, mut process) = self.start(&programs[place]).await?;
-                start[place] = spent.cpu;
-                first[place] = self.invoke(&mut process, true).await?.cpu;
-                self.repeat(&mut process, WARM_UP).await?;
-                processes[place] = Some(process);
+                let (cpu, mut running) = self.start(&programs[place]).await?;
+                start[place] = cpu;
+                first[place] = self.invoke(&mut running).await?.cpu;
+                self.repeat(&mut running, WARM_UP).await?;
+                processes[place] = Some(running);
             }
             starts.push(start);
             firsts.push(first);
@@ -177,8 +179,8 @@ impl Comparison<'_> {
                 cpu.push(both.map(|spent| spent.cpu * 1e3));
                 times.push(both.map(|spent| spent.time));
             }
-            for process in processes.into_iter().flatten() {
-                process.kill().await?;
+            for running in processes.into_iter().flatten() {
+                running.process.kill().await?;
             }
         }
         let Kind { binary, what, .. } = self.kind;
@@ -191,12 +193,12 @@ impl Comparison<'_> {
     }
 
     /// The mean of each process. After each event it is the other's turn, so that both have the same conditions.
-    async fn turn(&mut self, processes: &mut [Option<Process>; 2]) -> Result<[Spent; 2]> {
+    async fn turn(&self, processes: &mut [Option<Running>; 2]) -> Result<[Spent; 2]> {
         let mut sums = [Spent::default(); 2];
         for event in 0..EVENTS as usize {
             for place in order(event) {
-                let process = processes[place].as_mut().ok_or("not started")?;
-                let spent = self.invoke(process, false).await?;
+                let running = processes[place].as_mut().ok_or("not started")?;
+                let spent = self.invoke(running).await?;
                 sums[place].add(spent);
             }
         }
@@ -207,25 +209,32 @@ impl Comparison<'_> {
         function(self.kind.binary, self.harness, &self.binaries[place])
     }
 
-    /// A process that has asked for its first event.
-    async fn start(&self, program: &Program) -> Result<(Spent, Process)> {
+    /// A process, and the CPU time until it asked for its first event, in ms.
+    async fn start(&mut self, program: &Program) -> Result<(f64, Running)> {
         let mut process = Process::start(program, None).await?;
         process.runtime_api.asked().await?;
         let cpu = process.cpu()?.as_secs_f64() * 1e3;
-        Ok((Spent { cpu, time: 0.0 }, process))
+        self.processes += 1;
+        let running = Running {
+            process,
+            number: self.processes,
+            events: 0,
+        };
+        Ok((cpu, running))
     }
 
-    async fn repeat(&mut self, process: &mut Process, times: u32) -> Result<()> {
+    async fn repeat(&self, running: &mut Running, times: u32) -> Result<()> {
         for _ in 0..times {
-            self.invoke(process, false).await?;
+            self.invoke(running).await?;
         }
         Ok(())
     }
 
     /// One event, until the process asks for the next. The time is until its response has ended.
-    async fn invoke(&mut self, process: &mut Process, is_first: bool) -> Result<Spent> {
-        self.events += 1;
-        let event = (self.kind.event)(self.events, is_first)?;
+    async fn invoke(&self, running: &mut Running) -> Result<Spent> {
+        let event = (self.kind.event)(running.number, running.events)?;
+        running.events += 1;
+        let process = &mut running.process;
         let (cpu, given) = (process.cpu()?, Instant::now());
         let response = process.runtime_api.invoke(event).await?;
         let time = response.ended - given;
@@ -252,7 +261,7 @@ fn order(turn: usize) -> [usize; 2] {
 }
 
 /// A record of an order that has had up to three changes.
-fn change(n: u32) -> Result<String> {
+fn change(process: u32, n: u32) -> Result<String> {
     let status = |n: u32| json!({ "S": STATUSES[n as usize % STATUSES.len()] });
     let mut event: Value = serde_json::from_str(RECORD)?;
     let record = &mut event["Records"][0];
@@ -260,7 +269,7 @@ fn change(n: u32) -> Result<String> {
     let change = &mut record["dynamodb"];
     change["ApproximateCreationDateTime"] = SystemTime::UNIX_EPOCH.elapsed()?.as_secs().into();
     change["SequenceNumber"] = format!("{n:028}").into();
-    let order = json!({ "S": format!("P-{}", n / 4) });
+    let order = json!({ "S": format!("P-{process}-{}", n / 4) });
     for item in ["Keys", "NewImage", "OldImage"] {
         change[item]["orderId"] = order.clone();
     }
