@@ -192,11 +192,12 @@ impl Comparison<'_> {
         ])
     }
 
-    /// The mean of each process. After each event it is the other's turn, so that both have the same conditions.
+    /// The mean of each process. After each event it is the other's turn, so that both have the same conditions. Who is first changes
+    /// after all changes of an order, because these cost different amounts.
     async fn turn(&self, processes: &mut [Option<Running>; 2]) -> Result<[Spent; 2]> {
         let mut sums = [Spent::default(); 2];
         for event in 0..EVENTS as usize {
-            for place in order(event) {
+            for place in order(event / STATUSES.len()) {
                 let running = processes[place].as_mut().ok_or("not started")?;
                 let spent = self.invoke(running).await?;
                 sums[place].add(spent);
