@@ -190,6 +190,22 @@ bench: ## the numbers in the docs, beside others; writes docs/performance.md. PA
 	@[ -z "$$(ls $(MEASURED)/*.rows 2>/dev/null)" ] || $(TARGET)/simulation/bench report \
 		'$(REPORTS)/performance.md' $(MEASURED)/*.rows
 
+FOOTPRINT := $(abspath $(TARGET))/footprint
+
+.PHONY: footprint
+footprint: ## what a plain table pays since another revision: lines, bytes, CPU, calls: make footprint SINCE=v0.1.0
+	@[ -n "$(SINCE)" ] || { echo 'SINCE is missing: make footprint SINCE=<a revision of git>' >&2; exit 2; }
+	@$(MAKE) --no-print-directory bench-tools
+	@rm -rf $(FOOTPRINT)/tree
+	@mkdir -p $(FOOTPRINT)/tree
+	@git archive '$(SINCE)' | tar --extract --touch --directory $(FOOTPRINT)/tree
+	@# In a separate target folder. In one, cargo would take the newer sources of the other tree for its own.
+	@cd $(FOOTPRINT)/tree && cargo build --release --bins --locked --target-dir $(FOOTPRINT)/target
+	@cargo build --release --bins --locked --target-dir $(TARGET)
+	@dev/tools/footprint.sh $(FOOTPRINT)/tree .
+	@echo
+	@$(TARGET)/simulation/bench compare $(FOOTPRINT)/target/release $(TARGET)/release
+
 .PHONY: bench-cost
 bench-cost:
 	@cargo bench --quiet --profile dev --package cost --locked --target-dir $(TARGET)

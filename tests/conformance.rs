@@ -96,6 +96,9 @@ async fn the_real_function_passes_every_rule() {
         stream_url: stream.url(),
         files: "web".into(),
         issuer,
+        ledger: Default::default(),
+        connections: Default::default(),
+        placed: tokio::sync::mpsc::unbounded_channel().0,
     };
     tasks.spawn(async move { page.serve(listener).await.unwrap() });
     for (order, status) in [

@@ -81,6 +81,9 @@ impl Deployment {
             stream_url: stream.url(),
             files: "web".into(),
             issuer,
+            ledger: Default::default(),
+            connections: Default::default(),
+            placed: tokio::sync::mpsc::unbounded_channel().0,
         };
         tasks.spawn(async move { page.serve(listener).await.unwrap() });
         for (order, status) in [("A", "PLACED"), ("A", "PAID"), ("F", "DELIVERED")] {

@@ -4,16 +4,19 @@
 //! function's process is in the `cgroup`.
 
 mod cgroup;
+mod compare;
 mod feed;
 mod measure;
 mod process;
 mod programs;
+mod ratios;
 mod runtime_api;
 mod tls;
 
 use std::error::Error;
 
 use cgroup::Cgroup;
+pub use compare::compare;
 use measure::{Cold, Limit, Warm, cold, warm};
 use programs::Programs;
 

@@ -1,5 +1,5 @@
 //! `bench report OUTPUT ROWS…` makes one table of files of rows, prints it, and writes it to a document. `bench cold` measures
-//! new and warm processes.
+//! new and warm processes. `bench compare BEFORE NOW` measures the functions of two folders in turns, and prints a table.
 #![allow(clippy::print_stdout, reason = "a command")]
 
 use std::fs;
@@ -8,13 +8,17 @@ use std::path::{Path, PathBuf};
 use bench::cold::{self, Result};
 use bench::{report, rows};
 
-const USAGE: &str = "usage: bench report OUTPUT ROWS…, or bench cold";
+const USAGE: &str = "usage: bench report OUTPUT ROWS…, bench cold, or bench compare BEFORE NOW";
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.split_first() {
         Some((command, _)) if command == "cold" => cold::run().await,
+        Some((command, [before, now])) if command == "compare" => {
+            println!("{}", cold::compare(before.as_ref(), now.as_ref()).await?);
+            Ok(())
+        }
         Some((command, files)) if command == "report" => write_report(files),
         _ => Err(USAGE.into()),
     }

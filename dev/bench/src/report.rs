@@ -110,7 +110,7 @@ fn digits(value: f64) -> usize {
 }
 
 /// A Markdown table whose columns stand under each other.
-fn aligned(lines: &[[String; 5]]) -> String {
+pub(crate) fn aligned(lines: &[[String; 5]]) -> String {
     let width = |column: usize| {
         lines
             .iter()

@@ -23,7 +23,7 @@ const STATUSES: [&str; 3] = ["PLACED", "PAID", "PACKED"];
 /// A running DynamoDB.
 pub(super) struct Harness {
     pub front: Front,
-    _dynamo: Dynamo,
+    pub dynamo: Dynamo,
 }
 
 impl Harness {
@@ -41,7 +41,7 @@ impl Harness {
         }
         Ok(Self {
             front: Front::start(address, folder).await?,
-            _dynamo: dynamo,
+            dynamo,
         })
     }
 }

@@ -168,7 +168,7 @@ async fn repeat(
     Ok((all, spent))
 }
 
-fn event(order: &str, cursor: &str) -> Result<String> {
+pub(super) fn event(order: &str, cursor: &str) -> Result<String> {
     let mut event: Value = serde_json::from_str(EVENT)?;
     event["rawPath"] = format!("/orders/{order}/events").into();
     event["requestContext"]["http"]["path"] = event["rawPath"].clone();

@@ -1,7 +1,7 @@
 //! What is measured: the release binary, and the same on Node.js.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use local::dynamo::FEED;
 
@@ -31,6 +31,11 @@ impl Programs {
 
 fn ours(harness: &Harness) -> Program {
     let functions = PathBuf::from(std::env::var_os("FUNCTIONS").unwrap_or_default());
+    function("order-status-stream", harness, &functions.join("stream"))
+}
+
+/// One of the two functions. Each ignores the variables of the other.
+pub(super) fn function(name: &'static str, harness: &Harness, binary: &Path) -> Program {
     let mut variables = common(harness);
     variables.extend([
         ("FEED_TABLE", OsString::from(FEED)),
@@ -39,8 +44,8 @@ fn ours(harness: &Harness) -> Program {
         ("SSL_CERT_FILE", harness.front.bundle.clone().into()),
     ]);
     Program {
-        name: "order-status-stream",
-        command: vec![functions.join("stream").into()],
+        name,
+        command: vec![binary.into()],
         variables,
     }
 }

@@ -63,7 +63,7 @@ pub(super) struct RuntimeApi {
 pub(super) struct Invocation {
     /// When the process got the event.
     pub given: Instant,
-    /// The parts of the client's body, after the prelude.
+    /// The parts of the client's body, after the prelude. A response that is not streamed has no prelude.
     pub parts: Vec<(Instant, Bytes)>,
     pub ended: Instant,
 }
@@ -119,6 +119,8 @@ impl RuntimeApi {
                     }
                 },
                 (ended, Done::Ended) => {
+                    let whole = prelude.filter(|seen| !seen.is_empty());
+                    parts.extend(whole.map(|seen| (ended, Bytes::from(seen))));
                     return Ok(Invocation {
                         given,
                         parts,
