@@ -17,14 +17,15 @@ use std::{env, fs};
 use aws_sdk_dynamodb::types::AttributeValue;
 use cloud::Cloud;
 use local::dynamo::FEED;
+use order_status_stream::customer::CustomerId;
 use order_status_stream::dwell::Dwells;
 use order_status_stream::feed::dynamodb::DynamoDbFeed;
-use order_status_stream::feed::{Consistency, Entry, Feed, read_all};
+use order_status_stream::feed::{Consistency, Entry, Feed, LogId, read_all};
 use order_status_stream::order::{OrderId, Seq, Status};
 use records::{insert, modify, project_at, projector, record, remove, with};
 use serde_json::{Value, json};
 
-/// If this variable is set, the files are written anew.
+/// If this variable is set, the files are written again.
 const UPDATE: &str = "UPDATE_FEED_ITEMS";
 
 /// An attribute of each of DynamoDB's types.
@@ -73,8 +74,23 @@ fn stories() -> BTreeMap<&'static str, Vec<Value>> {
             ]
         }),
         order("two-sources", |id| vec![record("Replica", id, 60, "PAID")]),
+        ("of-a-customer", of_a_customer("of-a-customer")),
     ])
 }
+
+/// An order that gets another customer.
+fn of_a_customer(id: &str) -> Vec<Value> {
+    let of = |record, customer: &str| with(record, "customer", json!({ "S": customer }));
+    vec![
+        of(insert("Orders", id, 1, "PLACED"), "C-1"),
+        of(modify("Orders", id, 60, "PLACED", "PAID"), "C-1"),
+        of(record("Orders", id, 120, "PAID"), "C-2"),
+        of(modify("Orders", id, 180, "PAID", "DELIVERED"), "C-2"),
+    ]
+}
+
+/// The files of customers' logs, and the customers.
+const CUSTOMERS: [(&str, &str); 2] = [("customer-former", "C-1"), ("customer", "C-2")];
 
 /// A feed in DynamoDB.
 struct Table {
@@ -97,7 +113,11 @@ impl Table {
         let public = ATTRIBUTES.map(|it| it.0).join(",");
         for records in stories().into_values() {
             for record in records {
-                let projector = projector(&table.feed, &[("PUBLIC_ATTRIBUTES", &public)]);
+                let settings = [
+                    ("PUBLIC_ATTRIBUTES", &*public),
+                    ("CUSTOMER_ATTRIBUTE", "customer"),
+                ];
+                let projector = projector(&table.feed, &settings);
                 let written_at = record["dynamodb"]["ApproximateCreationDateTime"].as_u64();
                 let seconds = written_at.unwrap() - records::START;
                 let failed = project_at(&projector, &[record], seconds).await;
@@ -152,6 +172,13 @@ impl Table {
             .collect()
     }
 
+    /// How a customer's log is read.
+    async fn customers_log(&self, customer: &str) -> Vec<Entry> {
+        let log = LogId::from(&CustomerId::new(customer).unwrap());
+        let page = self.feed.read(&log, Seq::ZERO, Consistency::Strong).await;
+        page.unwrap().entries
+    }
+
     /// How an order's log is read: its entries, and the newest one, which may be the tombstone.
     async fn log(&self, id: &str) -> (Vec<Entry>, Option<Entry>) {
         let order = OrderId::try_from(id).unwrap();
@@ -177,7 +204,7 @@ fn check_file(name: &str, items: &[Value]) {
         text == expected,
         "this version writes other items than tests/feed-items/current/{name}.json says.\n\
          Deployed functions of other versions read these items: they must be able to read the new form, during an \
-         upgrade and after a rollback (docs/lifecycle.md). If the change is intended, write the files anew with \
+         upgrade and after a rollback (docs/lifecycle.md). If the change is intended, write the files again with \
          `{UPDATE}=1 cargo test --test feed_items`, and say in CHANGELOG.md what has changed.\n\
          It writes now:\n{text}"
     );
@@ -245,6 +272,9 @@ fn the_projector_writes_the_items_of_the_files() {
         for name in stories().into_keys() {
             check_file(name, &table.items(name).await);
         }
+        for (name, customer) in CUSTOMERS {
+            check_file(name, &table.items(&format!("%customer/{customer}")).await);
+        }
         check_file("settings", &table.items("%settings").await);
         let table = Table::with_dwells().await;
         check_file("dwell-times", &table.items("%dwells").await);
@@ -259,6 +289,11 @@ fn this_version_reads_the_files_as_it_reads_what_it_wrote() {
             let read = Table::of_file(name).await.log(name).await;
             assert!(!read.0.is_empty());
             assert_eq!(read, written.log(name).await, "{name}");
+        }
+        for (name, customer) in CUSTOMERS {
+            let read = Table::of_file(name).await.customers_log(customer).await;
+            assert!(!read.is_empty());
+            assert_eq!(read, written.customers_log(customer).await, "{name}");
         }
         let learned = Table::of_file("dwell-times").await.feed.learned().await;
         let expected = Table::with_dwells().await.feed.learned().await;
@@ -284,6 +319,10 @@ fn the_files_contain_every_kind_of_item() {
         ("removed", "\"removed\""),
         ("new-life", "\"begins\""),
         ("two-sources", "\"sources\""),
+        ("of-a-customer", "\"customer\""),
+        ("of-a-customer", "\"former\""),
+        ("customer", "\"shownUntil\""),
+        ("customer-former", "\"gone\""),
         ("dwell-times", "\"scale\""),
         ("settings", "%settings"),
     ];

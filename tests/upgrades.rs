@@ -11,8 +11,9 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use local::dynamo::{Dynamo, FEED, create_tables};
 use order_status_stream::change::{Change, Position, Write};
 use order_status_stream::clock::Clock;
+use order_status_stream::customer::CustomerId;
 use order_status_stream::feed::dynamodb::DynamoDbFeed;
-use order_status_stream::feed::{Consistency, Entry, append, read_all};
+use order_status_stream::feed::{Consistency, Entry, Feed, LogId, append, read_all};
 use order_status_stream::order::{OrderId, Seq, Status};
 use serde_json::{Value, json};
 
@@ -71,18 +72,7 @@ impl Table {
     /// Appends the `n`th record of a stream. Returns whether it made an entry.
     async fn append(&self, stream: &str, n: u64, write: Write, status: &str) -> bool {
         let at = NOW + Duration::from_secs(60 * n);
-        let change = Change {
-            order: OrderId::try_from("A-1001").unwrap(),
-            position: Position::new(stream, &n.to_string()).unwrap(),
-            status: Status::new(status).unwrap(),
-            view: serde_json::from_value(json!({ "eta": "18:20", "parcels": 2 })).unwrap(),
-            at: None,
-            recorded_at: u64::try_from(at.as_millis()).ok(),
-            write,
-            customer: None,
-            began: true,
-            terminal: status == "DELIVERED",
-        };
+        let change = change(stream, n, write, status);
         let appended = append(&self.feed, &change, &Clock::starting_at(at), RETENTION).await;
         appended.unwrap().is_some()
     }
@@ -94,6 +84,23 @@ impl Table {
         assert!(self.append(COPY, 3, Write::Remove, "REMOVED").await);
         assert!(self.append(COPY, 4, Write::Insert, "PLACED").await);
         assert!(self.append(COPY, 5, Write::Modify, "DELIVERED").await);
+    }
+}
+
+/// What the `n`th record of a stream says.
+fn change(stream: &str, n: u64, write: Write, status: &str) -> Change {
+    let at = NOW + Duration::from_secs(60 * n);
+    Change {
+        order: OrderId::try_from("A-1001").unwrap(),
+        position: Position::new(stream, &n.to_string()).unwrap(),
+        status: Status::new(status).unwrap(),
+        view: serde_json::from_value(json!({ "eta": "18:20", "parcels": 2 })).unwrap(),
+        at: None,
+        recorded_at: u64::try_from(at.as_millis()).ok(),
+        write,
+        customer: None,
+        began: true,
+        terminal: status == "DELIVERED",
     }
 }
 
@@ -135,4 +142,48 @@ async fn items_of_a_later_version_are_read_and_their_attributes_are_kept() {
     let kept = items.iter().filter(|item| item.get("addedLater").is_some());
     // All but the new entry and its tombstone, if it has one.
     assert!(kept.count() >= 5, "{items:?}");
+}
+
+/// Between two versions that know customers, an older one has written: its entry is in no customer's log, and the next one is.
+#[tokio::test]
+async fn a_customers_log_goes_on_after_a_rollback() {
+    let table = Table::new().await;
+    let customer = CustomerId::new("C-1").unwrap();
+    let of_a_customer = |n: u64, status: &str| Change {
+        customer: Some(customer.clone()),
+        ..change(STREAM, n, Write::Modify, status)
+    };
+    let append = async |change: Change| {
+        let clock = Clock::starting_at(NOW + Duration::from_secs(3600));
+        append(&table.feed, &change, &clock, RETENTION).await
+    };
+    append(of_a_customer(1, "PLACED")).await.unwrap();
+    let mut old = table.items().await;
+    let mut old = old
+        .iter_mut()
+        .find(|item| item["order"] == "A-1001")
+        .unwrap()
+        .take();
+    old.as_object_mut().unwrap().remove("customer");
+    old["seq"] = json!(2);
+    old["status"] = json!("PAID");
+    old["previous"] = json!("PLACED");
+    old["position"] =
+        serde_json::to_value(change(STREAM, 2, Write::Modify, "PAID").position).unwrap();
+    let put = table.client.put_item().table_name(FEED);
+    let item = serde_dynamo::to_item(old).unwrap();
+    put.set_item(Some(item)).send().await.unwrap();
+    append(of_a_customer(3, "PACKED")).await.unwrap();
+    append(of_a_customer(4, "SHIPPED")).await.unwrap();
+
+    let log = LogId::from(&customer);
+    let page = table.feed.read(&log, Seq::ZERO, Consistency::Strong);
+    let entries = page.await.unwrap().entries;
+    let listed = |entry: &Entry| (entry.number().0, entry.status.as_str().to_owned());
+    let listed: Vec<_> = entries.iter().map(listed).collect();
+    let expected = ["PLACED", "PACKED", "SHIPPED"].map(str::to_owned);
+    assert_eq!(
+        listed,
+        [1, 2, 3].into_iter().zip(expected).collect::<Vec<_>>()
+    );
 }
