@@ -12,6 +12,7 @@ mod log_id;
 pub mod memory;
 mod reading;
 mod sources;
+mod step;
 
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
@@ -24,10 +25,11 @@ use crate::dwell::Dwells;
 use crate::order::{Seq, Status};
 
 pub use append::{Appended, Told, append, append_and_tell};
-pub use entry::{Entry, Step, TOMBSTONE};
+pub use entry::{Entry, TOMBSTONE};
 pub use listing::Listing;
 pub use log_id::LogId;
 pub use reading::{Discontinuity, Reading};
+pub use step::Step;
 
 /// Whether a read may miss the last writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

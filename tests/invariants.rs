@@ -62,6 +62,7 @@ fn pure_modules_name_neither_tokio_nor_the_sdk() {
         "timestamp/iso8601.rs",
         "feed/sources.rs",
         "feed/entry.rs",
+        "feed/step.rs",
         "feed/list.rs",
         "feed/listing.rs",
         "feed/log_id.rs",

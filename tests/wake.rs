@@ -93,7 +93,7 @@ async fn is_woken(harness: &Harness, publisher: &Publisher, connection: &mut Con
     for seq in [seq, seq + 1] {
         let status = format!("S{seq}");
         harness.change("A", &status).await;
-        publisher.announce(&order("A"), Seq(seq));
+        publisher.announce(order("A"), Seq(seq));
         read_until(connection, &status).await;
     }
     harness.feed.thaw_replica();
@@ -145,7 +145,7 @@ async fn a_frozen_server_is_noticed_and_found_again() {
     server.signal("STOP");
     // A batch does not wait for a server that does not answer.
     for _ in 0..100 {
-        publisher.announce(&order("A"), Seq(3));
+        publisher.announce(order("A"), Seq(3));
         soon(publisher.flush()).await;
     }
     polls(&harness, &mut connection, 4).await;
@@ -170,7 +170,7 @@ async fn a_process_that_publishes_finds_its_connection_closed_and_makes_another(
     let publisher = publisher(&server.url());
     for seq in [1, 2] {
         let mut heard = server.listen("Feed:A").await;
-        publisher.announce(&order("A"), Seq(seq));
+        publisher.announce(order("A"), Seq(seq));
         let message = soon(heard.next()).await.unwrap();
         assert_eq!(message.get_payload(), Ok(seq));
         soon(publisher.flush()).await;

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::entry::{Entry, Step, expiry};
+use super::entry::{Entry, expiry};
+use super::step::Step;
 use super::{Consistency, Feed, FeedError, Put};
 use crate::change::{Change, Write};
 use crate::clock::Clock;
