@@ -37,6 +37,11 @@ impl Entry {
         }
     }
 
+    /// Whether the entry is in a customer's log.
+    pub(super) fn names_customers(&self) -> bool {
+        self.customer.is_some() || self.former.is_some()
+    }
+
     pub(super) fn place_mut(&mut self, whose: Whose) -> Option<&mut Place> {
         match whose {
             Whose::Has => self.customer.as_mut(),

@@ -22,6 +22,7 @@ suite! {
     the_other_unfinished_orders_are_counted
     a_change_of_another_stream_comes_after_the_one_that_is_missing
     concurrent_appenders_of_many_orders_make_one_dense_log
+    the_newest_entry_of_a_log_remains_if_its_hidden_order_gets_another_customer
 }
 
 fn customer(id: &str) -> CustomerId {
@@ -185,6 +186,19 @@ async fn superseded_entries_expire_and_the_newest_of_a_log_remains(feed: impl Fe
     assert_eq!(times().await[1..], [(after, after), (None, None)]);
     append_all(&feed, &[owned(change("B", 4, "PLACED"), "D")]).await;
     assert_eq!(times().await[2..], [(None, after), (after, kept)]);
+}
+
+/// Otherwise its number would be used again, and clients that know it would take another order's change for one that they have.
+async fn the_newest_entry_of_a_log_remains_if_its_hidden_order_gets_another_customer(
+    feed: impl Feed,
+) {
+    append_all(&feed, &[owned(change("A", 1, "DELIVERED"), "C")]).await;
+    let before = entries(&feed, "C").await;
+    let later = Clock::starting_at(NOW + RETENTION + Duration::from_secs(3600));
+    let moved = owned(change("A", 2, "DELIVERED"), "D");
+    append(&feed, &moved, &later, RETENTION).await.unwrap();
+    assert_eq!(entries(&feed, "C").await, before);
+    assert_eq!(listed(&feed, "D").await, [line(1, "A", 2, "DELIVERED")]);
 }
 
 async fn an_entry_at_a_place_expires_only_if_it_is_that_of_the_order(feed: impl Feed) {

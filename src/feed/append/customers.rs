@@ -65,6 +65,8 @@ impl<F: Feed> Appender<'_, F> {
         heads: Heads,
     ) -> Result<(), FeedError> {
         let mut entry = entry.clone();
+        let superseded = self.superseded_in_logs(&entry, superseded).await?;
+        let superseded = superseded.as_ref();
         for (whose, head) in [(Whose::Had, heads.had), (Whose::Has, heads.has)] {
             if entry.place(whose).is_some() {
                 self.list_in(&mut entry, whose, superseded, head).await?;
@@ -76,6 +78,33 @@ impl<F: Feed> Appender<'_, F> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// The entry before this one that is in a customer's log. A version of this program that knows no customers may have written
+    /// entries after it.
+    async fn superseded_in_logs(
+        &self,
+        entry: &Entry,
+        superseded: Option<&Entry>,
+    ) -> Result<Option<Entry>, FeedError> {
+        match superseded {
+            Some(before) if entry.customer.is_some() && !before.names_customers() => {
+                let mut earlier = self.earlier(before).await?;
+                Ok(earlier.find(Entry::names_customers))
+            }
+            before => Ok(before.cloned()),
+        }
+    }
+
+    /// The entries of an order before this one, the newest first. Not all of them if there are very many.
+    async fn earlier(
+        &self,
+        entry: &Entry,
+    ) -> Result<impl Iterator<Item = Entry> + use<F>, FeedError> {
+        let page = self.feed.latest(&entry.order, Consistency::Strong).await?;
+        let seq = entry.seq;
+        let entries = page.entries.into_iter().rev();
+        Ok(entries.filter(move |earlier| !earlier.tombstone && earlier.seq < seq))
     }
 
     async fn list_in(
@@ -182,29 +211,39 @@ impl<F: Feed> Appender<'_, F> {
     /// The order's entry before a new one expires in the customer's log too, not sooner than after the retention: nobody sees
     /// another customer's entries, and a place must not become free soon.
     async fn expire_before(&self, superseded: &Entry) -> Result<(), FeedError> {
-        let until = expiry(self.clock, self.retention);
-        let Some(place) = &superseded.customer else {
-            return Ok(());
-        };
-        if self.feed.expire_listed(place, superseded, until).await? {
+        if self.expire_listed(superseded).await? {
             return Ok(());
         }
-        // It was never listed, because its record was given up. So the one before it is still shown.
-        let Some(before) = superseded.seq.0.checked_sub(1).filter(|seq| *seq > 0) else {
-            return Ok(());
-        };
-        let order = LogId::from(&superseded.order);
-        let page = self
-            .feed
-            .read(&order, Seq(before), Consistency::Strong)
-            .await?;
-        let earlier = page.entries.into_iter().next();
-        if let Some(earlier) = earlier.filter(|earlier| earlier.seq == Seq(before))
-            && let Some(place) = &earlier.customer
-        {
-            self.feed.expire_listed(place, &earlier, until).await?;
+        // It was never listed, because its record was given up. So one before it is still shown.
+        for earlier in self.earlier(superseded).await? {
+            if self.expire_listed(&earlier).await? {
+                break;
+            }
         }
         Ok(())
+    }
+
+    /// Returns whether the entry is in a customer's log.
+    async fn expire_listed(&self, entry: &Entry) -> Result<bool, FeedError> {
+        let Some(place) = &entry.customer else {
+            return Ok(false);
+        };
+        // It has a time until which it is shown. It may be the newest of its log, which must remain.
+        if entry.terminal {
+            let log = LogId::from(&place.customer);
+            let page = self.feed.read(&log, place.seq, Consistency::Strong).await?;
+            let found = page.entries.into_iter().next();
+            return Ok(found.is_some_and(|found| found.lists(entry)));
+        }
+        let until = expiry(self.clock, self.retention);
+        match self.feed.expire_listed(place, entry, until).await {
+            Err(reason @ FeedError::Refused { .. }) => {
+                let (order, seq) = (&entry.order, entry.seq.0);
+                tracing::warn!(%order, seq, %reason, "an entry of a customer's log has no room for its expiry");
+                Ok(true)
+            }
+            expired => expired,
+        }
     }
 
     /// Writes into a customer's log that the order's entry is terminal now, or is it no longer.
