@@ -61,11 +61,12 @@ impl Entry {
             seq: newest.seq.next(),
             previous: (!begins).then(|| newest.status.clone()),
             began: match change.write {
-                // The difference from the last record of the same source came with this record.
+                // The difference from the last record of the same source came with this record. A change of the customer alone is
+                // no new state.
                 Write::Insert | Write::InsertOrRepetition | Write::Modify
                     if same_source && shown =>
                 {
-                    !looks_same
+                    begins || !looks_same
                 }
                 // The table was copied, so the state is older than this record.
                 Write::Insert | Write::InsertOrRepetition => begins,
