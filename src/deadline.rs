@@ -4,8 +4,9 @@
 //! before the next limit. `R` is the time from the start to the deadline:
 //!
 //! ```text
-//! start ──▶ begin by ──▶ end ──▶ drop ──▶ give up ──▶ deadline
+//! start ──▶ read until ──▶ begin by ──▶ end ──▶ drop ──▶ give up ──▶ deadline
 //!
+//! read until three quarters of the time until *begin by*
 //! begin by   3 s after the access check, or half of the time that is left then
 //! end        1 s before the deadline, or R/4
 //! drop       0.1 s after the end, or R/16
@@ -17,6 +18,7 @@
 //! From `R` = 6 s on, the limits are constants. Below, they are parts of `R`, so that a function with a timeout of a few seconds
 //! still has most of it to show something.
 //!
+//! - *read until*: the reading of a long log stops, and what was read is sent.
 //! - *begin by*: reads that must end before the response begins have ended by then, or are given up.
 //! - *end*: the session says goodbye. The window or the token's expiry can bring it forward.
 //! - *drop*: a client that still has not read everything gets the goodbye in its place.
@@ -80,6 +82,12 @@ impl Deadline {
         };
         let left = (self.start + remaining).saturating_duration_since(now);
         self.end(latest.min(now + left / 2))
+    }
+
+    /// The time until which a long log is read before a response begins. It is before [`Self::begin_by`], so that what was read is
+    /// sent in time.
+    pub fn read_until(&self, now: Instant) -> Instant {
+        now + self.begin_by(now).saturating_duration_since(now) * 3 / 4
     }
 
     /// The end of a response or a batch: the wanted time, or earlier if the goodbye would not fit before the deadline.
@@ -187,6 +195,9 @@ mod tests {
             let asked = start + (hold_end - start).mul_f64(access).min(hold_end - start);
             let begin_by = deadline.begin_by(asked);
             prop_assert!(asked <= begin_by && begin_by <= hold_end);
+            let read_until = deadline.read_until(asked);
+            prop_assert!(asked <= read_until && read_until <= begin_by);
+            prop_assert!(asked == begin_by || read_until < begin_by);
 
             let began = asked + (begin_by - asked).mul_f64(reading).min(begin_by - asked);
             let limits = deadline.limits(began, ms(window), expiry.map(|expiry| start + ms(expiry)));

@@ -27,7 +27,7 @@ use crate::wake::Wake;
 use reading::{nothing_since, within_limit};
 use request::{EventsRequest, EventsRequestError};
 pub use response::Body;
-use snapshot::Snapshot;
+use snapshot::{Limit, Snapshot};
 
 /// The window of a response that is not streamed. It is not held, so only slow readings take as long. A load balancer waits for 60 s,
 /// an HTTP API for 30 s.
@@ -150,7 +150,9 @@ impl<F: Feed> Endpoint<F> {
         let expiry = |left: Option<Duration>| left.and_then(|left| clock.now().checked_add(left));
         match self.access.check(request, &asked.wanted, &clock).await {
             Ok(grant) => match self.open(&grant, &clock) {
-                Ok(_) if asked.as_json => self.snapshot(&grant.logs, &invocation).await,
+                Ok(_) if asked.as_json => {
+                    self.snapshot(&grant.logs, asked.streams, &invocation).await
+                }
                 Ok(place) => {
                     let expiry = expiry(grant.expires_in);
                     let asked = (asked, grant.logs);
@@ -251,9 +253,15 @@ impl<F: Feed> Endpoint<F> {
     }
 
     /// The newest change of each order, and the cursor from which a stream continues.
-    async fn snapshot(&self, logs: &[LogId], invocation: &Invocation) -> Response<Body> {
-        let public = &self.settings.public_attributes;
-        let snapshot = Snapshot::read(&self.feed, logs, public, &invocation.clock);
+    async fn snapshot(
+        &self,
+        logs: &[LogId],
+        streams: bool,
+        invocation: &Invocation,
+    ) -> Response<Body> {
+        let (public, clock) = (&self.settings.public_attributes, &invocation.clock);
+        let limit = Limit::new(streams, invocation.deadline.read_until(clock.now()));
+        let snapshot = Snapshot::read(&self.feed, logs, public, limit, clock);
         let snapshot = match within_limit(invocation, snapshot).await {
             Ok(snapshot) => snapshot,
             Err(error) => {

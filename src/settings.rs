@@ -64,7 +64,7 @@ pub struct StreamSettings {
     pub access: AccessSettings,
     /// `TOKEN_STREAMS`, `TOKEN_OPENINGS`: how much one token may open.
     pub token_limits: TokenLimits,
-    /// `BASE_PATH`: the part of a path before `/orders/`. Empty, or begins with `/` and does not end with `/`.
+    /// `BASE_PATH`: the part of a path before `/orders/` and `/customers/`. Empty, or begins with `/` and does not end with `/`.
     pub base_path: String,
     /// `ALLOWED_ORIGINS`, `ALLOWED_HEADERS`, `ALLOW_CREDENTIALS`: what pages of other origins may do, if the service that invoked
     /// the function does not answer that itself.

@@ -9,7 +9,11 @@ use std::collections::BTreeMap;
 use cloud::Cloud;
 use eventsource_stream::Eventsource;
 use futures_util::StreamExt;
+use jsonwebtoken::Algorithm;
 use lambda_stand_in::Function;
+use local::issuer::Issuer;
+use order_status_stream::clock::Clock;
+use order_status_stream::customer::CustomerId;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -209,6 +213,56 @@ async fn one_very_long_change_comes_all_the_same() {
     let events = events(&whole.body).await;
     let types: Vec<_> = events.iter().map(|event| event.event.as_str()).collect();
     assert_eq!(types[..2], ["hello", "message"]);
+}
+
+/// A load balancer takes 1 MB. The snapshot of a customer has a part of the orders, and check-ins send the others. The first order
+/// alone has 520 KB, more than a body should have.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customers_orders_come_in_parts() {
+    let (cloud, issuer) = (
+        Cloud::new().await,
+        Issuer::new(Algorithm::ES256, "k").unwrap(),
+    );
+    let orders: Vec<_> = (0..8).map(|n| format!("O-{n}")).collect();
+    for order in &orders {
+        let quotes = if order == "O-0" { 260_000 } else { 100_000 };
+        let customer = CustomerId::new("C");
+        let eta = "\"".repeat(quotes);
+        cloud.append_of(customer, order, "PLACED", &eta).await;
+    }
+    let stream = cloud.guarded_stream(&issuer);
+    let stream = stream.env("JWT_CUSTOMER_CLAIM", "customer");
+    let function = stream.start().await.unwrap();
+    let exp = Clock::system().epoch_seconds() + 3600;
+    let token = issuer.sign(&json!({ "customer": "C", "exp": exp }));
+    let asking = |accept: &str| {
+        let mut event = accepting("alb", accept);
+        event["path"] = json!("/customers/me/events");
+        event["headers"]["authorization"] = json!(format!("Bearer {}", token.as_ref().unwrap()));
+        event
+    };
+    let snapshot = whole(&function, &asking("application/json")).await;
+    let snapshot: Value = serde_json::from_str(&snapshot.body).unwrap();
+    assert_eq!(snapshot["orders"].as_array().unwrap().len(), 1);
+    assert_eq!(snapshot["orders"][0]["orderId"], "O-0");
+
+    let (mut event, mut seen) = (asking("text/event-stream"), Vec::new());
+    event["headers"]["last-event-id"] = snapshot["cursor"].clone();
+    while seen.len() + 1 < orders.len() {
+        let response = function.invoke(event.to_string().into()).await.unwrap();
+        assert!(response.len() < 1_000_000, "{}", response.len());
+        let whole: ProxyResponse = serde_json::from_slice(&response).unwrap();
+        let before = seen.len();
+        for frame in events(&whole.body).await {
+            event["headers"]["last-event-id"] = json!(frame.id);
+            if frame.event == "message" {
+                let change: Value = serde_json::from_str(&frame.data).unwrap();
+                seen.push(change["orderId"].as_str().unwrap().to_owned());
+            }
+        }
+        assert!(seen.len() > before, "no progress: {seen:?}");
+    }
+    assert_eq!(seen, orders[1..]);
 }
 
 /// The response of a REST API's integration: status and headers as JSON, eight NULs, and the body.

@@ -10,18 +10,15 @@ use serde_json::{Map, Value, json};
 use crate::endpoint::Body;
 use crate::request::Invoker;
 
-/// A load balancer takes 1 MB of JSON, in which a byte of the body takes two at most. A client that gets less comes back for the
-/// rest, as after a connection that broke between two frames. The first change is sent however long it is, because the client would
-/// never get beyond it.
-const LONGEST_BODY: usize = 500_000;
-
-/// Reads the response to its end.
+/// Reads the response to its end, or to [`Invoker::LONGEST_BODY`]. A client that gets less comes back for the rest, as after a
+/// connection that broke between two frames. The first change is sent however long it is, because the client would never get beyond
+/// it. JSON is one frame: the endpoint keeps it short enough.
 pub(super) async fn whole(response: Response<Body>, invoker: Invoker) -> Value {
     let (parts, mut body) = response.into_parts();
     let (mut text, mut has_change) = (Vec::new(), false);
     while let Some(Ok(frame)) = body.frame().await {
         let chunk = frame.into_data().unwrap_or_default();
-        if has_change && text.len() + chunk.len() > LONGEST_BODY {
+        if has_change && text.len() + chunk.len() > Invoker::LONGEST_BODY {
             break;
         }
         // Only a change has no `event`.

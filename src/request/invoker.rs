@@ -23,6 +23,10 @@ pub enum Invoker {
 }
 
 impl Invoker {
+    /// The bytes of a body that a service takes which does not stream. A load balancer takes 1 MB of JSON, in which a byte of the
+    /// body takes two at most.
+    pub const LONGEST_BODY: usize = 500_000;
+
     /// Whether it sends a response to the client while the function writes it. If not, it needs the whole response as JSON.
     pub const fn streams(self) -> bool {
         matches!(self, Self::FunctionUrl | Self::RestApi)

@@ -19,6 +19,7 @@ use local::event_source::EventSource;
 use local::issuer::Issuer;
 use order_status_stream::change::{Change, Position, Write};
 use order_status_stream::clock::Clock;
+use order_status_stream::customer::CustomerId;
 use order_status_stream::feed::dynamodb::DynamoDbFeed;
 use order_status_stream::feed::{Consistency, append, read_all};
 use order_status_stream::order::{OrderId, Seq, Status};
@@ -101,6 +102,11 @@ impl Cloud {
 
     /// Like [`append`](Self::append), with a value of the public attribute.
     pub async fn append_with(&self, id: &str, status: &str, eta: &str) {
+        self.append_of(None, id, status, eta).await;
+    }
+
+    /// Like [`append_with`](Self::append_with), to an order of this customer.
+    pub async fn append_of(&self, customer: Option<CustomerId>, id: &str, status: &str, eta: &str) {
         let feed = DynamoDbFeed::new(self.client.clone(), "OrderFeed");
         let position = format!("{:040}", self.appended.fetch_add(1, Ordering::Relaxed));
         let change = Change {
@@ -111,7 +117,7 @@ impl Cloud {
             at: None,
             recorded_at: None,
             write: Write::Modify,
-            customer: None,
+            customer,
             began: true,
             terminal: status == "DELIVERED",
         };

@@ -126,12 +126,14 @@ fn the_stream_is_neither_cached_nor_compressed_nor_cut() {
     });
     assert_eq!(streams, expected);
     assert_eq!(part(&[ON], "CacheBehaviors"), json!("AWS::NoValue"));
-    let mut with_page = part(&[ON, BUCKET], "CacheBehaviors");
-    let pattern = with_page[0].as_object_mut().unwrap().remove("PathPattern");
-    assert_eq!(
-        (pattern, &with_page),
-        (Some(json!("/orders/*")), &json!([expected]))
-    );
+    for page in [BUCKET, SERVER] {
+        let behaviours = ["/orders/*", "/customers/*"].map(|pattern| {
+            let mut behaviour = expected.clone();
+            behaviour["PathPattern"] = json!(pattern);
+            behaviour
+        });
+        assert_eq!(part(&[ON, page], "CacheBehaviors"), json!(behaviours));
+    }
 
     let origin = part(&[ON], "Origins/0/CustomOriginConfig");
     let longest = Template::read();
@@ -209,18 +211,31 @@ fn it_leads_to_the_function_and_the_page_that_were_asked_for() {
         behaviour["CachePolicyId"],
         json!("4135ea2d-6df8-44a3-9df3-4b5a84be39ad")
     );
+}
 
-    let pattern = |base| {
-        let behaviours = part(&[ON, BUCKET, ("BasePath", base)], "CacheBehaviors");
-        behaviours[0]["PathPattern"].clone()
-    };
-    for (base, expected) in [
-        ("", "/orders/*"),
-        ("/", "/orders/*"),
-        ("/api", "/api/orders/*"),
-        ("/api/", "/api/orders/*"),
-    ] {
-        assert_eq!(pattern(base), json!(expected), "{base:?}");
+/// With a page, only what matches a pattern goes to the stream function. A customer's token would go to the page's server.
+#[test]
+fn each_path_of_a_stream_leads_to_the_stream_function() {
+    for page in [BUCKET, SERVER] {
+        for (base, before) in [("", ""), ("/", ""), ("/api", "/api"), ("/api/", "/api")] {
+            let behaviours = part(&[ON, page, ("BasePath", base)], "CacheBehaviors");
+            let patterns = behaviours.as_array().unwrap().iter().map(|behaviour| {
+                assert_eq!(behaviour["TargetOriginId"], json!("stream"));
+                behaviour["PathPattern"].as_str().unwrap()
+            });
+            let starts: Vec<_> = patterns.map(|it| it.strip_suffix('*').unwrap()).collect();
+            for path in ["/orders/A/events", "/orders/events", "/customers/me/events"] {
+                let path = format!("{before}{path}");
+                let is_routed = starts.iter().any(|start| path.starts_with(start));
+                assert!(is_routed, "{path} {starts:?}");
+            }
+            assert!(
+                starts
+                    .iter()
+                    .all(|start| start.starts_with(&format!("{before}/")))
+            );
+            assert!(!starts.contains(&"/"), "the page is shown");
+        }
     }
 }
 
