@@ -59,7 +59,7 @@ token: ## a token for what `make run` started: make token ORDERS=A,B
 	@$(TARGET)/debug/local token '$(ORDERS)'
 
 .PHONY: screenshot
-screenshot: ## docs/page.png, taken anew from what `make run` started
+screenshot: ## docs/page.png, a new picture of the page that `make run` serves
 	@$(call need,chromium,install Chromium)
 	@$(call need,node,install Node.js 18 or later)
 	@node dev/tools/screenshot.mjs docs/page.png
