@@ -168,7 +168,7 @@ export function createHarness(t, { random = 0.5, hidden = false, page } = {}) {
       await settle();
     },
     async setVisibility(visibilityState) {
-      document.visibilityState = visibilityState;
+      Object.defineProperty(document, "visibilityState", { value: visibilityState, configurable: true, writable: true });
       document.dispatchEvent(new Event("visibilitychange"));
       await this.advance(0);
     },
