@@ -155,12 +155,13 @@ async fn a_broker_whose_advertised_address_does_not_answer_is_not_said_to_be_mis
     let _connection = silent.accept().await.unwrap();
     tokio::time::pause();
     tokio::time::advance(Duration::from_secs(10)).await;
-    let error = opening.await.unwrap().unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        format!(
-            "the Kafka broker at {address} answers, but its topic orders cannot be opened: no answer. Other connections go to the \
-             addresses in the broker's `advertised.listeners`: can they be reached from here?"
-        )
+    let error = opening.await.unwrap().unwrap_err().to_string();
+    // The broker for tests does not create topics when it is asked to, only when they are used.
+    let start = format!(
+        "the Kafka broker at {address} answers, but its topic orders cannot be opened: it was not created ("
     );
+    assert!(error.starts_with(&start), "{error}");
+    let end = "); no answer. Other connections go to the addresses in the broker's `advertised.listeners`: can they be reached \
+               from here?";
+    assert!(error.ends_with(end), "{error}");
 }
