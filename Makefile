@@ -59,7 +59,7 @@ token: ## a token for what `make run` started: make token ORDERS=A,B
 	@$(TARGET)/debug/local token '$(ORDERS)'
 
 .PHONY: screenshot
-screenshot: ## docs/page.png, taken anew from what `make run` started
+screenshot: ## docs/page.png, a new picture of the page that `make run` serves
 	@$(call need,chromium,install Chromium)
 	@$(call need,node,install Node.js 18 or later)
 	@node dev/tools/screenshot.mjs docs/page.png
@@ -193,8 +193,9 @@ bench: ## the numbers in the docs, beside others; writes docs/performance.md. PA
 FOOTPRINT := $(abspath $(TARGET))/footprint
 
 .PHONY: footprint
-footprint: ## what a plain table pays since another revision: lines, bytes, CPU, calls: make footprint SINCE=v0.1.0
-	@[ -n "$(SINCE)" ] || { echo 'SINCE is missing: make footprint SINCE=<a revision of git>' >&2; exit 2; }
+footprint: ## compares two revisions for an order in a plain table: lines, bytes, CPU, calls: make footprint SINCE=HEAD~20 (Linux only)
+	@[ -n "$(SINCE)" ] || { echo 'SINCE is missing: make footprint SINCE=HEAD~20' >&2; exit 2; }
+	@git rev-parse --verify --quiet '$(SINCE)^{commit}' >/dev/null || { echo 'git has no revision $(SINCE)' >&2; exit 2; }
 	@$(MAKE) --no-print-directory bench-tools
 	@rm -rf $(FOOTPRINT)/tree
 	@mkdir -p $(FOOTPRINT)/tree

@@ -2,12 +2,19 @@
 
 export const $ = (id) => document.getElementById(id);
 
-/** Makes `items` the children of `list`. Moves as few elements as possible, because an element that is moved loses its focus. */
+/** Makes `items` the children of `list`. Does not move the one with the focus, because an element that is moved loses it. */
 export function arrange(list, items) {
   const kept = new Set(items);
   for (const child of [...list.children]) if (!kept.has(child)) child.remove();
+  const focused = [...list.children].find((child) => child.contains(list.ownerDocument.activeElement));
   let place = list.firstElementChild;
   for (const item of items) {
+    // What is before the focused element, but comes later, gives way to it.
+    while (item === focused && place !== focused) {
+      const later = place;
+      place = place.nextElementSibling;
+      list.append(later);
+    }
     if (item === place) place = place.nextElementSibling;
     else list.insertBefore(item, place);
   }

@@ -8,7 +8,6 @@ import { Orders } from "./orders.js";
 import { watchOrdersOf } from "./transport.js";
 import { cameBack, line, name, sentence, stateOf, summary } from "./words.js";
 
-const FINISHED_SHOWN = 2;
 const PILL_ICONS = { connecting: "connecting", open: "live", rest: "rest", cut: "cut", back: "ended", hidden: "rest", ended: "ended", denied: "denied" };
 
 export class Customer {
@@ -51,7 +50,7 @@ export class Customer {
     this.#stream.on("frame", (frame) => this.#frame(frame));
     this.#stream.on("change", (change) => this.#change(change));
     this.#stream.on("reset", ({ orders }) => this.#orders.forget(orders));
-    this.#stream.on("gone", ({ orderId }) => this.#orders.forget([orderId]));
+    this.#stream.on("gone", ({ orderId }) => this.#gone(orderId));
     this.#stream.on("state", (state) => this.#state(state));
   }
 
@@ -80,13 +79,14 @@ export class Customer {
   }
 
   #frame(frame) {
+    const { back } = this.history;
     this.history.frame(frame, Date.now());
-    if (frame.event === "ready") this.#ready();
+    if (frame.event === "ready") this.#ready(this.history.back !== back);
   }
 
-  #ready() {
-    const { back } = this.history;
-    if (this.#caughtUp === "cut" && back) announce(`${this.name}: ${cameBack(back)}`);
+  /** @param {boolean} isBack whether it ends a cut. A hidden page does not notice when a cut ends. */
+  #ready(isBack) {
+    if (this.#caughtUp === "cut" && isBack) announce(`${this.name}: ${cameBack(this.history.back)}`);
     this.#caughtUp = true;
     this.#showOrders();
     this.render(Date.now());
@@ -94,12 +94,17 @@ export class Customer {
 
   #change(change) {
     const isNew = !this.#orders.has(change.orderId);
+    const isAwaited = this.#awaited === change.orderId;
+    if (isAwaited) this.#awaited = undefined;
     this.#orders.change(change);
     if (this.#caughtUp !== true) return; // a replay is shown at once, at its `ready`
     this.#showOrders(change.orderId);
-    if (this.#awaited !== change.orderId) return;
-    this.#awaited = undefined;
-    announce(`${this.name}: order ${change.orderId} is ${isNew ? "there, " : ""}${label(change.status).toLowerCase()}.`);
+    if (isAwaited) announce(`${this.name}: order ${change.orderId} is ${isNew ? "there, " : ""}${label(change.status).toLowerCase()}.`);
+  }
+
+  #gone(orderId) {
+    this.#orders.forget([orderId]);
+    if (this.#caughtUp === true) this.#showOrders();
   }
 
   #state(state) {
@@ -114,16 +119,17 @@ export class Customer {
   }
 
   #showOrders(changed) {
-    const { open, finished } = this.#orders;
     const list = this.#part(".cards");
     const old = new Map([...list.children].map((card) => [card.dataset.order, card]));
-    const shown = [...open, ...finished.slice(0, FINISHED_SHOWN)];
+    // A card with the focus stays, or the focus would be lost.
+    this.#orders.trim(document.activeElement?.closest(".card")?.dataset.order);
+    const { open, finished, others } = this.#orders;
+    const shown = [...open, ...finished];
     const cards = shown.map((order) => this.#card(old.get(order.id), order, order.id === changed));
     arrange(list, cards);
     this.#part(".none").hidden = shown.length > 0;
-    const more = open.length + finished.length - shown.length;
-    this.#part(".more").hidden = more === 0;
-    setText(this.#part(".more"), `and ${more} finished before`);
+    this.#part(".more").hidden = others === 0;
+    setText(this.#part(".more"), `and ${others} finished before`);
   }
 
   #card(old, order, isNews) {
@@ -173,13 +179,18 @@ export class Customer {
 
   async #advance(id) {
     this.#awaited = id;
-    await this.#shop.post(`/orders/${encodeURIComponent(id)}/advance`);
+    const advanced = await this.#shop.post(`/orders/${encodeURIComponent(id)}/advance`);
+    if (advanced) this.#announceIfCut("Moved on");
   }
 
   async #place() {
     const placed = await this.#shop.post(`/customers/${this.id}/orders`);
     this.#awaited = placed?.orderId;
-    if (this.#isCut && placed) announce(`Placed. ${this.name} will see it when the connection is back.`);
+    if (placed) this.#announceIfCut("Placed");
+  }
+
+  #announceIfCut(done) {
+    if (this.#isCut) announce(`${done}. ${this.name} will see it when the connection is back.`);
   }
 
   async #toggle() {

@@ -38,11 +38,11 @@ export class History {
   back;
   /** While the connection catches up after a cut: when the cut began, and the changes that came since. */
   #catchingUp;
-  /** Whether everything in the feed was sent once. From then on, an order that appears begins with its first change. */
+  /** Whether everything in the feed was sent once. From then on, a change is news. */
   #knowsAll = false;
   /** The id of the last mark or entry. Several of them may have the same time. */
   #lastId = 0;
-  /** The last `seq` of each order. `undefined` if an order may continue anywhere. @type {Map<string, number | undefined>} */
+  /** The last `seq` of each order. An unknown one may begin anywhere: it may have been another customer's. @type {Map<string, number>} */
   #seqs = new Map();
 
   /** @param {number} now */
@@ -59,7 +59,7 @@ export class History {
     if (event === "hello") this.#opened(now);
     if (event === "message") this.#changed(JSON.parse(data), now);
     if (event === "reset") this.#forget(JSON.parse(data).orders);
-    if (event === "gone") this.#seqs.set(JSON.parse(data).orderId, undefined);
+    if (event === "gone") this.#seqs.delete(JSON.parse(data).orderId);
     if (event === "ready") this.#ready(now);
     if (event === "rest") this.#rested(JSON.parse(data).retry, now);
     if (event === "expired") this.#rested(0, now);
@@ -104,11 +104,10 @@ export class History {
   }
 
   #changed({ orderId, seq, status }, now) {
-    const last = this.#seqs.get(orderId);
-    const next = last !== undefined ? last + 1 : this.#knowsAll && !this.#seqs.has(orderId) ? 1 : seq;
-    if (seq < next) this.twice += 1;
-    else this.missing += seq - next;
-    this.#seqs.set(orderId, Math.max(seq, last ?? 0));
+    const last = this.#seqs.get(orderId) ?? seq - 1;
+    if (seq <= last) this.twice += 1;
+    else this.missing += seq - last - 1;
+    this.#seqs.set(orderId, Math.max(seq, last));
     this.shown += 1;
     if (this.#catchingUp) this.#catchingUp.changes += 1;
     // What a new visitor gets is the past, and no mark of the present.

@@ -81,9 +81,10 @@ test("a gap counts as missing, and a repetition as double", () => {
     [[[6, "A"]], [2, 1, 0]],
     [[[4, "A"]], [2, 0, 1]],
     [[[5, "A"], [5, "A"], [6, "A"]], [4, 0, 1]],
-    // An order that appears while the page is open begins with its first change.
     [[[1, "B"], [2, "B"]], [3, 0, 0]],
-    [[[3, "B"]], [2, 2, 0]],
+    // An order that was another customer's before.
+    [[[3, "B"], [4, "B"]], [3, 0, 0]],
+    [[[3, "B"], [5, "B"]], [3, 1, 0]],
   ]) {
     const history = historyOf(...VISIT, [2_130, frame("hello")]);
     for (const [seq, id] of messages) history.frame(message(seq, id), 2_140);

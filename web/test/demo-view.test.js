@@ -6,7 +6,7 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 
-import { NOW, createHarness, hello, ready, replaceGlobals, rest } from "./harness.js";
+import { NOW, createHarness, gone, hello, ready, replaceGlobals, reset, rest } from "./harness.js";
 
 // `make test` installs it. CI must have it.
 const isInstalled = existsSync(new URL("../node_modules/jsdom", import.meta.url));
@@ -15,6 +15,7 @@ else {
   const { JSDOM } = await import("jsdom");
   const html = await readFile(new URL("../index.html", import.meta.url), "utf8");
   const { Customer } = await import("../demo/customer.js");
+  const { arrange } = await import("../dom.js");
   const { prepareBill, showBill } = await import("../demo/bill.js");
 
   const at = (ago) => new Date(NOW - ago).toISOString();
@@ -107,6 +108,62 @@ else {
     assert.deepEqual(posted, []);
   });
 
+  test("a card keeps the focus when the order above it is finished", async (t) => {
+    const { harness, one, all, page } = await open(t);
+    await harness.last.open(hello(), changed("A", 2, "PAID"), changed("B", 2, "PAID"), changed("C", 2, "PAID"), ready("1"));
+    const link = one("[data-order=B] a");
+    link.focus();
+    await harness.last.send(changed("C", 3, "DELIVERED"));
+    assert.deepEqual(all(".card a"), ["Order B", "Order A", "Order C"]);
+    assert.equal(page.document.activeElement, link);
+  });
+
+  test("elements that stay are arranged around the one with the focus", async (t) => {
+    const { document } = new JSDOM("<ol><li>A<a href=#></a></li><li>B<a href=#></a></li><li>C<a href=#></a></li></ol>").window;
+    const list = document.querySelector("ol");
+    const [a, b, c] = list.children;
+    const d = document.createElement("li");
+    for (const focused of [a, b, c]) {
+      focused.querySelector("a").focus();
+      for (const items of [[a, b, c], [c, b, a], [b, a, c], [d, c, a, b], [b, c, d, a], [a, c, b, d], [c, a, d, b]]) {
+        arrange(list, items);
+        assert.deepEqual([...list.children], items);
+        assert.equal(document.activeElement, focused.querySelector("a"));
+      }
+    }
+  });
+
+  test("a finished order with the focus stays while others finish", async (t) => {
+    const { harness, all, one, page } = await open(t);
+    await harness.last.open(hello(), ...["A", "B", "C", "D"].map((id) => changed(id, 4, "SHIPPED")), ready("1"));
+    const button = one("[data-order=A] .advance");
+    button.focus();
+    for (const [nth, id] of ["A", "B", "C", "D"].entries()) await harness.last.send(changed(id, 5, "DELIVERED", 5_000 - 1_000 * nth));
+    assert.equal(page.document.activeElement, button);
+    assert.deepEqual(all(".card a"), ["Order D", "Order C", "Order A"]);
+    assert.equal(one(".more").textContent, "and 1 finished before");
+    button.blur();
+    await harness.last.send(changed("E", 1, "PLACED"));
+    assert.deepEqual(all(".card a"), ["Order E", "Order D", "Order C"]);
+    assert.equal(one(".more").textContent, "and 2 finished before");
+  });
+
+  test("an order that is no longer the customer's disappears at once, and is not counted", async (t) => {
+    const { harness, all, one } = await open(t);
+    const finished = ["A", "B", "C", "D"].map((id, nth) => changed(id, 5, "DELIVERED", 1_000 * nth));
+    await harness.last.open(hello(), ...finished, changed("E", 1, "PLACED"), ready("1"));
+    await harness.last.send(gone("E", "2"));
+    assert.deepEqual(all(".card a"), ["Order A", "Order B"]);
+    await harness.last.send(gone("D", "3"));
+    assert.equal(one(".more").textContent, "and 1 finished before");
+    // One that was not shown changes again.
+    await harness.last.send(changed("C", 6, "REMOVED"));
+    assert.equal(one(".more").textContent, "and 1 finished before");
+    await harness.last.send(reset("*"), changed("A", 5, "DELIVERED"), ready("4"));
+    assert.deepEqual(all(".card a"), ["Order A"]);
+    assert.equal(one(".more").hidden, true);
+  });
+
   test("the switch cuts and restores, and says what the server did", async (t) => {
     const { one, posted, press } = await open(t, (path) => ({ cut: path.endsWith("/cut") }));
     const state = () => [one(".switch").getAttribute("aria-checked"), one(".switch-state").textContent];
@@ -142,6 +199,35 @@ else {
     assert.deepEqual(all(".proof dd"), ["3", "0", "0"]);
     assert.deepEqual(said(), ["Ada is cut off.", "Ada: Back after 11 s: 2 changes caught up, none missed."]);
     assert.deepEqual(all(".journal li span"), ["Back after 10.5 s, 2 changes caught up", "A: Preparing", "A: Paid", "Cut off"]);
+  });
+
+  test("what the visitor does while cut off is said, and is not read out again later", async (t) => {
+    const { harness, press, said } = await open(t, (path) => (path.endsWith("/cut") ? { cut: true } : { orderId: "A", status: "PAID" }));
+    await harness.last.open(hello(), changed("A", 1, "PLACED"), ready("1"));
+    await press(".switch");
+    await harness.last.cut();
+    await press("[data-order=A] .advance");
+    await harness.advance(1_500);
+    await harness.last.open(hello("1"), changed("A", 2, "PAID"), ready("2"));
+    await harness.last.send(changed("A", 3, "PREPARING"));
+    assert.deepEqual(said(), [
+      "Ada is cut off.",
+      "Moved on. Ada will see it when the connection is back.",
+      "Ada: Back after 2 s: 1 change caught up, none missed.",
+    ]);
+  });
+
+  test("a cut that ends while the page is hidden is not announced with the numbers of an earlier one", async (t) => {
+    const { harness, said } = await open(t);
+    await harness.last.open(hello(), changed("A", 1, "PLACED"), ready("1"));
+    await harness.last.cut();
+    await harness.advance(1_500);
+    await harness.last.open(hello("1"), ready("1"));
+    await harness.last.cut();
+    await harness.setVisibility("hidden");
+    await harness.setVisibility("visible");
+    await harness.last.open(hello("1"), ready("1"));
+    assert.deepEqual(said(), ["Ada is cut off.", "Ada: Back after 2 s: no change came meanwhile.", "Ada is cut off."]);
   });
 
   test("the picture has a piece for each response, rest and change, and a text", async (t) => {

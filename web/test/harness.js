@@ -148,6 +148,7 @@ export function createHarness(t, { random = 0.5, hidden = false, page } = {}) {
   const fake = Object.assign(new EventTarget(), { visibilityState, baseURI: "https://shop.example/orders/" });
   const document = page?.document ?? fake;
   const window = page ?? new EventTarget();
+  const eventOf = (type) => new (page?.Event ?? Event)(type);
   replaceGlobals(t, { document, window, fetch: request, setTimeout: clock.setTimeout, clearTimeout: clock.clearTimeout });
   return {
     requests,
@@ -168,12 +169,12 @@ export function createHarness(t, { random = 0.5, hidden = false, page } = {}) {
       await settle();
     },
     async setVisibility(visibilityState) {
-      document.visibilityState = visibilityState;
-      document.dispatchEvent(new Event("visibilitychange"));
+      Object.defineProperty(document, "visibilityState", { value: visibilityState, configurable: true, writable: true });
+      document.dispatchEvent(eventOf("visibilitychange"));
       await this.advance(0);
     },
     async fire(type) {
-      window.dispatchEvent(new Event(type));
+      window.dispatchEvent(eventOf(type));
       await this.advance(0);
     },
   };

@@ -23,8 +23,8 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time;
 
-/// Processes of `stream`. This is the number of streams at a time: a request waits if all are busy. A browser opens six
-/// connections to a host.
+/// Processes of `stream`. This is the number of streams at a time: a request waits if all are busy. A window of the demo page has
+/// two streams. A browser opens six connections to a host, so a third window leaves none for other requests.
 const STREAMS: usize = 12;
 
 /// How long the emulator and the functions may take to start.

@@ -79,22 +79,23 @@ impl Issuer {
         lifetime: Duration,
     ) -> Result<(String, Duration), IssuerError> {
         let expires = expiry(lifetime);
-        let orders = match orders {
-            ["*"] => json!("*"),
-            orders => json!(orders),
-        };
-        let claims = json!({ "orders": orders, "exp": expires.as_secs() });
+        let claims = json!({ "orders": claim(orders), "exp": expires.as_secs() });
         Ok((self.sign(&claims)?, expires))
     }
 
-    /// A token that gives access to a customer's stream, and its expiry. The claim is `sub`.
+    /// A token that gives access to a customer's stream, and to orders as well if there are any, and its expiry. The customer's claim is
+    /// `sub`.
     pub fn token_of(
         &self,
         customer: &str,
+        orders: Option<&[&str]>,
         lifetime: Duration,
     ) -> Result<(String, Duration), IssuerError> {
         let expires = expiry(lifetime);
-        let claims = json!({ "sub": customer, "exp": expires.as_secs() });
+        let mut claims = json!({ "sub": customer, "exp": expires.as_secs() });
+        if let Some(orders) = orders {
+            claims["orders"] = claim(orders);
+        }
         Ok((self.sign(&claims)?, expires))
     }
 
@@ -116,6 +117,13 @@ impl Issuer {
 
     pub fn header(&self) -> Header {
         self.header.clone()
+    }
+}
+
+fn claim(orders: &[&str]) -> Value {
+    match orders {
+        ["*"] => json!("*"),
+        orders => json!(orders),
     }
 }
 

@@ -153,6 +153,7 @@ async fn run_system(
     source: Source,
     processes: &ProcessGroup,
 ) -> Result<Infallible, BoxError> {
+    let changes = source.open().await?;
     let binaries = binaries(processes).await?;
     println!("starting …");
     let dynamo = Dynamo::start((Ipv4Addr::LOCALHOST, ports.dynamodb_port)).await?;
@@ -172,7 +173,7 @@ async fn run_system(
     )
     .await?;
     let projector = functions::projector(ports.functions_port)?;
-    let event_source = source.deliver(&dynamo, stream_arn, projector);
+    let event_source = changes.deliver(&dynamo, stream_arn, projector);
     let shop = Shop::new(dynamo.client());
     let (placed, orders) = mpsc::unbounded_channel();
     let page = PageServer {

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `GET /config.json` | `{"streamUrl": "…", "customers": ["ada", "ben"]}` |
 //! | `GET /token?orders=A,B` | `{"token": "…", "expiresAt": 1795372800000}`: gives access to these orders until then (epoch ms) |
-//! | `GET /token?customer=ada` | the same for the customer's stream |
+//! | `GET /token?customer=ada` | the same for the customer's stream. With `&orders=A,B`, for these orders as well |
 //! | `GET /orders` | `{"orders": [{"orderId": "…", "status": "…"}]}`, newest first, at most [`LISTED`] |
 //! | `POST /orders` | 201, the new order |
 //! | `POST /customers/{customer}/orders` | 201, the new order of this customer, which the shop moves on by itself |
@@ -109,6 +109,8 @@ async fn config(State(page): State<PageServer>) -> Response {
 enum TokenQuery {
     Customer {
         customer: String,
+        /// Separated by commas.
+        orders: Option<String>,
     },
     Orders {
         /// Separated by commas.
@@ -121,7 +123,11 @@ async fn token(
     Query(query): Query<TokenQuery>,
 ) -> Result<Response, IssuerError> {
     let (token, expires) = match &query {
-        TokenQuery::Customer { customer } => page.issuer.token_of(customer, TOKEN_LIFETIME)?,
+        TokenQuery::Customer { customer, orders } => {
+            let orders: Option<Vec<_>> = orders.as_ref().map(|ids| ids.split(',').collect());
+            page.issuer
+                .token_of(customer, orders.as_deref(), TOKEN_LIFETIME)?
+        }
         TokenQuery::Orders { orders } => {
             let orders: Vec<_> = orders.split(',').collect();
             page.issuer.token(&orders, TOKEN_LIFETIME)?

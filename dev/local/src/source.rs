@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, ValueEnum};
 use local::as_kafka::AsKafka;
@@ -9,7 +10,7 @@ use local::dynamo::Dynamo;
 use local::event_source::{BoxError, EventSource, Invoke};
 use local::topic::{Connector, Topic};
 
-/// The demo's topic. A broker that goes on running keeps it, with the orders of earlier runs.
+/// The demo's topics. A broker that goes on running keeps them.
 const TOPIC: &str = "order-status-stream-demo";
 
 /// In which shape the projector gets the changes.
@@ -30,7 +31,31 @@ enum Shape {
     Kafka,
 }
 
+/// A source that is ready.
+pub(crate) enum Changes {
+    Stream,
+    AsKafka,
+    Topic(Topic),
+}
+
 impl Source {
+    /// Checks the options, and opens a topic of the broker.
+    pub(crate) async fn open(&self) -> Result<Changes, BoxError> {
+        match (self.source, &self.broker) {
+            (Shape::Stream, None) => Ok(Changes::Stream),
+            (Shape::Stream, Some(_)) => {
+                Err("BROKER is only for Kafka: add SOURCE=kafka, or leave it out".into())
+            }
+            (Shape::Kafka, None) => Ok(Changes::AsKafka),
+            (Shape::Kafka, Some(broker)) => {
+                let topic = Topic::open(broker, &topic_of(SystemTime::now())).await?;
+                Ok(Changes::Topic(topic))
+            }
+        }
+    }
+}
+
+impl Changes {
     /// Delivers the changes until that fails.
     pub(crate) async fn deliver<I: Invoke>(
         &self,
@@ -38,21 +63,23 @@ impl Source {
         stream_arn: String,
         projector: I,
     ) -> Result<Infallible, BoxError> {
-        match (self.source, &self.broker) {
-            (Shape::Stream, None) => run(dynamo, stream_arn, projector).await,
-            (Shape::Stream, Some(_)) => {
-                Err("BROKER is only for Kafka: add SOURCE=kafka, or leave it out".into())
-            }
-            (Shape::Kafka, None) => run(dynamo, stream_arn, AsKafka(projector)).await,
-            (Shape::Kafka, Some(broker)) => {
-                let topic = Topic::open(broker, TOPIC).await?;
+        match self {
+            Self::Stream => run(dynamo, stream_arn, projector).await,
+            Self::AsKafka => run(dynamo, stream_arn, AsKafka(projector)).await,
+            Self::Topic(topic) => {
                 tokio::select! {
-                    ended = run(dynamo, stream_arn, Connector(&topic)) => ended,
+                    ended = run(dynamo, stream_arn, Connector(topic)) => ended,
                     ended = topic.deliver(&projector) => ended,
                 }
             }
         }
     }
+}
+
+/// The topic of a run that starts now. In a topic of an earlier run are orders that the database no longer has.
+fn topic_of(start: SystemTime) -> String {
+    let since_epoch = start.duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("{TOPIC}-{}", since_epoch.as_secs())
 }
 
 async fn run<I: Invoke>(
@@ -70,4 +97,17 @@ async fn run<I: Invoke>(
     };
     event_source.run(future::pending()).await?;
     Err("the event source ended".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn each_run_has_a_topic_of_its_own() {
+        let start = UNIX_EPOCH + Duration::from_millis(1_795_747_200_900);
+        assert_eq!(topic_of(start), "order-status-stream-demo-1795747200");
+    }
 }

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::error::Error;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::time::Duration;
 
@@ -58,21 +59,22 @@ impl Topic {
     ///
     /// The broker cannot be reached, or the topic cannot be created.
     pub async fn open(servers: &str, name: &str) -> Result<Self, BoxError> {
-        let opening = timeout(CONNECT_TIMEOUT, Self::try_open(servers, name));
-        let opened = opening.await.map_err(|_| {
-            format!("the Kafka broker at {servers} does not answer. Start one, or correct BROKER")
-        })?;
-        opened.map_err(|error| format!("the Kafka broker at {servers}: {error}").into())
+        let mut opening = Opening::default();
+        let opened = Self::try_open(servers, name, &mut opening);
+        match timeout(CONNECT_TIMEOUT, opened).await {
+            Ok(Ok(topic)) => Ok(topic),
+            Ok(Err(error)) => Err(opening.failed(servers, name, Some(&*error)).into()),
+            Err(_) => Err(opening.failed(servers, name, None).into()),
+        }
     }
 
-    async fn try_open(servers: &str, name: &str) -> Result<Self, BoxError> {
+    async fn try_open(servers: &str, name: &str, opening: &mut Opening) -> Result<Self, BoxError> {
         let client = ClientBuilder::new(vec![servers.to_owned()]).build().await?;
+        opening.is_connected = true;
         let created = client.controller_client()?;
         let created = created.create_topic(name, PARTITIONS, 1, CREATE_TIMEOUT_MS);
-        if let Err(error) = created.await {
-            // It may exist, or the broker may create it when it is used.
-            tracing::debug!(%error, "the topic was not created");
-        }
+        // It may exist, or the broker may create it when it is used.
+        opening.refusal = created.await.err().map(|error| error.to_string());
         let first = client.partition_client(name, 0, UnknownTopicHandling::Retry);
         let mut partitions = vec![first.await?];
         let topics = client.list_topics().await?;
@@ -162,6 +164,36 @@ impl Topic {
     }
 }
 
+/// How far the opening of a topic has come. A timeout drops the future, but not this.
+#[derive(Default)]
+struct Opening {
+    /// Whether the broker has answered at the address that the user gave.
+    is_connected: bool,
+    /// Why the broker did not create the topic.
+    refusal: Option<String>,
+}
+
+impl Opening {
+    /// `error` is missing after a timeout.
+    fn failed(&self, servers: &str, name: &str, error: Option<&(dyn Error + 'static)>) -> String {
+        let broker = format!("the Kafka broker at {servers}");
+        if !self.is_connected {
+            return match error {
+                Some(error) => format!("{broker}: {error}"),
+                None => format!("{broker} does not answer. Start one, or correct BROKER"),
+            };
+        }
+        let refusal = self.refusal.as_ref();
+        let refusal = refusal.map(|refusal| format!("it was not created ({refusal}); "));
+        let error = error.map_or_else(|| "no answer".to_owned(), ToString::to_string);
+        format!(
+            "{broker} answers, but its topic {name} cannot be opened: {}{error}. Other connections go to the addresses in the \
+             broker's `advertised.listeners`: can they be reached from here?",
+            refusal.unwrap_or_default()
+        )
+    }
+}
+
 /// Writes each batch of the stream to the topic, with Debezium's envelope.
 #[derive(Debug)]
 pub struct Connector<'a>(pub &'a Topic);
@@ -186,5 +218,22 @@ impl Invoke for Connector<'_> {
                 .await?;
         }
         Ok(Bytes::from_static(b"{}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_a_topic_was_not_created_is_said_if_it_cannot_be_opened() {
+        let opening = Opening {
+            is_connected: true,
+            refusal: Some("not authorized".to_owned()),
+        };
+        let text = opening.failed("a:1", "orders", None);
+        let expected = "the Kafka broker at a:1 answers, but its topic orders cannot be opened: it was not created (not authorized); \
+                        no answer. ";
+        assert!(text.starts_with(expected), "{text}");
     }
 }

@@ -110,6 +110,20 @@ async fn a_token_names_a_customer_and_no_order() {
     assert_eq!(claims, json!({"sub": "ada", "exp": expiry}));
 }
 
+/// `make conformance CUSTOMER=1` needs such a token.
+#[tokio::test]
+async fn a_token_names_a_customer_and_orders() {
+    let page = TestServer::start().await;
+    let (status, body) = page.get("/token?customer=ada&orders=*").await;
+    let claims = body["token"].as_str().unwrap().split('.').nth(1).unwrap();
+    let claims = BASE64_URL_SAFE_NO_PAD.decode(claims).unwrap();
+    let claims: Value = serde_json::from_slice(&claims).unwrap();
+    assert_eq!(status, 200);
+    let expiry = body["expiresAt"].as_u64().unwrap() / 1000;
+    let expected = json!({"sub": "ada", "orders": "*", "exp": expiry});
+    assert_eq!(claims, expected);
+}
+
 #[tokio::test]
 async fn an_order_of_a_customer_is_placed_and_the_shop_learns_of_it() {
     let mut page = TestServer::start().await;

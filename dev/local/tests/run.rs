@@ -141,6 +141,15 @@ async fn ports_in_use_are_named() {
 }
 
 #[tokio::test]
+async fn a_broker_without_kafka_is_refused_before_anything_starts() {
+    let mut program = program(&with_cargo(CARGO));
+    program.args(["--broker", "localhost:9092"]);
+    let text = "\nerror: BROKER is only for Kafka: add SOURCE=kafka, or leave it out\n";
+    let ended = output(program.spawn().unwrap()).await;
+    assert_eq!(ended, (Some(1), text.to_owned()));
+}
+
+#[tokio::test]
 async fn a_missing_tool_is_named() {
     let directory = with_cargo("#!/bin/sh\necho 'error: no such command' >&2\nexit 101\n");
     let text = "\nerror: cargo-lambda is missing: `make run` installs it into .tools/\n";
