@@ -73,6 +73,9 @@ impl<F: Feed> Appender<'_, F> {
             }
         }
         match superseded {
+            // If the order was hidden, and got another customer then, nothing of it follows in the log of the former one. Its entry
+            // there may be the newest, which must remain, and is hidden anyway.
+            Some(superseded) if superseded.terminal && !follows(&entry, superseded) => Ok(()),
             Some(superseded) if superseded.customer.is_some() => {
                 self.expire_before(superseded).await
             }
@@ -228,13 +231,6 @@ impl<F: Feed> Appender<'_, F> {
         let Some(place) = &entry.customer else {
             return Ok(false);
         };
-        // It has a time until which it is shown. It may be the newest of its log, which must remain.
-        if entry.terminal {
-            let log = LogId::from(&place.customer);
-            let page = self.feed.read(&log, place.seq, Consistency::Strong).await?;
-            let found = page.entries.into_iter().next();
-            return Ok(found.is_some_and(|found| found.lists(entry)));
-        }
         let until = expiry(self.clock, self.retention);
         match self.feed.expire_listed(place, entry, until).await {
             Err(reason @ FeedError::Refused { .. }) => {
@@ -266,6 +262,15 @@ impl<F: Feed> Appender<'_, F> {
             _ => Ok(Put::Done),
         }
     }
+}
+
+/// Whether an entry is in the log of the customer who had the order before it.
+fn follows(entry: &Entry, superseded: &Entry) -> bool {
+    let customer = superseded.customer_id();
+    let customers = [&entry.customer, &entry.former].into_iter().flatten();
+    customers
+        .into_iter()
+        .any(|place| Some(&place.customer) == customer)
 }
 
 /// What is at a place, and the entry before it.
