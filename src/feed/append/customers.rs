@@ -204,9 +204,10 @@ impl<F: Feed> Appender<'_, F> {
                 .shown_until
                 .filter(|until| before.expires_at > Some(*until))
         {
-            self.feed
-                .expire(&before.log(), before.number(), until)
-                .await?;
+            let mut released = before.clone();
+            released.expire(until);
+            // If its order is finished no longer since it was read, it must not expire.
+            self.feed.amend(&before, &released).await?;
         }
         Ok(())
     }
