@@ -297,6 +297,7 @@ impl Client {
             .platform
             .respond(&process, request, self.random.fork())
             .await;
+        reads::responded();
         if asked.elapsed() > Duration::from_secs(3) + TOLERANCE {
             self.screen.finding(
                 Kind::Other,

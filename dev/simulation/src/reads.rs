@@ -41,6 +41,11 @@ pub fn asked(logs: usize) {
     READS.with(|current| current.replace(reads));
 }
 
+/// The response has begun. What was read before that decided only about the status: the session reads it again.
+pub fn responded() {
+    READS.with(|reads| reads.borrow_mut().read_at.clear());
+}
+
 /// A read of a log begins.
 pub fn begins(log: &LogId) {
     let _ = READS.try_with(|reads| reads.borrow_mut().begun.insert(log.clone()));
