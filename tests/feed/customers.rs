@@ -431,6 +431,32 @@ async fn the_newest_entry_of_500_orders_has_at_most_a_fifth_more_bytes_than_that
     assert!(10 * all <= 12 * one);
 }
 
+/// Another order's projector has read the entry while its order was finished.
+#[tokio::test(start_paused = true)]
+async fn an_entry_whose_order_is_finished_no_longer_stays() {
+    let feed = MemoryFeed::default();
+    let terminal = |n, terminal| Change {
+        terminal,
+        ..owned(change("A", n, "LOST"), "C")
+    };
+    append_all(&feed, &[terminal(1, true)]).await;
+    // The newest entries of the order and of the customer are read, and then the order's entry is written slowly.
+    feed.inject([None, None, Some(Fault::Slow(Duration::from_secs(1)))]);
+    let other = owned(change("B", 2, "PLACED"), "C");
+    let other = [other];
+    let touched = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        append_all(&feed, &[terminal(3, false)]).await;
+    };
+    tokio::join!(append_all(&feed, &other), touched);
+    let entries = entries(&feed, "C").await;
+    let states: Vec<_> = entries
+        .iter()
+        .map(|entry| (entry.terminal, entry.expires_at, entry.shown_until))
+        .collect();
+    assert_eq!(states, [(false, None, None), (false, None, None)]);
+}
+
 /// A projector dies after each of its calls, and its record comes again.
 #[tokio::test(start_paused = true)]
 async fn a_projector_that_dies_between_any_two_writes_leaves_the_same_logs() {
