@@ -1,8 +1,7 @@
 //! Whose an order is. Pure.
 
-use std::fmt;
-
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -81,7 +80,10 @@ impl Unfinished {
         let Some(group) = self.0.get_mut(status) else {
             return;
         };
-        *group = Group(group.0 - 1, group.1.saturating_sub(since / 1000));
+        *group = Group(
+            group.0.saturating_sub(1),
+            group.1.saturating_sub(since / 1000),
+        );
         if group.0 == 0 {
             self.0.remove(status);
         }

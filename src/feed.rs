@@ -113,8 +113,8 @@ pub trait Feed: Clone + Send + Sync + 'static {
         at: u64,
     ) -> impl Future<Output = Result<Option<Entry>, FeedError>> + Send;
 
-    /// As [`Feed::expire`], for the entry of a customer's log that is that of an order's entry. Returns `false`, and does nothing,
-    /// if there is no such entry at the place.
+    /// As [`Feed::expire`], for the entry of a customer's log that was made from the order's entry `of`. Returns `false`, and does
+    /// nothing, if the place has no such entry.
     fn expire_listed(
         &self,
         place: &Place,

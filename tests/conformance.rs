@@ -276,7 +276,7 @@ const CUSTOMER_FAULTS: &[Fault] = &[
     Fault { name: "an order twice", rule: "P33", chunk: |_, chunk| only("message", chunk, |change| change.repeat(2)), ..GOOD },
     Fault { name: "no mark of an incomplete visit", rule: "P33", chunk: |_, chunk| chunk.replace('_', "").into(), ..GOOD },
     Fault { name: "everything again", rule: "P34", request: |incoming| if incoming.path.contains("customers") && incoming.cursor.contains('-') { incoming.cursor.clear(); }, ..GOOD },
-    Fault { name: "an unreadable cursor is none", rule: "P34", request: |incoming| if incoming.cursor == "rubbish" { incoming.cursor.clear(); }, ..GOOD },
+    Fault { name: "an unreadable cursor counts as no cursor", rule: "P34", request: |incoming| if incoming.cursor == "rubbish" { incoming.cursor.clear(); }, ..GOOD },
     Fault { name: "204 for a customer", rule: "P36", head: |incoming, status, _| if incoming.path.contains("customers") && incoming.cursor.ends_with('~') { *status = 204; }, ..GOOD },
     Fault { name: "end of a customer", rule: "P36", chunk: |_, chunk| chunk.replace("event: rest", "event: end").into(), ..GOOD },
     Fault { name: "a snapshot without a cursor", rule: "P37", chunk: |_, chunk| chunk.replace("\"cursor\"", "\"position\"").into(), ..GOOD },

@@ -17,9 +17,9 @@ pub struct News {
 impl News {
     /// From the entries that [`Feed::read`](super::Feed::read) returned from the client's mark on.
     ///
-    /// A client whose mark is partial has not seen every order yet: it began with nothing. It is owed the newest state of each, so superseded and expired
-    /// entries are left out, and gaps where the table has deleted them do not matter. Any other client is owed each entry: the
-    /// numbers show that none is missing, because the newest entry of a log remains.
+    /// A client whose mark is partial has not seen every order yet: it began with nothing. It is owed the newest state of each. So
+    /// superseded and expired entries are left out, and gaps do not matter: the table has deleted such entries. Any other client is
+    /// owed each entry. The numbers show whether one is missing, because the newest entry of a log remains.
     ///
     /// # Errors
     ///

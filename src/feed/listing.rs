@@ -121,7 +121,7 @@ impl Entry {
         others
     }
 
-    /// The same entry of a customer's log, after the order's entry has become terminal, or is it no longer.
+    /// The same entry of a customer's log, after the order's entry became terminal, or stopped being terminal.
     pub(super) fn relisted(&self, terminal: bool, until: u64) -> Self {
         let until = terminal.then_some(until);
         Self {

@@ -53,7 +53,7 @@ pub struct Topic {
 }
 
 impl Topic {
-    /// Connects to a broker, such as `localhost:9092`, and creates the topic if there is none.
+    /// Connects to a broker, such as `localhost:9092`, and creates the topic if it does not exist.
     ///
     /// # Errors
     ///

@@ -206,7 +206,7 @@ impl<F: Feed> Appender<'_, F> {
         {
             let mut released = before.clone();
             released.expire(until);
-            // If its order is finished no longer since it was read, it must not expire.
+            // If its order is not finished any more since it was read, it must not expire.
             self.feed.amend(&before, &released).await?;
         }
         Ok(())
@@ -243,7 +243,7 @@ impl<F: Feed> Appender<'_, F> {
         }
     }
 
-    /// Writes into a customer's log that the order's entry is terminal now, or is it no longer.
+    /// Writes into a customer's log that the order's entry is terminal now, or is not terminal any more.
     pub(super) async fn relist(&self, entry: &Entry) -> Result<Put, FeedError> {
         let Some(place) = &entry.customer else {
             return Ok(Put::Done);

@@ -5,7 +5,7 @@ import { existsSync } from "node:fs";
 
 import { createHarness, replaceGlobals, settle } from "../harness.js";
 
-/** Each framework with `render`, for a server, and `mount`, for its `page`. There are none if npm has not installed them: CI must have them. */
+/** Each framework with `render`, for a server, and `mount`, for its `page`. It is empty if npm has not installed them. CI must have them. */
 export async function loadFrameworks() {
   const isInstalled = existsSync(new URL("../../node_modules/jsdom", import.meta.url));
   if (!isInstalled && !process.env.CI) {
