@@ -276,9 +276,12 @@ const CUSTOMER_FAULTS: &[Fault] = &[
     Fault { name: "an order twice", rule: "P33", chunk: |_, chunk| only("message", chunk, |change| change.repeat(2)), ..GOOD },
     Fault { name: "no mark of an incomplete visit", rule: "P33", chunk: |_, chunk| chunk.replace('_', "").into(), ..GOOD },
     Fault { name: "everything again", rule: "P34", request: |incoming| if incoming.path.contains("customers") && incoming.cursor.contains('-') { incoming.cursor.clear(); }, ..GOOD },
+    Fault { name: "another order after the cursor", rule: "P34", chunk: |incoming, chunk| match incoming.cursor.contains('-') { true => chunk.replace("\"orderId\":\"", "\"orderId\":\"x").into(), false => chunk.into() }, ..GOOD },
     Fault { name: "an unreadable cursor counts as no cursor", rule: "P34", request: |incoming| if incoming.cursor == "rubbish" { incoming.cursor.clear(); }, ..GOOD },
     Fault { name: "204 for a customer", rule: "P36", head: |incoming, status, _| if incoming.path.contains("customers") && incoming.cursor.ends_with('~') { *status = 204; }, ..GOOD },
     Fault { name: "end of a customer", rule: "P36", chunk: |_, chunk| chunk.replace("event: rest", "event: end").into(), ..GOOD },
+    Fault { name: "a snapshot without orders", rule: "P37", chunk: |_, chunk| chunk.split_once("\"orders\":[{").map_or(chunk.to_owned(), |(head, _)| format!("{head}\"orders\":[]}}")).into(), ..GOOD },
+    Fault { name: "a snapshot that is an error", rule: "P37", head: |incoming, status, _| if incoming.path.contains("customers") && incoming.accept == "application/json" { *status = 404; }, ..GOOD },
     Fault { name: "a snapshot without a cursor", rule: "P37", chunk: |_, chunk| chunk.replace("\"cursor\"", "\"position\"").into(), ..GOOD },
 ];
 

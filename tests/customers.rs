@@ -229,6 +229,20 @@ async fn check_cuts(shop: &Shop, cursor: &str, bytes: &[u8]) {
     }
 }
 
+/// The ending does not expire earlier because of what follows it.
+#[tokio::test(start_paused = true)]
+async fn a_new_visitor_may_get_the_ending_of_an_order_before_its_return() {
+    let shop = Shop::new();
+    for status in ["PLACED", "DELIVERED", "RETURNED"] {
+        shop.change("C", "A", status).await;
+    }
+    let events = shop.until_ready("C", "").await;
+    assert_eq!(
+        told(&events),
+        ["hello", "A DELIVERED", "A RETURNED", "ready"]
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn every_change_comes_once_and_in_order_after_any_cut() {
     let shop = Shop::new();

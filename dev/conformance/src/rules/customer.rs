@@ -1,6 +1,6 @@
 //! A customer's stream, if the server has them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use http::Method;
 use serde_json::Value;
@@ -41,14 +41,14 @@ async fn access(server: &Server) -> Verdict {
 pub(super) const P33: Rule = Rule {
     id: "P33",
     scope: Scope::Customer,
-    title: "a new visitor gets each order once; ids end with `_` until `ready`",
+    title: "a new visitor gets the newest change of each order; ids end with `_` until `ready`",
     advice: "leave out what is superseded, and say in the cursor that the client has not seen everything",
     check: Requests(|server| Box::pin(first_visit(server))),
 };
 
 async fn first_visit(server: &Server) -> Verdict {
     let read = events(&server.stream(&server.customer_url(), None, ready).await?)?;
-    let mut orders = BTreeSet::new();
+    let mut orders = BTreeMap::new();
     for frame in known(&read).into_iter().skip(1) {
         let id = frame.get("id").unwrap_or_default();
         match frame.event() {
@@ -60,13 +60,14 @@ async fn first_visit(server: &Server) -> Verdict {
                 };
             }
             "message" => {
-                let data = frame.json().unwrap_or_default();
-                let order = data["orderId"].as_str().unwrap_or_default().to_owned();
                 expect(id.ends_with('_') && !id.contains('.'), || {
                     format!("a change has the id {id:?}")
                 })?;
-                expect(orders.insert(order.clone()), || {
-                    format!("{order} came twice")
+                let (order, seq) = change(&frame.json().unwrap_or_default());
+                // An order's ending may come before what changed after it.
+                let before = orders.insert(order.clone(), seq);
+                expect(before.is_none_or(|before| before < seq), || {
+                    format!("change {seq} of {order} came after change {before:?}")
                 })?;
             }
             other => return fail(format!("`{other}` came before `ready`")),
@@ -87,14 +88,17 @@ async fn cursor(server: &Server) -> Verdict {
     let url = server.customer_url();
     let first = events(&server.stream(&url, None, ready).await?)?;
     let cursors: Vec<_> = first.frames.iter().filter_map(Frame::cursor).collect();
-    let changes = first.of("message").count();
-    for (seen, cursor) in cursors.iter().enumerate().skip(1).take(3) {
+    let all = changes(&first);
+    for (count, cursor) in cursors.iter().enumerate().skip(1).take(3) {
+        let (seen, unseen) = all.split_at(count.min(all.len()));
         let resumed = events(&server.stream(&url, Some(cursor), ready).await?)?;
-        let came = resumed.of("message").count();
-        expect(
-            !resumed.has("reset") && came + seen >= changes && came < changes.max(1),
-            || format!("after {cursor:?}, the events are {:?}", resumed.outline()),
-        )?;
+        let came = changes(&resumed);
+        // An order may change between the two requests.
+        let has = |(order, seq): &Change| came.iter().any(|it| it.0 == *order && it.1 >= *seq);
+        let kept = unseen.iter().all(has) && !came.iter().any(|change| seen.contains(change));
+        expect(!resumed.has("reset") && kept, || {
+            format!("after {cursor:?}, the changes are {came:?}, and before {all:?}")
+        })?;
     }
     let unreadable = events(&server.stream(&url, Some("rubbish"), ready).await?)?;
     let reset = unreadable.of("reset").next().and_then(Frame::json);
@@ -138,24 +142,51 @@ pub(super) const P37: Rule = Rule {
 
 async fn snapshot(server: &Server) -> Verdict {
     let url = server.customer_url();
+    let first = events(&server.stream(&url, None, ready).await?)?;
     let seen = server
         .request(Method::GET, &url, "application/json")
         .await?;
     let snapshot: Value = serde_json::from_slice(&seen.body).unwrap_or_default();
-    let (Some(orders), Some(cursor)) = (snapshot["orders"].as_array(), snapshot["cursor"].as_str())
-    else {
+    let (status, media_type) = (seen.status.as_u16(), seen.media_type());
+    let kept = status == 200 && media_type == "application/json";
+    let (Some(orders), Some(cursor), true) = (
+        snapshot["orders"].as_array(),
+        snapshot["cursor"].as_str(),
+        kept,
+    ) else {
         return fail(format!(
-            "the status is {}, the body {snapshot}",
-            seen.status
+            "the response is {status}, {media_type}: {snapshot}"
         ));
     };
+    let shown: Vec<_> = orders.iter().map(change).collect();
     let read: Transcript = events(&server.stream(&url, Some(cursor), ready).await?)?;
-    let again = read.of("message").filter_map(Frame::json);
-    let mut again = again.filter(|change| orders.contains(change));
-    expect(!read.has("reset") && again.next().is_none(), || {
-        format!(
-            "after the snapshot's cursor, the events are {:?}",
-            read.outline()
-        )
+    let after = changes(&read);
+    expect(
+        !read.has("reset") && !after.iter().any(|change| shown.contains(change)),
+        || {
+            format!(
+                "after the snapshot's cursor, the events are {:?}",
+                read.outline()
+            )
+        },
+    )?;
+    let together: BTreeSet<_> = shown.iter().chain(&after).map(|(order, _)| order).collect();
+    let visited = changes(&first);
+    let missing = visited.iter().find(|(order, _)| !together.contains(order));
+    expect(missing.is_none(), || {
+        format!("neither the snapshot nor the stream after it has the order of {missing:?}")
     })
+}
+
+/// An order's id, and the number of its change.
+type Change = (String, u64);
+
+fn changes(read: &Transcript) -> Vec<Change> {
+    let data = read.of("message").filter_map(Frame::json);
+    data.map(|data| change(&data)).collect()
+}
+
+fn change(data: &Value) -> Change {
+    let order = data["orderId"].as_str().unwrap_or_default();
+    (order.to_owned(), data["seq"].as_u64().unwrap_or_default())
 }
