@@ -391,9 +391,7 @@ async fn a_cursor_that_is_not_of_this_log_gets_reset() {
 async fn a_lagging_replica_causes_no_reset() {
     let shop = Shop::new();
     shop.change("C", "A", "PLACED").await;
-    shop.feed().freeze_replica();
     shop.change("C", "A", "PAID").await;
-    shop.feed().thaw_replica();
     let seen = shop.until_ready("C", "").await;
     shop.feed().freeze_replica();
     shop.change("C", "B", "PLACED").await;

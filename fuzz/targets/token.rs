@@ -12,7 +12,7 @@ use http::Method;
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey};
 use libfuzzer_sys::fuzz_target;
-use order_status_stream::access::{Access, AccessSettings, ClaimSettings, KeySource, TokenHeader, Wanted};
+use order_status_stream::access::{Access, AccessSettings, ClaimSettings, Grant, KeySource, TokenHeader, Wanted};
 use order_status_stream::clock::Clock;
 use order_status_stream::order::OrderId;
 use order_status_stream::request::Request;
@@ -46,7 +46,7 @@ fuzz_target!(|data: &[u8]| {
     let _entered = runtime.enter();
     if kind % 2 == 0 {
         let Ok(token) = std::str::from_utf8(rest) else { return };
-        assert!(lasts(token).is_none(), "nobody signed {token}");
+        assert!(lasts(token).is_none() && !names_customer(token), "nobody signed {token}");
         return;
     }
     let at = rest.iter().position(|byte| *byte == 0).unwrap_or(rest.len());
@@ -54,7 +54,13 @@ fuzz_target!(|data: &[u8]| {
     let encode = |part: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(part);
     let message = format!("{}.{}", encode(header), encode(claims));
     let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &KEY, Algorithm::EdDSA).unwrap();
-    if let Some(lasts) = lasts(&format!("{message}.{signature}")) {
+    let token = format!("{message}.{signature}");
+    if names_customer(&token) {
+        let claims: Value = serde_json::from_slice(claims).unwrap();
+        assert!(claims["sub"].is_string() || claims["sub"].is_number());
+        assert!(claims["iss"] == "i");
+    }
+    if let Some(lasts) = lasts(&token) {
         let claims: Value = serde_json::from_slice(claims).unwrap();
         assert!((NOW + lasts).as_secs_f64() <= claims["exp"].as_f64().unwrap().max(NOW.as_secs_f64()) + 1.0);
         assert!(claims["iss"] == "i");
@@ -73,9 +79,17 @@ fn lists_a(orders: &Value) -> bool {
 
 /// How long the token opens order A.
 fn lasts(token: &str) -> Option<Duration> {
-    let request = Request::new(Method::GET, "/").with_header("authorization", &format!("Bearer {token}"));
     let wanted = Wanted::Orders(vec![OrderId::try_from("A").unwrap()]);
+    grant(token, &wanted).map(|grant| grant.expires_in.unwrap())
+}
+
+/// Whether the token opens a customer's stream.
+fn names_customer(token: &str) -> bool {
+    grant(token, &Wanted::Customer).is_some()
+}
+
+fn grant(token: &str, wanted: &Wanted) -> Option<Grant> {
+    let request = Request::new(Method::GET, "/").with_header("authorization", &format!("Bearer {token}"));
     let clock = Clock::starting_at(NOW);
-    let checked = ACCESS.check(&request, &wanted, &clock).now_or_never().unwrap();
-    checked.ok().map(|grant| grant.expires_in.unwrap())
+    ACCESS.check(&request, wanted, &clock).now_or_never().unwrap().ok()
 }

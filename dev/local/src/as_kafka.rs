@@ -69,16 +69,32 @@ fn record(record: &EventRecord) -> Result<Value, BoxError> {
     let number = record.change.sequence_number.as_deref();
     let number = number.unwrap_or_default();
     let offset = &number[number.len().saturating_sub(15)..];
-    Ok(json!({
-        "topic": "orders",
-        "partition": 0,
-        "offset": offset.parse::<i64>()?,
+    let place = ("orders", 0, offset.parse()?);
+    Ok(lambda_record(
+        place,
+        time,
+        Some(key.as_bytes()),
+        Some(value.as_bytes()),
+    ))
+}
+
+/// A record of Lambda's event. Its place is the topic, the partition and the offset.
+pub(crate) fn lambda_record(
+    (topic, partition, offset): (&str, i32, i64),
+    time: i64,
+    key: Option<&[u8]>,
+    value: Option<&[u8]>,
+) -> Value {
+    json!({
+        "topic": topic,
+        "partition": partition,
+        "offset": offset,
         "timestamp": time,
         "timestampType": "CREATE_TIME",
-        "key": BASE64_STANDARD.encode(key),
-        "value": BASE64_STANDARD.encode(value),
+        "key": key.map(|key| BASE64_STANDARD.encode(key)),
+        "value": value.map(|value| BASE64_STANDARD.encode(value)),
         "headers": [],
-    }))
+    })
 }
 
 fn row(item: &Item) -> Result<Value, BoxError> {

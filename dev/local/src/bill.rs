@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use order_status_stream::feed::LogId;
 use order_status_stream::prices::SECOND;
 use serde::Serialize;
 use tokio::time::Instant;
@@ -19,9 +20,6 @@ pub use usage::{Part, Price, Used};
 
 /// The customers of the page.
 pub const CUSTOMERS: [&str; 2] = ["ada", "ben"];
-
-/// What precedes a customer's id in the key of their log.
-const LOG: &str = "%customer/";
 
 /// What the page's bill is about.
 pub const MINUTE: Duration = Duration::from_secs(60);
@@ -96,7 +94,10 @@ pub fn count_read(ledger: &Ledger, call: Call<'_>) {
         return;
     };
     let keys = values.values().filter_map(|value| value["S"].as_str());
-    let mut customers = keys.filter_map(|key| customer(key.strip_prefix(LOG)?));
+    let mut customers = keys.filter_map(|key| match LogId::parse(key)? {
+        LogId::Customer(id) => customer(id.as_str()),
+        LogId::Order(_) => None,
+    });
     if let Some(customer) = customers.next()
         && call.target.ends_with("Query")
     {

@@ -35,7 +35,7 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 /// Environment variables of the functions, unless this program's environment sets them.
 const DEFAULTS: [(&str, &str); 4] = [
     ("PUBLIC_ATTRIBUTES", "eta,carrier,trackingUrl"),
-    // Of a customer whose orders are all finished, nothing is due. With the default, the page shows a new order after up to a minute.
+    // If all orders of a customer are finished, no change is due. With the default, the page shows a new order after up to a minute.
     ("MAX_REST", "10s"),
     // Their lines would stand between the program's own.
     ("METRICS", "off"),

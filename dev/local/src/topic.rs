@@ -12,8 +12,6 @@ use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::time::Duration;
 
 use aws_lambda_events::event::dynamodb::Event;
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures_util::future::try_join_all;
@@ -23,7 +21,7 @@ use rskafka::record::{Record, RecordAndOffset};
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
-use crate::as_kafka::Message;
+use crate::as_kafka::{Message, lambda_record};
 use crate::event_source::{BoxError, Invoke};
 
 /// The partitions of a topic that is created here. More than one, so that orders are in different ones.
@@ -148,19 +146,9 @@ impl Topic {
         partition: i32,
         RecordAndOffset { record, offset }: &RecordAndOffset,
     ) -> Value {
-        let text = |bytes: &Option<Vec<u8>>| bytes.as_ref().map(|it| BASE64_STANDARD.encode(it));
-        let header = |(name, value): (&String, &Vec<u8>)| json!({ name: value });
-        let headers: Vec<_> = record.headers.iter().map(header).collect();
-        json!({
-            "topic": self.name,
-            "partition": partition,
-            "offset": offset,
-            "timestamp": record.timestamp.timestamp_millis(),
-            "timestampType": "CREATE_TIME",
-            "key": text(&record.key),
-            "value": text(&record.value),
-            "headers": headers,
-        })
+        let time = record.timestamp.timestamp_millis();
+        let place = (&*self.name, partition, *offset);
+        lambda_record(place, time, record.key.as_deref(), record.value.as_deref())
     }
 }
 

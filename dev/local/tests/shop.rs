@@ -1,7 +1,7 @@
 //! The shop, on the embedded DynamoDB.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
@@ -201,6 +201,10 @@ async fn each_customer_has_an_order_that_moves() {
         assert_eq!(open.len(), expected, "after {seconds} s");
         assert!(open.values().all(|open| (1..=2).contains(open)), "{open:?}");
     }
+    let orders = shop.newest(usize::MAX).await.unwrap();
+    let moved = orders.iter().filter(|order| order.status != "PLACED");
+    let moved: HashSet<_> = moved.map(|order| &customers[&order.order_id]).collect();
+    assert_eq!(moved.len(), 2);
 }
 
 #[tokio::test]

@@ -192,7 +192,7 @@ pub fn customers(world: &World, storage: &Storage, plan: &Plan, exact: bool) {
             let expected = expected_in(customer, &storage.journal.lines(&order));
             let right = match exact {
                 true => found == expected,
-                false => found.last() == expected.last() && found.is_sorted(),
+                false => found.last() == expected.last() && found.is_sorted_by(|a, b| a < b),
             };
             if !right {
                 let text = format!("{log} has {found:?} of {order}, expected {expected:?}");

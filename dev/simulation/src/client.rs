@@ -549,8 +549,9 @@ impl Client {
         // One page of each order, and another if a read is repeated. A full page may have a tombstone besides.
         let held = reads::sent();
         // A customer's first visit may skip pages of superseded entries, which are not sent.
-        let skips = self.customer.is_some();
-        if !skips && held > (PAGE_ENTRIES + 1) * (2 * self.orders.len() + 1) {
+        let customer = self.customer.as_ref();
+        let skips = customer.is_some_and(|customer| !customer.complete);
+        if !skips && held > (PAGE_ENTRIES + 1) * (2 * self.orders.len().max(1) + 1) {
             self.screen.finding(
                 Kind::Other,
                 format!("{held} entries were read before a chunk was sent"),

@@ -31,7 +31,7 @@ pub struct CustomerScreen {
     /// The number of the cursor.
     number: u64,
     /// The cursor is owed each entry, and not only the newest of each order.
-    complete: bool,
+    pub complete: bool,
     /// The cursor cannot be read, so a reset is expected.
     pub has_bad_cursor: bool,
     /// The clocks of two processes differ by at most this.

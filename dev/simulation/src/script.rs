@@ -105,7 +105,7 @@ impl Script<'_> {
             self.step(random, slowest);
         }
         if self.has_customers && random.chance(0.15) {
-            self.add(Write::Hand);
+            self.add(Write::Reassign);
             self.step(random, slowest);
         }
     }

@@ -23,7 +23,7 @@ pub enum Write {
     /// A private attribute changes.
     Private,
     /// It gets another customer, or none.
-    Hand,
+    Reassign,
     /// An item without a status is written. It is not an order.
     Broken,
     /// A person deletes the item.
@@ -88,12 +88,12 @@ impl Shop {
     pub fn write(&mut self, order: &str, write: Write) -> bool {
         let item = self.tables[self.live].get(order).cloned();
         match write {
-            Write::Status(_) | Write::Public | Write::Private | Write::Hand => {
+            Write::Status(_) | Write::Public | Write::Private | Write::Reassign => {
                 let mut item = item.unwrap_or_else(|| self.new_item());
                 match write {
                     Write::Status(status) => item.status = Some(status),
                     Write::Public => item.change(&mut self.random),
-                    Write::Hand => {
+                    Write::Reassign => {
                         self.world.fault("orders that change hands", "shop");
                         item.customer = self.a_customer();
                     }

@@ -113,7 +113,7 @@ impl Client {
         let mut body = self.head.send(head).is_ok().then_some(self.body);
         loop {
             let chunk = tokio::select! {
-                () = self.cut.comes(), if body.is_some() => {
+                () = self.cut.connections.until_cut(self.cut.customer), if body.is_some() => {
                     self.cut.breaker.break_off();
                     body = None;
                     continue;
@@ -134,12 +134,6 @@ impl Client {
                 return;
             }
         }
-    }
-}
-
-impl Cut {
-    async fn comes(&self) {
-        self.connections.until_cut(self.customer).await;
     }
 }
 

@@ -17,7 +17,7 @@ const OPEN: usize = 2;
 /// One step in this number is a cancellation, and another one is a note that customers must not see.
 const RARE: usize = 25;
 
-/// The time between two looks at what is due.
+/// The time between two polls for due changes.
 const INTERVAL: Duration = Duration::from_millis(250);
 
 /// The mean time until the next order of a customer who has too few. A customer without any places one at once.
@@ -33,7 +33,7 @@ pub struct Traffic {
     /// The ids of orders that the customers have placed.
     placed: mpsc::UnboundedReceiver<String>,
     open: Vec<Moving>,
-    /// When each customer places the next order, once somebody has looked.
+    /// When each customer places the next order, once a page was open.
     next_order: BTreeMap<&'static str, Next>,
 }
 
@@ -68,7 +68,7 @@ impl Traffic {
         }
     }
 
-    /// Runs for ever. Nothing happens while nobody looks.
+    /// Runs for ever. Nothing happens while no page is open.
     pub async fn run(mut self, is_watched: impl Fn() -> bool) -> Result<Infallible, ShopError> {
         loop {
             if is_watched() {

@@ -125,7 +125,7 @@ impl Check {
                 Law::Current,
                 match newest.status == change.status {
                     true if newest.view == change.view => {
-                        "the order is in the log of another customer".to_owned()
+                        "the order has another customer than its newest entry".to_owned()
                     }
                     true => "other public attributes are shown than the order has".to_owned(),
                     false => format!(
