@@ -164,6 +164,59 @@ else {
     assert.equal(one(".more").hidden, true);
   });
 
+  const REPLAY = [changed("A", 3, "PAID"), changed("B", 2, "PAID"), changed("C", 1, "PLACED")];
+
+  test("while a replay comes after a reset, the cards and the focus stay", async (t) => {
+    const { harness, all, one, page } = await open(t);
+    await harness.last.open(hello(), ...REPLAY, ready("1"));
+    const before = [...one(".cards").children];
+    const link = one("[data-order=B] a");
+    link.focus();
+    await harness.last.send(reset("*"), ...REPLAY);
+    assert.deepEqual([...one(".cards").children], before);
+    assert.equal(page.document.activeElement, link);
+    await harness.last.send(changed("A", 4, "SHIPPED"), gone("C", "2"));
+    assert.deepEqual(all(".card .label"), ["Placed", "Paid", "Paid"]);
+    await harness.last.send(ready("3"));
+    assert.deepEqual(all(".card .label"), ["Paid", "Shipped"]);
+    assert.deepEqual([one(".arrives"), page.document.activeElement], [null, link]);
+  });
+
+  test("a page that is shown again shows what came meanwhile at once", async (t) => {
+    const { harness, all, one } = await open(t);
+    await harness.last.open(hello(), ...REPLAY, ready("1"));
+    await harness.setVisibility("hidden");
+    await harness.setVisibility("visible");
+    await harness.last.open(hello("1"), changed("A", 4, "SHIPPED"), changed("B", 3, "PREPARING"));
+    assert.deepEqual(all(".card .label"), ["Placed", "Paid", "Paid"]);
+    await harness.last.send(ready("2"));
+    assert.deepEqual(all(".card .label"), ["Placed", "Preparing", "Shipped"]);
+    assert.equal(one(".arrives"), null);
+    await harness.last.send(changed("B", 4, "SHIPPED"));
+    assert.equal(one(".arrives").dataset.order, "B");
+  });
+
+  for (const [name, cutOff] of Object.entries({
+    async "a reset"(harness) {
+      await harness.last.send(reset("*"));
+      await harness.last.cut();
+    },
+    async "the page was hidden"(harness) {
+      await harness.setVisibility("hidden");
+      await harness.setVisibility("visible");
+      await harness.last.refuse();
+    },
+  })) {
+    test(`a cut before the replay after ${name} is read out`, async (t) => {
+      const { harness, said } = await open(t);
+      await harness.last.open(hello(), ...REPLAY, ready("1"));
+      await cutOff(harness);
+      await harness.advance(1_500);
+      await harness.last.open(hello("1"), ready("1"));
+      assert.deepEqual(said(), ["Ada is cut off.", "Ada: Back after 2 s: no change came meanwhile."]);
+    });
+  }
+
   test("the switch cuts and restores, and says what the server did", async (t) => {
     const { one, posted, press } = await open(t, (path) => ({ cut: path.endsWith("/cut") }));
     const state = () => [one(".switch").getAttribute("aria-checked"), one(".switch-state").textContent];
@@ -215,6 +268,30 @@ else {
       "Moved on. Ada will see it when the connection is back.",
       "Ada: Back after 2 s: 1 change caught up, none missed.",
     ]);
+  });
+
+  for (const [name, answer] of [["is finished already", { finished: true }], ["could not be moved on", undefined]]) {
+    test(`of an order that ${name}, nothing is said, and its next change is not read out`, async (t) => {
+      const { harness, press, said } = await open(t, (path) => (path.endsWith("/cut") ? { cut: true } : answer));
+      await harness.last.open(hello(), changed("A", 1, "PLACED"), ready("1"));
+      await press(".switch");
+      await press("[data-order=A] .advance");
+      await harness.last.send(changed("A", 2, "PAID"));
+      assert.deepEqual(said(), []);
+    });
+  }
+
+  test("a press that fails does not take back another one", async (t) => {
+    const answers = {};
+    const { harness, press, said } = await open(t, (path) => new Promise((resolve) => (answers[path.split("/")[2]] = resolve)));
+    await harness.last.open(hello(), changed("A", 1, "PLACED"), changed("B", 1, "PLACED"), ready("1"));
+    await press("[data-order=A] .advance");
+    await press("[data-order=B] .advance");
+    answers.A({ finished: true });
+    answers.B({ orderId: "B", status: "PAID" });
+    await harness.advance(0);
+    await harness.last.send(changed("B", 2, "PAID"));
+    assert.deepEqual(said(), ["Ada: order B is paid."]);
   });
 
   test("a cut that ends while the page is hidden is not announced with the numbers of an earlier one", async (t) => {
