@@ -1,11 +1,11 @@
 /** The panel of one customer: their connection, and their orders. */
 
 import { arrange, clock, element, iconOf, replay, setText, showIcon, span } from "../dom.js";
+import { watchCustomer } from "../order-stream.js";
 import { announce, expected, icon, label, tone } from "../view.js";
 import { History } from "./history.js";
 import { draw } from "./lane.js";
 import { Orders } from "./orders.js";
-import { watchOrdersOf } from "./transport.js";
 import { cameBack, line, name, sentence, stateOf, summary } from "./words.js";
 
 const PILL_ICONS = { connecting: "connecting", open: "live", rest: "rest", cut: "cut", back: "ended", hidden: "rest", ended: "ended", denied: "denied" };
@@ -49,7 +49,7 @@ export class Customer {
 
   /** @param {string} streamUrl */
   watch(streamUrl) {
-    this.#stream = watchOrdersOf(streamUrl, () => this.#shop.token(this.id));
+    this.#stream = watchCustomer(streamUrl, { token: () => this.#shop.token(this.id) });
     this.#stream.on("frame", (frame) => this.#frame(frame));
     this.#stream.on("change", (change) => this.#change(change));
     this.#stream.on("reset", ({ orders }) => this.#reset(orders));
@@ -116,6 +116,7 @@ export class Customer {
     this.#expectReplay();
   }
 
+  /** What comes before the next `ready` is shown then, at once. */
   #expectReplay() {
     if (this.#caughtUp) this.#caughtUp = false;
   }
