@@ -208,7 +208,7 @@ async fn a_visitor_places_orders_and_a_cut_connection_misses_nothing(browser: Br
     assert_eq!(back["switch"], "true");
     let sentence = back["sentence"].as_str().unwrap();
     assert!(
-        sentence.ends_with("s: 4 changes caught up, none missed."),
+        sentence.ends_with("s: 4 changes caught up, no change missed."),
         "{sentence}"
     );
     let said = back["said"].as_array().unwrap();

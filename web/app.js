@@ -2,8 +2,8 @@
 
 import { prepareBill, showBill } from "./demo/bill.js";
 import { Customer } from "./demo/customer.js";
-import { $, setText } from "./dom.js";
-import { announce } from "./view.js";
+import { ask, press, tokenFor } from "./demo/shop.js";
+import { $ } from "./dom.js";
 
 /** How often the page asks for the bill, and says that it is open. In milliseconds. */
 const BILL_INTERVAL = 1_000;
@@ -15,43 +15,12 @@ const visit = crypto.randomUUID();
 /** @type {Customer[]} */
 let customers = [];
 
-async function ask(method, path) {
-  const response = await fetch(path, { method, headers: { accept: "application/json" } });
-  if (response.status === 409) return { finished: true };
-  if (!response.ok) throw new Error(`The shop answered ${method} ${path} with ${response.status}.`);
-  return response.json();
-}
-
-function fail(error) {
-  const noAnswer = error instanceof TypeError;
-  const title = noAnswer ? "The shop does not answer" : "The shop could not do that";
-  // Once, and not with each attempt.
-  if ($("trouble").hidden) announce(`${title}.`);
-  setText($("trouble-title"), title);
-  setText($("trouble-text"), noAnswer ? "Start it with “make run”. This page goes on by itself." : error.message);
-  $("trouble").hidden = false;
-}
-
-const shop = {
-  /** The answer, or undefined if the request failed. Then the page says so. */
-  async post(path) {
-    try {
-      const answer = await ask("POST", path);
-      $("trouble").hidden = true;
-      return answer;
-    } catch (error) {
-      fail(error);
-    }
-  },
-
-  /** A token from the page's own server. It gives one to everybody, because it is a demo. */
-  async token(customer) {
-    return (await ask("GET", `/token?customer=${customer}`)).token;
-  },
-};
+/** @type {ConstructorParameters<typeof Customer>[1]} */
+const shop = { post: press, token: (customer) => tokenFor(`customer=${customer}`) };
 
 async function start() {
   const config = await ask("GET", "/config.json");
+  if (!config) return;
   customers = config.customers.map((id) => new Customer(id, shop));
   $("customers").replaceChildren(...customers.map(({ panel }) => panel));
   prepareBill(customers.map(({ id, name }) => [id, name]));
@@ -63,28 +32,20 @@ async function start() {
 async function refresh() {
   if (document.hidden) return;
   if (customers.length === 0) await start();
+  if (customers.length === 0) return;
   const watching = customers.filter(({ isWatching }) => isWatching).map(({ id }) => id);
   const bill = await ask("POST", `/bill?visit=${visit}&watching=${watching}`);
+  if (!bill) return;
   showBill(bill);
   for (const customer of customers) customer.showSwitch(bill.customers[customer.id].cut);
 }
 
-let failed = false;
-
 async function tick() {
   try {
     await refresh();
-    // An error that a button caused stays.
-    if (failed) $("trouble").hidden = true;
-    failed = false;
-  } catch (error) {
-    failed = true;
-    fail(error);
+  } finally {
+    setTimeout(tick, BILL_INTERVAL);
   }
-  setTimeout(tick, BILL_INTERVAL);
 }
 
-// Addresses of an earlier version of this page.
-const order = new URLSearchParams(location.search).get("order");
-if (order) location.replace(`order.html?order=${encodeURIComponent(order)}`);
-else tick();
+tick();

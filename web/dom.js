@@ -1,4 +1,4 @@
-/** Small helpers for elements and for times in words. They do not know orders. */
+/** Small helpers for elements, and for times and numbers in words. They do not know orders. */
 
 export const $ = (id) => document.getElementById(id);
 
@@ -9,7 +9,7 @@ export function arrange(list, items) {
   const focused = [...list.children].find((child) => child.contains(list.ownerDocument.activeElement));
   let place = list.firstElementChild;
   for (const item of items) {
-    // What is before the focused element, but comes later, gives way to it.
+    // Moves to the end each element that is before the focused one, but must come after it.
     while (item === focused && place !== focused) {
       const later = place;
       place = place.nextElementSibling;
@@ -69,6 +69,9 @@ export function span(ms, unitDisplay) {
   units[unitDisplay][unit] ??= new Intl.NumberFormat("en", { style: "unit", unit, unitDisplay });
   return units[unitDisplay][unit].format(amount);
 }
+
+/** A number of things in words: 1 change, 2 changes. */
+export const count = (number, thing) => `${number} ${thing}${number === 1 ? "" : "s"}`;
 
 const hours = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
 const days = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric", month: "short" });

@@ -31,7 +31,7 @@ export interface Snapshot {
    * which they came.
    */
   readonly orders: readonly Change[];
-  /** The reason for `stale` or `denied`. Other states have none. */
+  /** The reason for `stale` or `denied`. Other states have no reason. */
   readonly error?: StateDetail;
 }
 

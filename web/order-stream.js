@@ -158,7 +158,8 @@ class OrderStream {
   #handleReset({ orders, reason }) {
     const watched = orders === "*" ? [...this.#seen.keys()] : orders.filter((id) => this.#seen.has(id));
     for (const id of watched) {
-      this.#seen.set(id, 0);
+      if (this.#ids) this.#seen.set(id, 0);
+      else this.#seen.delete(id);
       this.#newest.delete(id);
     }
     this.#emit("reset", { orders: watched, reason });

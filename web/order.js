@@ -1,8 +1,9 @@
 /** The page of one order, as a customer opens it from a mail. Its buttons go to the demo shop. `app.js` is the page with several orders. */
 
-import { $, setText } from "./dom.js";
+import { ask, press, tokenFor } from "./demo/shop.js";
+import { $, arrange, element, setText } from "./dom.js";
 import { watchOrders } from "./order-stream.js";
-import { announce, label, meaning, showConnection, showOrder, showRecent, showSince } from "./view.js";
+import { announce, label, meaning, showConnection, showOrder, showSince } from "./view.js";
 import { showCurl, showFrame, startWire } from "./wire.js";
 
 const RECENT_ORDERS = 8;
@@ -16,11 +17,9 @@ let order;
 let connection;
 /** @type {import("./order-stream.js").OrderStream | undefined} */
 let watching;
-/** @type {{orderId: string, status: string}[] | undefined} undefined before the shop's first answer */
+/** @type {{orderId: string, status: string}[] | undefined} newest first, and undefined before the shop's first answer */
 let recent;
 let isRequesting = false;
-/** @type {"no answer" | "refused" | undefined} */
-let shopError;
 
 function orderInUrl() {
   return new URLSearchParams(location.search).get("order") || undefined;
@@ -70,11 +69,9 @@ function ready() {
   if (first) announceOrder();
 }
 
-/** A token from the page's own server. It gives one to everybody, because it is a demo. */
 async function token() {
   const { id } = order;
-  const token = (await ask("GET", `/token?orders=${encodeURIComponent(id)}`))?.token;
-  if (!token) throw new Error("no token");
+  const token = await tokenFor(`orders=${encodeURIComponent(id)}`);
   if (order?.id === id) showCurl(`${streamUrl}/orders/${encodeURIComponent(id)}/events?access_token=${token}`);
   return token;
 }
@@ -96,7 +93,7 @@ function updateConnection(now) {
 let pillTimer;
 
 function showPill() {
-  showConnection(connection, streamUrl);
+  showConnection(connection, `Is ${streamUrl} running? “make run” starts it.`);
 }
 
 function announceOrder() {
@@ -110,32 +107,12 @@ function announceOrder() {
 function render(animated) {
   showOrder(order, animated);
   showPill();
-  if (recent) showRecent(recent, order?.id);
+  if (recent) showRecent();
   const open = order && !order.finished;
   // Not `disabled`, because a button with the keyboard's focus loses it when it is disabled.
   for (const id of ["advance", "cancel"]) $(id).setAttribute("aria-disabled", String(!open));
   $("place").classList.toggle("main", !open);
   $("advance").classList.toggle("main", Boolean(open));
-}
-
-/** Sends a request to the shop. If it fails, shows that on the page and resolves to undefined. */
-async function ask(method, path) {
-  try {
-    const response = await fetch(path, { method, headers: { accept: "application/json" } });
-    if (response.status === 409) return { finished: true };
-    if (!response.ok) throw new Error(`The shop answered ${method} ${path} with ${response.status}.`);
-    const answer = await response.json();
-    // A successful poll in the background does not remove an error that a button caused.
-    if (method === "POST" || shopError === "no answer") $("shop-trouble").hidden = true;
-    return answer;
-  } catch (error) {
-    const noAnswer = error instanceof TypeError;
-    shopError = noAnswer ? "no answer" : "refused";
-    setText($("shop-trouble-title"), noAnswer ? "The shop does not answer" : "The shop could not do that");
-    const advice = "Start it with “make run”. This page tries again every few seconds.";
-    setText($("shop-trouble-text"), noAnswer ? advice : error.message);
-    $("shop-trouble").hidden = false;
-  }
 }
 
 /** Fetches what the stream does not send: the stream's URL, and the shop's other orders. */
@@ -146,7 +123,32 @@ async function refresh() {
   const answer = await ask("GET", "/orders");
   if (!answer) return;
   recent = answer.orders.slice(0, RECENT_ORDERS);
-  showRecent(recent, order?.id);
+  showRecent();
+}
+
+/** Shows the recent orders, each as a link. */
+function showRecent() {
+  const list = $("recent");
+  const old = new Map([...list.children].map((item) => [item.dataset.order, item]));
+  const items = recent.map(({ orderId, status }) => {
+    const item = old.get(orderId) ?? recentItem(orderId);
+    item.dataset.is = status;
+    setText(item.querySelector(".is"), label(status));
+    if (orderId === order?.id) item.firstElementChild.setAttribute("aria-current", "page");
+    else item.firstElementChild.removeAttribute("aria-current");
+    return item;
+  });
+  arrange(list, items);
+  $("recent-none").hidden = items.length > 0;
+}
+
+function recentItem(orderId) {
+  const item = element("li");
+  item.dataset.order = orderId;
+  const link = element("a", { href: `?order=${encodeURIComponent(orderId)}` });
+  link.append(element("span", { className: "id", textContent: orderId }), " ", element("span", { className: "is" }));
+  item.append(link);
+  return item;
 }
 
 /** Runs `action` when the button is pressed. While a request is pending, further presses do nothing. */
@@ -167,7 +169,7 @@ function onPress(id, action) {
 
 async function changeOrder(action) {
   const { id } = order;
-  const answer = await ask("POST", `/orders/${encodeURIComponent(id)}/${action}`);
+  const answer = await press(`/orders/${encodeURIComponent(id)}/${action}`);
   if (answer?.finished && order?.id === id) {
     order.finished = true;
     render(false);
@@ -176,7 +178,7 @@ async function changeOrder(action) {
 }
 
 onPress("place", async () => {
-  const placed = await ask("POST", "/orders");
+  const placed = await press("/orders");
   if (placed?.orderId) go(`?order=${encodeURIComponent(placed.orderId)}`);
 });
 onPress("advance", () => changeOrder("advance"));

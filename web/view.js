@@ -49,7 +49,7 @@ export function steps(changes) {
   return steps;
 }
 
-/** The statuses that usually follow a status. There are none if it is not part of the usual sequence. */
+/** The statuses that usually follow a status. Empty if the status is not in the usual sequence. */
 export function expected(status) {
   if (status === undefined) return USUAL_SEQUENCE;
   return USUAL_SEQUENCE.includes(status) ? USUAL_SEQUENCE.slice(USUAL_SEQUENCE.indexOf(status) + 1) : [];
@@ -195,9 +195,9 @@ function factValue(value) {
  * Shows the connection's state in the header, and advice if it fails.
  *
  * @param {Connection | undefined} connection
- * @param {string} streamUrl
+ * @param {string} advice for a stream that does not answer
  */
-export function showConnection(connection, streamUrl) {
+export function showConnection(connection, advice) {
   const pill = $("connection");
   const state = connection?.state;
   pill.hidden = !state;
@@ -223,41 +223,8 @@ export function showConnection(connection, streamUrl) {
     setText($("stream-trouble-text"), `It answered: ${connection.reason}. Check the order’s number in the address.`);
   } else if (silent) {
     setText($("stream-trouble-title"), "The stream does not answer");
-    setText(
-      $("stream-trouble-text"),
-      `This page may be out of date. It keeps trying. Is ${streamUrl} running? “make run” starts it.`,
-    );
+    setText($("stream-trouble-text"), `This page may be out of date. It keeps trying. ${advice}`);
   }
-}
-
-/**
- * Shows the recent orders, each as a link.
- *
- * @param {{orderId: string, status: string}[]} orders newest first
- * @param {string | undefined} watched
- */
-export function showRecent(orders, watched) {
-  const recent = $("recent");
-  const old = new Map([...recent.children].map((item) => [item.dataset.order, item]));
-  const items = orders.map(({ orderId, status }) => {
-    const item = old.get(orderId) ?? recentItem(orderId);
-    item.dataset.is = status;
-    setText(item.querySelector(".is"), label(status));
-    if (orderId === watched) item.firstElementChild.setAttribute("aria-current", "page");
-    else item.firstElementChild.removeAttribute("aria-current");
-    return item;
-  });
-  arrange(recent, items);
-  $("recent-none").hidden = items.length > 0;
-}
-
-function recentItem(orderId) {
-  const item = element("li");
-  item.dataset.order = orderId;
-  const link = element("a", { href: `?order=${encodeURIComponent(orderId)}` });
-  link.append(element("span", { className: "id", textContent: orderId }), " ", element("span", { className: "is" }));
-  item.append(link);
-  return item;
 }
 
 /** Announces a text to screen readers. Texts are appended, so that two changes in a row are both read. */

@@ -4,7 +4,7 @@
  * @typedef {import("./order-stream.js").Frame} Frame
  */
 
-import { $, element, setText } from "./dom.js";
+import { $, count, element, setText } from "./dom.js";
 import { announce } from "./view.js";
 
 const MAX_ROWS = 200;
@@ -47,12 +47,8 @@ export function showFrame({ event, id, data }) {
 }
 
 function showCounts() {
-  setText($("wire-counts"), `${plural(connections, "connection")}, ${plural(changes, "change")}`);
+  setText($("wire-counts"), `${count(connections, "connection")}, ${count(changes, "change")}`);
   $("frames-none").hidden = $("frames").children.length > 0;
-}
-
-function plural(count, noun) {
-  return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
 
 $("copy").addEventListener("click", async () => {

@@ -3,7 +3,8 @@
  *
  * @typedef {{requests: number, held: number, reads: number, total: number}} Price in USD
  * @typedef {{requests: number, heldMs: number, readUnits: number, watchedMs: number, perMillionMinutes: Price | null}} Usage
- * @typedef {{customers: Record<string, Usage>, total: Usage, heldAlways: number}} Bill
+ * @typedef {Usage & {cut: boolean}} CustomerUsage `cut`: whether the server cuts the customer's connection
+ * @typedef {{customers: Record<string, CustomerUsage>, total: Usage, heldAlways: number}} Bill
  */
 
 import { $, element, setText } from "../dom.js";

@@ -1,11 +1,11 @@
 /** The panel of one customer: their connection, and their orders. */
 
 import { arrange, clock, element, iconOf, replay, setText, showIcon, span } from "../dom.js";
+import { watchCustomer } from "../order-stream.js";
 import { announce, expected, icon, label, tone } from "../view.js";
 import { History } from "./history.js";
 import { draw } from "./lane.js";
 import { Orders } from "./orders.js";
-import { watchOrdersOf } from "./transport.js";
 import { cameBack, line, name, sentence, stateOf, summary } from "./words.js";
 
 const PILL_ICONS = { connecting: "connecting", open: "live", rest: "rest", cut: "cut", back: "ended", hidden: "rest", ended: "ended", denied: "denied" };
@@ -22,7 +22,10 @@ export class Customer {
   #isCut = false;
   /** The order that the visitor placed or moved on last. Only its next change is read out, because the shop changes others all the time. */
   #awaited;
-  #caughtUp = false;
+  /** Whether all changes are shown that came: they are not during a replay. Undefined before the first `ready`. @type {boolean | undefined} */
+  #caughtUp;
+  /** Whether a cut was announced, and no `ready` has come since. */
+  #isCutAnnounced = false;
 
   /**
    * @param {string} id
@@ -46,10 +49,10 @@ export class Customer {
 
   /** @param {string} streamUrl */
   watch(streamUrl) {
-    this.#stream = watchOrdersOf(streamUrl, () => this.#shop.token(this.id));
+    this.#stream = watchCustomer(streamUrl, { token: () => this.#shop.token(this.id) });
     this.#stream.on("frame", (frame) => this.#frame(frame));
     this.#stream.on("change", (change) => this.#change(change));
-    this.#stream.on("reset", ({ orders }) => this.#orders.forget(orders));
+    this.#stream.on("reset", ({ orders }) => this.#reset(orders));
     this.#stream.on("gone", ({ orderId }) => this.#gone(orderId));
     this.#stream.on("state", (state) => this.#state(state));
   }
@@ -86,7 +89,8 @@ export class Customer {
 
   /** @param {boolean} isBack whether it ends a cut. A hidden page does not notice when a cut ends. */
   #ready(isBack) {
-    if (this.#caughtUp === "cut" && isBack) announce(`${this.name}: ${cameBack(this.history.back)}`);
+    if (this.#isCutAnnounced && isBack) announce(`${this.name}: ${cameBack(this.history.back)}`);
+    this.#isCutAnnounced = false;
     this.#caughtUp = true;
     this.#showOrders();
     this.render(Date.now());
@@ -97,24 +101,35 @@ export class Customer {
     const isAwaited = this.#awaited === change.orderId;
     if (isAwaited) this.#awaited = undefined;
     this.#orders.change(change);
-    if (this.#caughtUp !== true) return; // a replay is shown at once, at its `ready`
+    if (!this.#caughtUp) return; // a replay is shown at once, at its `ready`
     this.#showOrders(change.orderId);
     if (isAwaited) announce(`${this.name}: order ${change.orderId} is ${isNew ? "there, " : ""}${label(change.status).toLowerCase()}.`);
   }
 
   #gone(orderId) {
     this.#orders.forget([orderId]);
-    if (this.#caughtUp === true) this.#showOrders();
+    if (this.#caughtUp) this.#showOrders();
+  }
+
+  #reset(orders) {
+    this.#orders.forget(orders);
+    this.#expectReplay();
+  }
+
+  /** What comes before the next `ready` is shown then, at once. */
+  #expectReplay() {
+    if (this.#caughtUp) this.#caughtUp = false;
   }
 
   #state(state) {
     const before = this.history.present.is;
     this.history.state(state, Date.now());
     const { is } = this.history.present;
-    if (is === "cut" && before !== "cut" && this.#caughtUp === true) {
-      this.#caughtUp = "cut";
+    if (is === "cut" && before !== "cut" && this.#caughtUp !== undefined && !this.#isCutAnnounced) {
+      this.#isCutAnnounced = true;
       announce(`${this.name} is cut off.`);
     }
+    if (is === "cut" || state.state === "connecting") this.#expectReplay();
     this.render(Date.now());
   }
 
@@ -180,7 +195,8 @@ export class Customer {
   async #advance(id) {
     this.#awaited = id;
     const advanced = await this.#shop.post(`/orders/${encodeURIComponent(id)}/advance`);
-    if (advanced) this.#announceIfCut("Moved on");
+    if (advanced && !advanced.finished) this.#announceIfCut("Moved on");
+    else if (this.#awaited === id) this.#awaited = undefined;
   }
 
   async #place() {

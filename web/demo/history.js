@@ -1,13 +1,13 @@
 /**
- * What a connection did, as its page sees it: held, resting, cut off, and back. It also checks that no change is missing and none came
- * twice. It reads frames and states of the client, and knows neither the page nor a clock: each call says what time it is.
+ * What a connection did, as its page sees it: held, resting, cut off, and back. It also checks that no change is missing, and no change
+ * came twice. It reads frames and states of the client, and knows neither the page nor a clock: each call says what time it is.
  *
  * @typedef {import("../order-stream.js").Frame} Frame
  * @typedef {import("../order-stream.js").State} State
  * @typedef {"connecting" | "open" | "rest" | "cut" | "hidden" | "ended" | "denied"} Phase
  * @typedef {{is: Phase, from: number, to?: number, until?: number}} Segment `until`: when the client comes back. `to` is missing while it lasts
  * @typedef {{id: number, at: number, kind: "change" | "late" | "try"}} Mark `late`: a change that came while the page was cut off. `try`: a failed attempt
- * @typedef {{id: number, at: number, kind: string, ms?: number, changes?: number, missing?: number, orderId?: string, status?: string}} Entry
+ * @typedef {{id: number, at: number, kind: string, ms?: number, changes?: number, missing?: number, orderId?: string, status?: string, times?: number}} Entry `times`: how many rests it stands for
  */
 
 /** How long the past is kept, in milliseconds. */

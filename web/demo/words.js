@@ -1,5 +1,6 @@
 /** What a connection did, in words. */
 
+import { count } from "../dom.js";
 import { label } from "../view.js";
 import { CHECK_IN } from "./history.js";
 
@@ -8,9 +9,6 @@ import { CHECK_IN } from "./history.js";
 const seconds = (ms) => `${Math.max(0, Math.round(ms / 1_000))} s`;
 const until = (at, now) => (at > now ? `in ${Math.ceil((at - now) / 1_000)} s` : "now");
 const exact = (ms) => `${(ms / 1_000).toFixed(1)} s`;
-
-/** A number of things. */
-export const count = (number, thing) => `${number} ${thing}${number === 1 ? "" : "s"}`;
 
 const NAMES = {
   connecting: "Connecting",
@@ -67,7 +65,7 @@ export function cameBack({ ms, changes, missing }) {
   const away = `Back after ${seconds(ms)}`;
   if (missing > 0) return `${away}: ${count(missing, "change")} missing.`;
   if (changes === 0) return `${away}: no change came meanwhile.`;
-  return `${away}: ${count(changes, "change")} caught up, none missed.`;
+  return `${away}: ${count(changes, "change")} caught up, no change missed.`;
 }
 
 /** A line of the journal. @param {import("./history.js").Entry} entry */

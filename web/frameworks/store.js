@@ -12,8 +12,8 @@
  *   isNothing: boolean,
  *   begin(options: WatchOptions): {initial: Snapshot, beginning: Snapshot},
  *   watch(options: WatchOptions): OrderStream,
- * }} Watched what a component names: orders or a customer. `key` is equal for the same ones at the same URL,
- *   and `url` is that of orders which may be shown while another watch begins
+ * }} Watched what a component names: orders or a customer. `key` is equal for the same ones at the same URL.
+ *   `url` is missing for a customer: the orders of a customer are not shown in another watch
  * @typedef {{
  *   key: string,
  *   initial: Snapshot,
@@ -75,8 +75,8 @@ export function ofCustomer(url, customer) {
 }
 
 /**
- * `initial` is what a server renders, and what hydration begins with: nothing but the options decides
- * it. Without orders or a customer, nothing is watched.
+ * `initial` is what a server renders, and what hydration begins with: it depends only on the options.
+ * Without orders or a customer, nothing is watched.
  *
  * @param {Watched} watched
  * @param {WatchOptions} [options]
@@ -110,7 +110,7 @@ export function createStore(watched, options = {}) {
   };
 }
 
-/** A component that is mounted anew after a denial, with another token, needs another watch. */
+/** A component that is mounted again after a denial, with another token, needs another watch. */
 function openWatch(key) {
   const watch = watches.get(key);
   return watch && !isDenied(watch) ? watch : undefined;
@@ -120,14 +120,14 @@ function isDenied({ stream }) {
   return stream.state === "denied";
 }
 
-function open({ key, url, watch: begin }, { signal, ...options }) {
+function open({ key, url, watch }, { signal, ...options }) {
   const users = new Set();
   // The newest function, because a component may get another one, or its first, with each rendering.
   const tokens = () => [...users].flatMap((newest) => newest().token ?? []);
   const token = (request) => (tokens().at(-1) ?? options.token)?.(request);
-  const watch = { url, users, stream: begin({ ...options, token }) };
-  watches.set(key, watch);
-  return watch;
+  const opened = { url, users, stream: watch({ ...options, token }) };
+  watches.set(key, opened);
+  return opened;
 }
 
 function closeUnused(key, watch) {

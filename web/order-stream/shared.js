@@ -152,7 +152,7 @@ export class SharedConnection {
       this.#restartPatience();
       this.#requestLock();
     };
-    // If there is no lock to be had, each tab keeps its own stream.
+    // If the browser refuses the lock, each tab keeps its own stream.
     navigator.locks.request(this.#name, options, lead).then(lost, lost);
   }
 

@@ -86,7 +86,7 @@ function testFramework(loaded) {
     await shown.unmount();
   });
 
-  test(name("another customer does not get the snapshot that the page still passes, nor does a component that is mounted anew"), async (t) => {
+  test(name("another customer does not get the snapshot that the page still passes, nor does a component that is mounted again"), async (t) => {
     const { harness, show } = open(t);
     const snapshot = { ...SNAPSHOT, orders: [...SNAPSHOT.orders] };
     const shown = await show({ snapshot });

@@ -51,6 +51,17 @@ test("a reset of all orders forgets each of them", async (t) => {
   assert.deepEqual(log, ["A 3", "B 1", "reset A,B", "A 3"]);
 });
 
+test("after a reset, a customer's orders are unknown until they come again", async (t) => {
+  const harness = createHarness(t);
+  const { orders, log } = await watchMe(harness);
+  await harness.last.open(hello(), change(3, "1-0000_", "A"), change(1, "2-0000_", "B"), ready("2-0000"));
+  await harness.last.send(reset("*"), change(1, "9-0000_", "A"), ready("9-0000"));
+  await harness.last.send(reset("*"), change(1, "12-0000_", "C"), ready("12-0000"));
+  await harness.last.send(reset(["A", "B", "C"]), change(2, "13-0000", "B"), ready("13-0000"));
+  assert.deepEqual(shown(orders), ["B 2"]);
+  assert.deepEqual(log, ["A 3", "B 1", "reset A,B", "A 1", "reset A", "C 1", "reset C", "B 2"]);
+});
+
 test("a page that was rendered with a snapshot continues after it", async (t) => {
   const harness = createHarness(t);
   const { orders, log } = await watchMe(harness, { cursor: "2-0000", orders: [changeOf(3, "A"), changeOf(1, "B")] });

@@ -51,7 +51,7 @@ test("a cut is seen, attempts are counted, and what came meanwhile is caught up"
   for (const [seq, id] of [[5, "A"], [1, "B"], [6, "A"]]) history.frame(message(seq, id), 9_210);
   history.frame(frame("ready"), 9_220);
   assert.equal(stateOf(history, 9_300), "back");
-  assert.equal(sentence(history, 9_300), "Back after 4 s: 3 changes caught up, none missed.");
+  assert.equal(sentence(history, 9_300), "Back after 4 s: 3 changes caught up, no change missed.");
   assert.deepEqual(counters(history), [4, 0, 0]);
   assert.deepEqual(history.marks.map(({ kind }) => kind), ["try", "late", "late", "late"]);
   assert.equal(line(history.entries[0]), "Back after 4.2 s, 3 changes caught up");

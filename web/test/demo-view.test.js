@@ -1,4 +1,4 @@
-// The panels of the demo page, with the client and a fake server, in a page that jsdom simulates. `tests/demo_page.rs` opens the whole
+// The customers' panels of the demo page, with the client and a fake server, in a page that jsdom simulates. `tests/demo_page.rs` opens the whole
 // page in a browser.
 
 import assert from "node:assert/strict";
@@ -16,7 +16,6 @@ else {
   const html = await readFile(new URL("../index.html", import.meta.url), "utf8");
   const { Customer } = await import("../demo/customer.js");
   const { arrange } = await import("../dom.js");
-  const { prepareBill, showBill } = await import("../demo/bill.js");
 
   const at = (ago) => new Date(NOW - ago).toISOString();
   const changed = (orderId, seq, status, ago = 0) =>
@@ -164,6 +163,59 @@ else {
     assert.equal(one(".more").hidden, true);
   });
 
+  const REPLAY = [changed("A", 3, "PAID"), changed("B", 2, "PAID"), changed("C", 1, "PLACED")];
+
+  test("while a replay comes after a reset, the cards and the focus stay", async (t) => {
+    const { harness, all, one, page } = await open(t);
+    await harness.last.open(hello(), ...REPLAY, ready("1"));
+    const before = [...one(".cards").children];
+    const link = one("[data-order=B] a");
+    link.focus();
+    await harness.last.send(reset("*"), ...REPLAY);
+    assert.deepEqual([...one(".cards").children], before);
+    assert.equal(page.document.activeElement, link);
+    await harness.last.send(changed("A", 4, "SHIPPED"), gone("C", "2"));
+    assert.deepEqual(all(".card .label"), ["Placed", "Paid", "Paid"]);
+    await harness.last.send(ready("3"));
+    assert.deepEqual(all(".card .label"), ["Paid", "Shipped"]);
+    assert.deepEqual([one(".arrives"), page.document.activeElement], [null, link]);
+  });
+
+  test("a page that is shown again shows what came meanwhile at once", async (t) => {
+    const { harness, all, one } = await open(t);
+    await harness.last.open(hello(), ...REPLAY, ready("1"));
+    await harness.setVisibility("hidden");
+    await harness.setVisibility("visible");
+    await harness.last.open(hello("1"), changed("A", 4, "SHIPPED"), changed("B", 3, "PREPARING"));
+    assert.deepEqual(all(".card .label"), ["Placed", "Paid", "Paid"]);
+    await harness.last.send(ready("2"));
+    assert.deepEqual(all(".card .label"), ["Placed", "Preparing", "Shipped"]);
+    assert.equal(one(".arrives"), null);
+    await harness.last.send(changed("B", 4, "SHIPPED"));
+    assert.equal(one(".arrives").dataset.order, "B");
+  });
+
+  for (const [name, cutOff] of Object.entries({
+    async "a reset"(harness) {
+      await harness.last.send(reset("*"));
+      await harness.last.cut();
+    },
+    async "the page was hidden"(harness) {
+      await harness.setVisibility("hidden");
+      await harness.setVisibility("visible");
+      await harness.last.refuse();
+    },
+  })) {
+    test(`a cut before the replay after ${name} is read out`, async (t) => {
+      const { harness, said } = await open(t);
+      await harness.last.open(hello(), ...REPLAY, ready("1"));
+      await cutOff(harness);
+      await harness.advance(1_500);
+      await harness.last.open(hello("1"), ready("1"));
+      assert.deepEqual(said(), ["Ada is cut off.", "Ada: Back after 2 s: no change came meanwhile."]);
+    });
+  }
+
   test("the switch cuts and restores, and says what the server did", async (t) => {
     const { one, posted, press } = await open(t, (path) => ({ cut: path.endsWith("/cut") }));
     const state = () => [one(".switch").getAttribute("aria-checked"), one(".switch-state").textContent];
@@ -197,7 +249,7 @@ else {
     assert.equal(ada.panel.dataset.state, "back");
     assert.deepEqual(all(".card .label"), ["Preparing"]);
     assert.deepEqual(all(".proof dd"), ["3", "0", "0"]);
-    assert.deepEqual(said(), ["Ada is cut off.", "Ada: Back after 11 s: 2 changes caught up, none missed."]);
+    assert.deepEqual(said(), ["Ada is cut off.", "Ada: Back after 11 s: 2 changes caught up, no change missed."]);
     assert.deepEqual(all(".journal li span"), ["Back after 10.5 s, 2 changes caught up", "A: Preparing", "A: Paid", "Cut off"]);
   });
 
@@ -213,8 +265,32 @@ else {
     assert.deepEqual(said(), [
       "Ada is cut off.",
       "Moved on. Ada will see it when the connection is back.",
-      "Ada: Back after 2 s: 1 change caught up, none missed.",
+      "Ada: Back after 2 s: 1 change caught up, no change missed.",
     ]);
+  });
+
+  for (const [name, answer] of [["is finished already", { finished: true }], ["could not be moved on", undefined]]) {
+    test(`of an order that ${name}, nothing is said, and its next change is not read out`, async (t) => {
+      const { harness, press, said } = await open(t, (path) => (path.endsWith("/cut") ? { cut: true } : answer));
+      await harness.last.open(hello(), changed("A", 1, "PLACED"), ready("1"));
+      await press(".switch");
+      await press("[data-order=A] .advance");
+      await harness.last.send(changed("A", 2, "PAID"));
+      assert.deepEqual(said(), []);
+    });
+  }
+
+  test("a press that fails does not take back another one", async (t) => {
+    const answers = {};
+    const { harness, press, said } = await open(t, (path) => new Promise((resolve) => (answers[path.split("/")[2]] = resolve)));
+    await harness.last.open(hello(), changed("A", 1, "PLACED"), changed("B", 1, "PLACED"), ready("1"));
+    await press("[data-order=A] .advance");
+    await press("[data-order=B] .advance");
+    answers.A({ finished: true });
+    answers.B({ orderId: "B", status: "PAID" });
+    await harness.advance(0);
+    await harness.last.send(changed("B", 2, "PAID"));
+    assert.deepEqual(said(), ["Ada: order B is paid."]);
   });
 
   test("a cut that ends while the page is hidden is not announced with the numbers of an earlier one", async (t) => {
@@ -240,29 +316,5 @@ else {
     const pieces = [...one(".segments").children].map(({ dataset, style }) => [dataset.is, style.left, style.width]);
     assert.deepEqual(pieces, [["open", "85%", "10%"], ["rest", "95%", "5%"], ["change", "95%", ""]]);
     assert.equal(one(".lane").getAttribute("aria-label"), "The last minute: 1 response, open for 6.0 s in all, 1 change.");
-  });
-
-  test("the bill shows what the server counted", (t) => {
-    const page = new JSDOM(html).window;
-    replaceGlobals(t, { document: page.document });
-    const text = (id) => page.document.getElementById(id).textContent;
-    const rows = () => [...page.document.querySelectorAll(".usage tr")].map((row) => [...row.cells].map(({ textContent }) => textContent));
-    const price = { requests: 4.2, held: 41.236, reads: 3.54, total: 48.976 };
-    const ada = { requests: 21, heldMs: 24_180, readUnits: 31.5, watchedMs: 60_000, perMillionMinutes: price };
-    const ben = { requests: 0, heldMs: 0, readUnits: 0, watchedMs: 0, perMillionMinutes: null };
-    prepareBill([["ada", "Ada"], ["ben", "Ben"]]);
-    showBill({ customers: { ada, ben }, total: ada, heldAlways: 100.0005 });
-    assert.equal(text("price"), "48.98");
-    assert.deepEqual(["requests", "held", "reads"].map((part) => text(`price-${part}`)), ["4.20", "41.24", "3.54"]);
-    assert.deepEqual(rows(), [
-      ["", "Ada", "Ben", "Both"],
-      ["Requests", "21", "0", "21"],
-      ["Held s", "24.2", "0.0", "24.2"],
-      ["Read units", "31.5", "0.0", "31.5"],
-      ["Watched min", "1.00", "0.00", "1.00"],
-      ["USD per million minutes", "48.98", "–", "48.98"],
-    ]);
-    showBill({ customers: { ada: ben, ben }, total: ben, heldAlways: 100 });
-    assert.equal(text("price"), "–");
   });
 }

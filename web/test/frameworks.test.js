@@ -148,7 +148,7 @@ function testFramework(loaded) {
     await shown.unmount();
   });
 
-  test(name("after an unmount, the next component begins anew"), async (t) => {
+  test(name("after an unmount, the next component begins again"), async (t) => {
     const { harness, show } = open(t);
     const first = await show();
     await harness.last.open(hello(), change(1), ready("1-0000"));
@@ -159,7 +159,7 @@ function testFramework(loaded) {
     await second.unmount();
   });
 
-  test(name("a component that is mounted anew after a denial is not denied"), async (t) => {
+  test(name("a component that is mounted again after a denial is not denied"), async (t) => {
     const { harness, show } = open(t);
     const shown = await show({ token: () => "bad" });
     await harness.last.open(hello(), change(1), ready("1-0000"));

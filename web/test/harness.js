@@ -27,7 +27,7 @@ export const jwt = (expiresIn, name = "", more = {}) => {
 /** What each test has replaced. The last change is undone first, but `t.after` and `t.mock` begin with the first. */
 const replaced = new WeakMap();
 
-/** Replaces properties for one test, also those that Node.js allows only to define anew (`navigator`). */
+/** Replaces properties for one test, also those that Node.js allows only to define again (`navigator`). */
 function replace(t, object, values) {
   if (!replaced.has(t)) {
     const undo = [];
@@ -44,7 +44,7 @@ function replace(t, object, values) {
 export const replaceGlobals = (t, values) => replace(t, globalThis, values);
 
 /** Deletes globals for one test. */
-export function deleteGlobals(t, names) {
+function deleteGlobals(t, names) {
   replaceGlobals(t, Object.fromEntries(names.map((name) => [name, undefined])));
   for (const name of names) delete globalThis[name];
 }

@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { watchCustomer, watchOrders } from "../order-stream.js";
-import { change, createHarness, gone, hello, ready, replaceGlobals, reset, rest } from "./harness.js";
+import { watchCustomer } from "../order-stream.js";
+import { change, gone, hello, ready, replaceGlobals, reset, rest } from "./harness.js";
 import { Tab, createOrigin, openRequests, postsTo } from "./origin.js";
 
 /** Two tabs of a customer who has the orders A and B. The second one has closed its own stream. */
@@ -45,14 +45,15 @@ test("the tabs of a customer share a stream, with new orders, orders that are go
 
 test("the tabs of other customers do not share, nor do those of orders", async (t) => {
   const origin = createOrigin(t);
-  const other = new Tab().watchCustomer({ share: "D" });
-  new Tab().watch(["A"]);
-  new Tab().watchCustomer({ share: "C" });
-  await origin.turns();
-  await origin.last.open(hello(), change(1, "1-0000_"), ready("1-0000"));
+  const streams = [];
+  for (const [id, watch] of [["D", (tab) => tab.watchCustomer({ share: "D" })], ["A", (tab) => tab.watch(["A"])], ["C", (tab) => tab.watchCustomer({ share: "C" })]]) {
+    streams.push(watch(new Tab()));
+    await origin.turns();
+    await origin.last.open(hello(), change(1, "1-0000", id), ready("1-0000"));
+  }
   await origin.pass(10_000);
   assert.equal(openRequests(origin).length, 3);
-  assert.deepEqual(shown({ orders: other }), []);
+  assert.deepEqual(streams.map((orders) => shown({ orders })), [["D1"], ["A1"], ["C1"]]);
 });
 
 test("tabs that name another text do not share the stream of the same orders", async (t) => {
@@ -80,13 +81,16 @@ for (const share of [true, "", 7, null, {}]) {
 }
 
 test("without share, customers and orders have streams of their own", async (t) => {
-  const harness = createHarness(t);
-  for (const share of [undefined, false]) {
-    watchCustomer("https://stream.example/", { share });
-    watchOrders("https://stream.example/", ["A"], { share });
+  const origin = createOrigin(t);
+  for (const share of [undefined, undefined, false, false]) {
+    for (const watch of [(tab) => tab.watchCustomer({ share }), (tab) => tab.watch(["A"], { share })]) {
+      watch(new Tab());
+      await origin.turns();
+      await origin.last.open(hello(), change(1), ready("1-0000"));
+    }
   }
-  await harness.advance(0);
-  assert.equal(harness.requests.length, 4);
+  await origin.pass(10_000);
+  assert.equal(openRequests(origin).length, 8);
 });
 
 /** What a tab misses. After it, only the orders that it shows differ from the leader's, and no number is higher. */

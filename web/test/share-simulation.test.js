@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { changeOf, end, hello, ready } from "./harness.js";
+import { changeOf, end } from "./harness.js";
 import { Tab } from "./origin.js";
 import { HoldingServer, SEEDS, simulate } from "./simulation.js";
 

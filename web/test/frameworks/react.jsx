@@ -4,7 +4,7 @@ import { createRoot, hydrateRoot } from "react-dom/client";
 import { Orders } from "../../examples/react/Orders.jsx";
 import { CustomerOrders } from "./CustomerOrders.jsx";
 
-/** With another `attempt`, the component is mounted anew. */
+/** With another `attempt`, the component is mounted again. */
 const page = ({ attempt, ...props }) => (
   <StrictMode>{"customer" in props ? <CustomerOrders key={attempt} {...props} /> : <Orders key={attempt} {...props} />}</StrictMode>
 );

@@ -3,7 +3,7 @@ import { createApp, createSSRApp, h, shallowReactive } from "vue";
 import Orders from "../../examples/vue/Orders.vue";
 import CustomerOrders from "./CustomerOrders.vue";
 
-/** With another `attempt`, the component is mounted anew. */
+/** With another `attempt`, the component is mounted again. */
 const page = ({ attempt, ...props }) => h("customer" in props ? CustomerOrders : Orders, { key: attempt, ...props });
 
 /** Shows the example's component in an element, or that of a customer. `error` is told what Vue complains about. */
